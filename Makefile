@@ -1,0 +1,54 @@
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_SECONDS ?= 30
+
+.PHONY: help demo install dev test lint lock clean
+
+help:
+	@echo "make demo     the real job against a local Gladly and Segment, no account needed (DEMO_SECONDS=n)"
+	@echo "make install  the environment in .venv: $(BIN)/gladly-segment"
+	@echo "make test     the whole test suite"
+	@echo "make lint     ruff, mypy and the import contract"
+	@echo "make lock     renew the pinned dependencies in requirements/"
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+# Everything installed is pinned by hash; the project itself is built with the pinned backend.
+$(VENV)/.run: requirements/run.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/run.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.lock $(VENV)/.run
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@touch $@
+
+install: $(VENV)/.run
+
+dev: $(VENV)/.dev
+
+demo: install
+	@DEMO_SECONDS=$(DEMO_SECONDS) $(BIN)/gladly-segment demo
+
+test: dev
+	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+
+lint: dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# Needs uv. The locks hold hashes and no addresses.
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock" pyproject.toml
+
+lock:
+	$(COMPILE) --group build --group dev -o requirements/dev.lock
+	$(COMPILE) --group build -c requirements/dev.lock -o requirements/run.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* htmlcov

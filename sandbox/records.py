@@ -1,0 +1,280 @@
+"""What the world is made of: the people and things Gladly keeps, and the changes it records."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+import msgspec
+
+from sandbox.instants import event_time, object_time
+
+Wire = dict[str, Any]
+"""A JSON object exactly as a client would see it."""
+
+Status = Literal["OPEN", "WAITING", "CLOSED"]
+Kind = Literal["created", "closed", "reopened"]
+
+TRANSITIONS: Mapping[str, Kind] = {
+    "CONVERSATION/CREATED": "created",
+    "CONVERSATION/CLOSED": "closed",
+    "CONVERSATION/REOPENED": "reopened",
+}
+
+# Gladly REST API reference, "Events": the eight values of the `entities` parameter.
+ENTITIES = (
+    "AGENT_AVAILABILITY",
+    "AGENT_STATUS",
+    "CONTACT",
+    "CONVERSATION",
+    "CUSTOMER",
+    "CUSTOMER_PROFILE",
+    "PAYMENT_REQUEST",
+    "TASK",
+)
+
+_encode = msgspec.json.Encoder().encode
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A person of the support team."""
+
+    id: str
+    name: str
+    email_address: str
+
+    def wire(self) -> Wire:
+        """As `GET /agents/{id}` shows it."""
+        return {"id": self.id, "name": self.name, "emailAddress": self.email_address}
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """What a conversation is about."""
+
+    id: str
+    name: str
+    disabled: bool = False
+    parent_id: str | None = None
+
+    def wire(self) -> Wire:
+        """As `GET /topics/{id}` shows it: `parentId` only where there is one."""
+        shown: Wire = {"id": self.id, "name": self.name, "disabled": self.disabled}
+        return shown if self.parent_id is None else {**shown, "parentId": self.parent_id}
+
+
+@dataclass(frozen=True, slots=True)
+class TeamInbox:
+    """Where conversations wait for an agent."""
+
+    id: str
+    name: str
+
+    def wire(self) -> Wire:
+        """As `GET /inboxes` lists it."""
+        return {"id": self.id, "name": self.name, "disabled": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Assignee:
+    """Who looks after a conversation: an inbox, and an agent once one has picked it up."""
+
+    inbox_id: str
+    agent_id: str | None = None
+
+    def wire(self) -> Wire:
+        """As events show it: `agentId` only where there is one."""
+        if self.agent_id is None:
+            return {"inboxId": self.inbox_id}
+        return {"inboxId": self.inbox_id, "agentId": self.agent_id}
+
+
+@dataclass(frozen=True, slots=True)
+class Initiator:
+    """Who brought a change about."""
+
+    id: str
+    type: str
+
+
+class ConversationVersion(NamedTuple):
+    """A conversation as it stood from `at` on."""
+
+    at: datetime
+    customer_id: str
+    assignee: Assignee
+    status: Status
+    topic_ids: tuple[str, ...]
+    custom_attributes: tuple[Wire, ...]
+    closed_at: datetime | None
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One conversation with its whole history; the last version is the present one."""
+
+    id: str
+    created_at: datetime
+    versions: list[ConversationVersion]
+    gone: Literal["merged", "deleted"] | None = None
+    gone_at: datetime | None = None
+    merged_into: str | None = None
+
+    @property
+    def now(self) -> ConversationVersion:
+        """The present version, also of a conversation that is gone since."""
+        return self.versions[-1]
+
+    @property
+    def customer_id(self) -> str:
+        """Whose it is now."""
+        return self.versions[-1].customer_id
+
+    @property
+    def status(self) -> Status:
+        """How it stands now."""
+        return self.versions[-1].status
+
+    @property
+    def agent_id(self) -> str | None:
+        """Who looks after it now."""
+        return self.versions[-1].assignee.agent_id
+
+    @property
+    def topic_ids(self) -> tuple[str, ...]:
+        """What it is about now."""
+        return self.versions[-1].topic_ids
+
+    @property
+    def is_open(self) -> bool:
+        """OPEN or WAITING, and neither merged away nor deleted."""
+        return self.gone is None and self.versions[-1].status != "CLOSED"
+
+    def wire(self, version: ConversationVersion | None = None) -> Wire:
+        """As `GET /conversations/{id}` shows it, now or in an earlier *version*."""
+        v = version or self.versions[-1]
+        shown: Wire = {
+            "id": self.id,
+            "customerId": v.customer_id,
+            "createdAt": object_time(self.created_at, self.id),
+            "inboxId": v.assignee.inbox_id,
+            "status": v.status,
+        }
+        if v.assignee.agent_id is not None:
+            shown["agentId"] = v.assignee.agent_id
+        if v.topic_ids:
+            shown["topicIds"] = list(v.topic_ids)
+        if v.custom_attributes:
+            shown["customAttributes"] = [dict(attribute) for attribute in v.custom_attributes]
+        if v.closed_at is not None:
+            shown["closedAt"] = object_time(v.closed_at, f"{self.id}{v.closed_at}")
+        return shown
+
+
+@dataclass(slots=True)
+class Customer:
+    """One customer profile with its whole history."""
+
+    id: str
+    created_at: datetime
+    versions: list[tuple[datetime, Wire]]
+    conversation_ids: list[str] = field(default_factory=list)
+    open_conversation_id: str | None = None
+    merged_into: str | None = None
+    deleted_at: datetime | None = None
+
+    @property
+    def is_here(self) -> bool:
+        """Neither merged into another nor deleted."""
+        return self.merged_into is None and self.deleted_at is None
+
+    @property
+    def name(self) -> str | None:
+        """The name the profile shows now."""
+        name = self.versions[-1][1].get("name")
+        return name if isinstance(name, str) else None
+
+    def wire(self) -> Wire:
+        """As `GET /customer-profiles/{id}` shows it."""
+        return self.versions[-1][1]
+
+
+@dataclass(slots=True)
+class Change:
+    """
+    One thing Gladly recorded.
+
+    `timestamp` is when it was recorded, `visible_at` the first moment `GET /events` shows it. `before`
+    is the assignee just before it. `detail` holds what else its `content` says.
+    """
+
+    id: str
+    type: str
+    timestamp: datetime
+    visible_at: datetime
+    initiator: Initiator | None
+    customer_id: str | None = None
+    conversation_id: str | None = None
+    before: Assignee | None = None
+    detail: Wire | None = None
+
+    @property
+    def entity(self) -> str:
+        """The value of `entities` that asks for this change."""
+        prefix = self.type.partition("/")[0]
+        return "CONVERSATION" if prefix == "CONVERSATION_ASSIGNEE" else prefix
+
+    @property
+    def content(self) -> Wire:
+        """The `content` object of the event."""
+        content: Wire = {}
+        if self.customer_id is not None:
+            content["customerId"] = self.customer_id
+        if self.conversation_id is not None:
+            content["conversationId"] = self.conversation_id
+        if self.detail is not None:
+            content.update(self.detail)
+        if self.before is not None:
+            content["context"] = {"assignee": self.before.wire()}
+        return content
+
+    def line(self) -> bytes:
+        """The event as one JSON line, its newline included."""
+        event: Wire = {"id": self.id, "type": self.type, "timestamp": event_time(self.timestamp)}
+        if self.initiator is not None:
+            event["initiator"] = {"id": self.initiator.id, "type": self.initiator.type}
+        event["content"] = self.content
+        return _encode(event) + b"\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """
+    A transition that happened, for comparing with what was sent.
+
+    `customer_id` is whose conversation it was at that moment; `created_at` is the conversation's, cut to
+    milliseconds; `visible_at` is when the feed first shows it; `assignee` is the one just before.
+    """
+
+    kind: Kind
+    recorded_at: datetime
+    visible_at: datetime
+    conversation_id: str
+    customer_id: str
+    created_at: datetime
+    change_id: str
+    assignee: Assignee
+
+    def wire(self) -> Wire:
+        """As `GET /sandbox/truth` lists it."""
+        return {
+            "kind": self.kind,
+            "recordedAt": event_time(self.recorded_at),
+            "visibleAt": event_time(self.visible_at),
+            "conversationId": self.conversation_id,
+            "customerId": self.customer_id,
+            "createdAt": event_time(self.created_at),
+            "changeId": self.change_id,
+            "assignee": self.assignee.wire(),
+        }

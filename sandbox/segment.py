@@ -1,0 +1,193 @@
+"""
+A local Segment: its HTTP Tracking API and what it does with events afterwards.
+
+What it answers follows Segment's documentation of the HTTP API source. Where that leaves something open,
+the choice made here is named beside it.
+"""
+
+import zlib
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from sandbox.edge import basic_credentials
+from sandbox.faults import Faults
+from sandbox.inbox import Inbox, Incoming
+from sandbox.pacing import Bucket
+from sandbox.records import Wire
+
+# Segment docs, "HTTP API source": 500 KB a batch request, 32 KB an event, 2500 events a batch. The limits
+# enforced here read KB as 1024 bytes, the most a client could hope for.
+BATCH_MAX_BYTES = 500 * 1024
+EVENT_MAX_BYTES = 32 * 1024
+BATCH_MAX_EVENTS = 2500
+# How much a gzipped body may unpack to before it is refused unread.
+UNPACKED_MAX_BYTES = 16 * 1024 * 1024
+
+_ABOUT = """A local Segment, part of gladly-segment-sync's sandbox. Nothing here leaves this machine.
+
+API        /v1/batch, /v1/track, …    as at segment.com/docs, HTTP Basic with the write key as user name
+received   /sandbox/events    the events as Segment shows them, repeats taken out
+"""
+
+
+@dataclass
+class SegmentSettings:
+    """
+    How the local Segment behaves; may be changed while it runs, except the limit.
+
+    Attributes:
+        write_key: The source's key.
+        check_write_key: False takes any key, as some of Segment's edges do.
+        requests_per_second: Over it 429; None for no limit. Segment asks to stay below 1000.
+        latency_s: Real seconds added to every answer.
+    """
+
+    write_key: str = "sandbox-write-key"
+    check_write_key: bool = True
+    requests_per_second: float | None = None
+    latency_s: float = 0.0
+
+
+class _Batch(msgspec.Struct):
+    batch: list[msgspec.Raw]
+    context: Any = None
+    integrations: Any = None
+    sentAt: Any = None  # noqa: N815  # the wire's name
+    writeKey: Any = None  # noqa: N815  # the wire's name
+
+
+class _Refused(Exception):  # noqa: N818  # an answer, not a failure
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message = status, code, message
+
+
+_decode_batch = msgspec.json.Decoder(_Batch).decode
+
+
+def segment_app(inbox: Inbox, settings: SegmentSettings, faults: Faults) -> ASGIApp:
+    """Build the service as an ASGI application, without the `Date` header and the log `Edge` adds."""
+    service = _Segment(inbox, settings, faults)
+    kinds = ("track", "identify", "page", "screen", "group", "alias")
+    routes = [Route(f"/v1/{path}", service.batch, methods=["POST"]) for path in ("batch", "import")]
+    routes += [Route(f"/v1/{kind}", service.single, methods=["POST"]) for kind in kinds]
+    routes += [
+        Route("/sandbox/events", service.events, methods=["GET"]),
+        Route("/", service.about, methods=["GET"]),
+    ]
+    handlers: dict[Any, Any] = {HTTPException: _no_such_call, _Refused: _refuse}
+    return Starlette(routes=routes, exception_handlers=handlers)
+
+
+class _Segment:
+    def __init__(self, inbox: Inbox, settings: SegmentSettings, faults: Faults) -> None:
+        self._inbox, self._settings, self._faults = inbox, settings, faults
+        limit = settings.requests_per_second
+        self._requests = Bucket(limit, 1.0) if limit is not None else None
+
+    async def batch(self, request: Request) -> Response:
+        """`POST /v1/batch` and its elder name `/v1/import`."""
+        self._pace()
+        body = await _body(request)
+        if len(body) > BATCH_MAX_BYTES:
+            raise _Refused(400, "too_large", f"batch of {len(body)} bytes exceeds 500KB")
+        try:
+            batch = _decode_batch(body)
+        except msgspec.ValidationError as error:
+            raise _Refused(400, "invalid_request", f"malformed batch: {error}") from None
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise _Refused(400, "invalid_request", "malformed JSON") from None
+        self._check_key(request, batch.writeKey)
+        envelope = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
+        envelope = {key: value for key, value in envelope.items() if value is not None}
+        events = [self._incoming(bytes(raw), None, envelope) for raw in batch.batch]
+        too_many = len(events) > BATCH_MAX_EVENTS
+        refused = f"more than {BATCH_MAX_EVENTS} events in one batch" if too_many else None
+        self._inbox.take(events, silently_refused=refused)
+        return _json({"success": True})
+
+    async def single(self, request: Request) -> Response:
+        """`POST /v1/track` and its kin: one event, its type named by the path."""
+        self._pace()
+        incoming = self._incoming(await _body(request), request.url.path.rpartition("/")[2], {})
+        self._check_key(request, incoming.event.get("writeKey"))
+        self._inbox.take([incoming])
+        return _json({"success": True})
+
+    async def events(self, _: Request) -> Response:
+        """`GET /sandbox/events`: what was received, for people."""
+        return _json(self._inbox.received)
+
+    async def about(self, _: Request) -> Response:
+        """`GET /`: say what this is."""
+        return PlainTextResponse(_ABOUT)
+
+    def _incoming(self, raw: bytes, kind: str | None, envelope: Wire) -> Incoming:
+        if len(raw) > EVENT_MAX_BYTES:
+            raise _Refused(400, "too_large", f"event of {len(raw)} bytes exceeds 32KB")
+        try:
+            event = msgspec.json.decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise _Refused(400, "invalid_request", "malformed JSON") from None
+        if not isinstance(event, dict):
+            raise _Refused(400, "invalid_request", "an event is a JSON object")
+        if kind is not None:
+            event["type"] = kind
+        if self._faults.rejects(event):
+            raise _Refused(400, "invalid_request", "invalid event")
+        return Incoming(raw, event, envelope)
+
+    def _check_key(self, request: Request, key_in_body: Any) -> None:
+        """Take the key from Basic, else from the body's `writeKey`, as Segment does."""
+        credentials = basic_credentials(request.headers)
+        key = credentials[0] if credentials else key_in_body
+        if self._settings.check_write_key and key != self._settings.write_key:
+            raise _Refused(401, "unauthorized", "unknown write key")
+
+    def _pace(self) -> None:
+        if self._requests is not None and not self._requests.take()[0]:
+            raise _Refused(429, "rate_limited", "too many requests")
+
+
+async def _body(request: Request) -> bytes:
+    """Read the whole body, unpacked where it says it is gzip."""
+    try:
+        body = await request.body()
+    except ClientDisconnect:
+        raise _Refused(400, "invalid_request", "the body ended early") from None
+    if request.headers.get("content-encoding", "").lower() != "gzip":
+        return body
+    unpacking = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        unpacked = unpacking.decompress(body, UNPACKED_MAX_BYTES)
+    except zlib.error:
+        raise _Refused(400, "invalid_request", "malformed gzip") from None
+    if unpacking.unconsumed_tail:
+        raise _Refused(400, "too_large", "the body unpacks to more than 500KB")
+    if not unpacking.eof:
+        raise _Refused(400, "invalid_request", "malformed gzip")
+    return unpacked
+
+
+def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    return Response(msgspec.json.encode(content), status, headers, media_type="application/json")
+
+
+async def _refuse(_: Request, exc: Exception) -> Response:
+    assert isinstance(exc, _Refused)
+    # The limit counts by the second, so a second on there is room again.
+    headers = {"Retry-After": "1", "X-RateLimit-Reset": "1"} if exc.status == 429 else {}
+    return _json({"success": False, "code": exc.code, "message": exc.message}, exc.status, headers)
+
+
+async def _no_such_call(_: Request, exc: Exception) -> Response:
+    status = exc.status_code if isinstance(exc, HTTPException) else 500
+    return _json({"success": False, "code": "not_found", "message": "no such call"}, status)

@@ -1,0 +1,199 @@
+"""
+The state file as a file: who may write it, whether it is ours, and how a connection to it is set up.
+
+Durability (semantics 4.6): WAL with `synchronous=FULL`, so every commit is on the disk before it counts and
+a power cut costs at most work that had not been committed, which is read again. `secure_delete` overwrites
+what is erased (semantics 5.1).
+"""
+
+import fcntl
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from state.errors import (
+    NewerSchemaError,
+    StateError,
+    StateFileError,
+    StateLockedError,
+    StateWriteError,
+    damaged,
+)
+from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
+
+# How long a statement waits for another connection's lock. Readers never lock a WAL file for long; what
+# does is a person's own transaction in the sqlite3 shell.
+BUSY_TIMEOUT_MS = 15_000
+
+# What every SQLite 3 file begins with, and how long its header is (SQLite file format, 1.3).
+_MAGIC = b"SQLite format 3\x00"
+_HEADER_BYTES = 100
+
+
+class WriterLock:
+    """
+    The right to write the state file, held by one process at a time (`flock` on `<path>.lock`).
+
+    The kernel gives it back when the process ends, however it ends.
+
+    Raises:
+        StateLockedError: Another process holds it; the message names its process id.
+        StateFileError: The lock file cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + ".lock")
+        try:
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as error:
+            raise StateFileError(
+                f"{self._path} cannot be written ({error.strerror}). "
+                "Check state.path and that its directory exists and belongs to this user."
+            ) from error
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            holder = os.pread(self._fd, 20, 0).decode("ascii", "replace").strip()
+            os.close(self._fd)
+            who = f"process {holder}" if holder else "another process"
+            raise StateLockedError(
+                f"{path} is held by {who} (a daemon, or a cycle still running). "
+                "Stop it, or wait until it has finished."
+            ) from error
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            pass  # a full disk: the lock holds all the same, only the process id is missing
+
+    def release(self) -> None:
+        """Let others write. The lock file stays: removing it would race with who opens it next."""
+        os.close(self._fd)
+
+
+def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """
+    Open the state file, in autocommit mode: transactions are begun and ended by name.
+
+    Raises:
+        StateFileError: The file is missing (read-only), not SQLite, not ours, damaged or not writable.
+        NewerSchemaError: A newer release wrote it.
+        StateWriteError: The disk is full.
+    """
+    is_new = _look_before_touching(path, read_only=read_only)
+    if not is_new:
+        connection = _open(path, "ro")
+        with _closing_on_error(connection, path):
+            _refuse_newer(connection, path)
+        if read_only:
+            return connection
+        connection.close()
+    connection = _open(path, "rw")
+    with _closing_on_error(connection, path):
+        if is_new:
+            # While the file still has a rollback journal: this way the mark is in the file itself, where
+            # the next start looks for it, and not only in a write-ahead log that a crash may leave behind.
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")
+        # Whatever an earlier process erased and could not wipe from the log (semantics 5.1).
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return connection
+
+
+def _open(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    with explaining(path):
+        # One thread at a time uses it (the cycle's), but not always the one that opened it.
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    return connection
+
+
+@contextmanager
+def _closing_on_error(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    try:
+        with explaining(path):
+            yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _look_before_touching(path: Path, *, read_only: bool) -> bool:
+    """
+    Refuse what is not ours before SQLite, which creates and repairs what it opens, sees it.
+
+    Returns: whether the file is new (missing or empty; it has then been created, for its owner alone).
+    """
+    try:
+        if not path.parent.is_dir():
+            raise StateFileError(f"The directory {path.parent} of the state file does not exist. Create it.")
+        if path.is_dir():
+            raise StateFileError(f"{path} is a directory. Point state.path at a file.")
+        if not path.exists() or not path.stat().st_size:
+            if read_only:
+                raise StateFileError(f"There is no state file at {path} yet. The first cycle creates it.")
+            # Created by hand for its mode: SQLite gives -wal and -shm the mode of the file (semantics 5.4).
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            path.chmod(0o600)
+            return True
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+        if not header.startswith(_MAGIC):
+            raise StateFileError(
+                f"{path} is not an SQLite file; it was left as it is. Point state.path at another file, "
+                "or restore the state file from a copy."
+            )
+        if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+            raise StateFileError(
+                f"{path} is an SQLite file of another program; it was left as it is. "
+                "Point state.path at another file."
+            )
+        if not read_only:
+            if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+                raise StateFileError(f"{path} or its directory cannot be written by this user.")
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o600)
+    except OSError as error:
+        raise StateFileError(f"{path} cannot be opened ({error.strerror}). Check state.path.") from error
+    return False
+
+
+def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > SCHEMA_VERSION:
+        raise NewerSchemaError(
+            f"{path} has schema version {version} and this release knows up to {SCHEMA_VERSION}; it was "
+            "left as it is. Install the release that wrote it, or a newer one."
+        )
+
+
+def explained(error: sqlite3.Error, path: Path) -> StateError:
+    """Turn what SQLite says into what a person can do about it."""
+    text = str(error)
+    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
+        return damaged(path, text)
+    if "readonly" in text or "unable to open" in text:
+        return StateFileError(f"{path} cannot be written ({text}). Check its owner, mode and directory.")
+    if "locked" in text or "busy" in text:
+        return StateWriteError(
+            f"{path} was locked by another connection for {BUSY_TIMEOUT_MS // 1000} s ({text}). "
+            "Nothing is lost; the next cycle tries again. Close what holds a transaction open."
+        )
+    return StateWriteError(
+        f"{path} could not be written ({text}). Nothing is lost and the watermark has not moved: "
+        "free space on that disk, and the next cycle carries on."
+    )
+
+
+@contextmanager
+def explaining(path: Path) -> Iterator[None]:
+    """Let no SQLite error leave the state store unexplained."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explained(error, path) from error

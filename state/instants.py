@@ -1,0 +1,84 @@
+"""
+Instants and durations as people and files write them.
+
+In the state file an instant is ISO 8601 text in UTC with milliseconds and `Z`, so that instants sort as
+text and SQLite's date functions read them (interface 4). In Python it is an aware UTC `datetime`.
+"""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def utc_now() -> datetime:
+    """The local clock, aware, UTC. Never used to decide what has been read: only Gladly's clock is."""
+    return datetime.now(UTC)
+
+
+def to_text(instant: datetime) -> str:
+    """`2026-11-20T08:00:00.000Z`; what is finer than a millisecond is cut, never rounded up."""
+    utc = instant.astimezone(UTC)
+    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+
+
+def from_text(text: str) -> datetime:
+    """
+    Read an RFC 3339 instant with 0 to 9 fractional digits and `Z` or an offset; no zone means UTC.
+
+    Raises:
+        ValueError: *text* is no instant, or one that has no place in UTC's calendar.
+    """
+    instant = datetime.fromisoformat(text)
+    try:
+        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(f"out of range: {text!r}") from error
+
+
+def parse_duration(text: str) -> timedelta:
+    """
+    Read a duration as settings write it: `90s`, `15m`, `36h`, `7d` (interface 2).
+
+    Raises:
+        ValueError: *text* is no duration; the message shows what one looks like.
+    """
+    if not (match := _DURATION.fullmatch(text.strip())):
+        raise ValueError(f"{text!r} is not a duration; write it like 90s, 15m, 36h or 7d")
+    try:
+        return timedelta(**{_UNITS[match[2]]: float(match[1])})
+    except OverflowError as error:
+        raise ValueError(f"{text!r} is longer than time goes back") from error
+
+
+def parse_instant(text: str, now: datetime) -> datetime:
+    """
+    Read an INSTANT (interface 2): ISO 8601, or an age before *now* such as `36h`.
+
+    Raises:
+        ValueError: *text* is neither; the message shows what they look like.
+    """
+    stripped = text.strip()
+    if _DURATION.fullmatch(stripped):
+        try:
+            return now - parse_duration(stripped)
+        except OverflowError as error:
+            raise ValueError(f"{text!r} is longer than time goes back") from error
+    try:
+        return from_text(stripped)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not an instant; write 2026-11-20, 2026-11-20T08:00Z or an age: 15m, 36h, 7d"
+        ) from None
+
+
+def short_duration(seconds: float) -> str:
+    """A duration for people: `45s`, `12m 5s`, `23h 10m`, `3d 4h`."""
+    sign, left = ("-" if seconds < 0 else ""), round(abs(seconds))
+    parts = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return sign + (" ".join(parts[:2]) or "0s")

@@ -1,0 +1,154 @@
+"""
+The tables, views and indexes of the state file, as numbered steps that are only ever added.
+
+Public (interface 4): people query these names. Every step runs in the one transaction that also records
+it, so a file is at the old version or at the new one. `PRAGMA user_version` carries the number of steps,
+so that an older release refuses a newer file before it touches it.
+"""
+
+from sqlite_utils import Database, Migrations
+
+from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
+
+migrations = Migrations("gladly-segment-sync")
+
+
+@migrations()
+def m001_tables(db: Database) -> None:
+    """The tables of interface 4, and `customers`: who was merged away or deleted."""
+    db.table("watermark").create({"feed": str, "position": str, "updated_at": str}, pk="feed")
+    db.table("conversations").create(
+        {
+            "id": str,
+            "customer_id": str,
+            "status": str,
+            "created_at": str,
+            "closed_at": str,
+            "updated_at": str,
+        },
+        pk="id",
+        not_null=("customer_id", "status", "updated_at"),
+    )
+    db.table("events").create(
+        {
+            "message_id": str,
+            "conversation_id": str,
+            "customer_id": str,
+            "transition": str,
+            "event": str,
+            "occurred_at": str,
+            "status": str,
+            "reason": str,
+            "payload": str,
+            "attempts": int,
+            "created_at": str,
+            "delivered_at": str,
+        },
+        pk="message_id",
+        not_null=("conversation_id", "customer_id", "transition", "event", "occurred_at", "status"),
+        defaults={"attempts": 0},
+    )
+    db.table("polls").create(
+        {
+            "id": int,
+            "started_at": str,
+            "finished_at": str,
+            "window_start": str,
+            "window_end": str,
+            "changes": int,
+            "created": int,
+            "closed": int,
+            "delivered": int,
+            "requests": int,
+            "outcome": str,
+            "error": str,
+        },
+        pk="id",
+    )
+    db.table("seen_changes").create({"id": str, "recorded_at": str}, pk="id")
+    db.table("quarantine").create(
+        {"id": str, "seen_at": str, "source": str, "reason": str, "line": str}, pk="id"
+    )
+    db.table("customers").create(
+        {"id": str, "merged_into": str, "merged_at": str, "deleted_at": str, "reason": str}, pk="id"
+    )
+
+
+@migrations()
+def m002_indexes(db: Database) -> None:
+    """One index for every question a cycle asks, so that no cycle grows with the file."""
+    for statement in (
+        "CREATE INDEX conversations_by_customer ON conversations (customer_id)",
+        "CREATE INDEX conversations_by_status ON conversations (status, updated_at)",
+        "CREATE INDEX events_by_conversation ON events (conversation_id, occurred_at)",
+        "CREATE INDEX events_by_customer ON events (customer_id)",
+        "CREATE INDEX events_by_time ON events (occurred_at)",
+        "CREATE INDEX events_by_status ON events (status, occurred_at)",
+        "CREATE INDEX delivered_payloads ON events (delivered_at)"
+        " WHERE status = 'delivered' AND payload IS NOT NULL",
+        "CREATE INDEX seen_changes_by_time ON seen_changes (recorded_at)",
+        "CREATE INDEX customers_by_destination ON customers (merged_into) WHERE merged_into IS NOT NULL",
+    ):
+        db.execute(statement)
+
+
+@migrations()
+def m003_views(db: Database) -> None:
+    """The questions people ask, as views."""
+    db.create_view(
+        "open_conversations",
+        """
+        SELECT id, customer_id, status, created_at, updated_at,
+               round((julianday('now') - julianday(coalesce(created_at, updated_at))) * 24, 1) AS hours_open
+        FROM conversations WHERE status IN ('OPEN', 'WAITING') ORDER BY updated_at
+        """,
+    )
+    db.create_view(
+        "needs_attention",
+        """
+        SELECT 'rejected event' AS what, message_id AS id, reason, occurred_at AS since,
+               'gladly-segment retry ' || message_id AS command
+        FROM events WHERE status = 'rejected'
+        UNION ALL
+        SELECT 'unreadable line', id, reason, seen_at,
+               'SELECT line FROM quarantine WHERE id = ''' || id || ''''
+        FROM quarantine
+        """,
+    )
+    db.create_view(
+        "daily_counts",
+        """
+        SELECT date(occurred_at) AS day, event, count(*) AS events,
+               sum(status = 'delivered') AS delivered, sum(status = 'pending') AS pending,
+               sum(status = 'rejected') AS rejected, sum(status = 'suppressed') AS suppressed
+        FROM events GROUP BY day, event ORDER BY day DESC, event
+        """,
+    )
+    db.create_view(
+        "delivery_lag",
+        """
+        SELECT message_id, event, occurred_at, delivered_at,
+               round((julianday(delivered_at) - julianday(occurred_at)) * 86400, 1) AS seconds
+        FROM events WHERE delivered_at IS NOT NULL
+        """,
+    )
+
+
+def migrate(db: Database) -> None:
+    """
+    Bring the file to this release's schema, in one transaction; a file already there is not written.
+
+    The caller has made sure that the file is empty or ours, and holds the writer's lock.
+    """
+    if db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+        return
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        migrations.apply(db)
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.execute("COMMIT")
+    except BaseException:
+        if db.conn.in_transaction:
+            db.execute("ROLLBACK")
+        raise

@@ -1,0 +1,429 @@
+"""
+The writer's side of the state file.
+
+Two transactions carry the promise (semantics 4): `take_in`, which writes what a chunk of changes came to
+together with the watermark, and the acknowledgements, which note what Segment answered. Where a cycle
+writes, the statements are plain SQL: sqlite-utils' upserts cost two to three times as much.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from state.file import WriterLock, connect, explaining
+from state.instants import from_text, to_text, utc_now
+from state.records import (
+    QUARANTINED_LINE_BYTES,
+    BadLine,
+    Conversation,
+    PendingEvent,
+    Poll,
+    Status,
+    TakenIn,
+    Transition,
+    TransitionRecord,
+)
+
+FEED = "conversations"  # the one row of `watermark`
+
+# SQLite before 3.32 takes 999 parameters a statement; ids are asked for in slices below that.
+_PARAMETERS = 900
+
+# A customer and everyone merged into them, however many merges ago.
+_EVERYONE = (
+    "WITH RECURSIVE everyone (id) AS (SELECT ? UNION"
+    " SELECT customers.id FROM customers JOIN everyone ON customers.merged_into = everyone.id) "
+)
+
+
+class Store:
+    """
+    The state file, open for writing by this process alone.
+
+    Raises (from the constructor and from every method):
+        StateFileError: The file is not ours, damaged or not writable; it was not touched.
+        NewerSchemaError: A newer release wrote it.
+        StateLockedError: Another process is the writer.
+        StateWriteError: A transaction failed (full disk) and was rolled back whole.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = WriterLock(path)
+        try:
+            self._connection = connect(path, read_only=False)
+            with explaining(path):
+                self._migrate()
+        except BaseException:
+            self._lock.release()
+            raise
+        self._wipe_due = False
+
+    def _migrate(self) -> None:
+        from state.schema_version import SCHEMA_VERSION
+
+        if self._connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+            return
+        # Only now: a file that is up to date needs no sqlite-utils, whose import costs 0.1 s.
+        from sqlite_utils import Database
+
+        from state.schema import migrate
+
+        try:
+            migrate(Database(self._connection, execute_plugins=False))
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file and give the writer's lock back."""
+        self._connection.close()
+        self._lock.release()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        """BEGIN IMMEDIATE: a deferred one could find at its first write that it read something stale."""
+        with explaining(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+        with explaining(self.path):
+            return self._connection.execute(sql, parameters).fetchall()
+
+    def _rows_in(self, sql: str, values: Iterable[str]) -> Iterator[Any]:
+        """Run *sql*, whose one `{}` becomes the parameters, for *values* slice by slice."""
+        wanted = list(values)
+        for start in range(0, len(wanted), _PARAMETERS):
+            part = wanted[start : start + _PARAMETERS]
+            yield from self._rows(sql.format(",".join("?" * len(part))), part)
+
+    # What is known
+
+    def watermark(self) -> datetime | None:
+        """Every change recorded before this has been taken in; None before the first poll (semantics 3.1)."""
+        rows = self._rows("SELECT position FROM watermark WHERE feed = ?", (FEED,))
+        return from_text(rows[0][0]) if rows else None
+
+    def seen_changes(self) -> dict[str, datetime]:
+        """Ids of the changes taken in near the watermark, and when they were recorded."""
+        return {row[0]: from_text(row[1]) for row in self._rows("SELECT id, recorded_at FROM seen_changes")}
+
+    def conversations(self, ids: Iterable[str]) -> dict[str, Conversation]:
+        """The stored conversations among *ids*, each with the transitions `events` records of it."""
+        ids = set(ids)
+        found = {
+            row[0]: Conversation(
+                id=row[0],
+                customer_id=row[1],
+                status=Status(row[2]),
+                created_at=from_text(row[3]) if row[3] else None,
+                closed_at=from_text(row[4]) if row[4] else None,
+                updated_at=from_text(row[5]),
+            )
+            for row in self._rows_in(
+                "SELECT id, customer_id, status, created_at, closed_at, updated_at FROM conversations"
+                " WHERE id IN ({})",
+                ids,
+            )
+        }
+        for conversation_id, transition, occurred_at in self._rows_in(
+            "SELECT conversation_id, transition, occurred_at FROM events WHERE conversation_id IN ({})"
+            " ORDER BY occurred_at",
+            found,
+        ):
+            found[conversation_id].recorded.append(
+                TransitionRecord(Transition(transition), from_text(occurred_at))
+            )
+        return found
+
+    def deleted_customers(self, ids: Iterable[str]) -> dict[str, str]:
+        """Those of *ids* of whom nothing may be sent any more, and why (semantics 5.1)."""
+        return dict(
+            self._rows_in(
+                "SELECT id, reason FROM customers WHERE deleted_at IS NOT NULL AND id IN ({})", set(ids)
+            )
+        )
+
+    # Taking in
+
+    def take_in(self, taken: TakenIn, poll: Poll | None = None) -> None:
+        """
+        Write what a chunk of changes came to, and the new watermark, in one transaction (semantics 4.1).
+
+        Args:
+            taken: An event already recorded under the same message id is left as it is.
+            poll: The finished cycle, where this is its last write.
+        """
+        with self._transaction() as db:
+            if taken.seen_since is not None:
+                db.execute("DELETE FROM seen_changes WHERE recorded_at < ?", (to_text(taken.seen_since),))
+            db.executemany(
+                "INSERT OR IGNORE INTO seen_changes (id, recorded_at) VALUES (?, ?)",
+                ((id_, to_text(at)) for id_, at in taken.seen),
+            )
+            self._write_conversations(db, taken.conversations)
+            self._write_merges(db, taken)
+            self._write_events(db, taken)
+            for customer_id, (at, reason) in taken.deletions.items():
+                self._erase_customer(db, customer_id, at, reason)
+            self._write_bad_lines(db, taken.bad_lines)
+            if taken.position is not None:
+                _move_watermark(db, taken.position)
+            if poll is not None:
+                _write_poll(db, poll)
+        if taken.deletions:
+            self._wipe_due = True
+        self.wipe()
+
+    @staticmethod
+    def _write_conversations(db: sqlite3.Connection, conversations: Sequence[Conversation]) -> None:
+        db.executemany(
+            "INSERT OR REPLACE INTO conversations"
+            " (id, customer_id, status, created_at, closed_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    c.id,
+                    c.customer_id,
+                    c.status.value,
+                    to_text(c.created_at) if c.created_at else None,
+                    to_text(c.closed_at) if c.closed_at else None,
+                    to_text(c.updated_at),
+                )
+                for c in conversations
+            ),
+        )
+
+    @staticmethod
+    def _write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
+        for merge in taken.merges:
+            db.execute(
+                "INSERT INTO customers (id, merged_into, merged_at) VALUES (?, ?, ?)"
+                " ON CONFLICT (id) DO UPDATE SET merged_into = excluded.merged_into,"
+                " merged_at = excluded.merged_at",
+                (merge.source_id, merge.destination_id, to_text(merge.recorded_at)),
+            )
+            db.execute(
+                "UPDATE conversations SET customer_id = ? WHERE customer_id = ?",
+                (merge.destination_id, merge.source_id),
+            )
+
+    @staticmethod
+    def _write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
+        now = to_text(utc_now())
+        db.executemany(
+            "INSERT OR IGNORE INTO events (message_id, conversation_id, customer_id, transition, event,"
+            " occurred_at, status, reason, payload, attempts, created_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+            (
+                (
+                    e.message_id,
+                    e.conversation_id,
+                    e.customer_id,
+                    e.transition.value,
+                    e.event,
+                    to_text(e.occurred_at),
+                    e.status.value,
+                    e.reason,
+                    e.payload.decode() if e.payload is not None else None,
+                    now,
+                )
+                for e in taken.events
+            ),
+        )
+
+    @staticmethod
+    def _erase_customer(db: sqlite3.Connection, customer_id: str, at: datetime, reason: str) -> None:
+        """
+        Forget what was kept of a customer and of everyone merged into them; what was pending becomes
+        suppressed (semantics 5.1).
+        """
+        db.execute(
+            "INSERT INTO customers (id, deleted_at, reason) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE"
+            " SET deleted_at = coalesce(deleted_at, excluded.deleted_at),"
+            " reason = coalesce(reason, excluded.reason)",
+            (customer_id, to_text(at), reason),
+        )
+        # S608: constants joined; the values are parameters.
+        db.execute(
+            _EVERYONE + "UPDATE conversations SET status = 'DELETED'"  # noqa: S608
+            " WHERE customer_id IN everyone AND status <> 'MERGED'",
+            (customer_id,),
+        )
+        db.execute(
+            _EVERYONE + "UPDATE events SET payload = NULL,"  # noqa: S608
+            " reason = CASE WHEN status IN ('pending', 'rejected') THEN ? ELSE reason END,"
+            " status = CASE WHEN status IN ('pending', 'rejected') THEN 'suppressed' ELSE status END"
+            " WHERE customer_id IN everyone",
+            (customer_id, reason),
+        )
+
+    @staticmethod
+    def _write_bad_lines(db: sqlite3.Connection, lines: Sequence[BadLine]) -> None:
+        now = to_text(utc_now())
+        db.executemany(
+            "INSERT OR IGNORE INTO quarantine (id, seen_at, source, reason, line) VALUES (?, ?, ?, ?, ?)",
+            (
+                (
+                    bad_line_id(bad),
+                    now,
+                    bad.source,
+                    bad.reason,
+                    bad.line[:QUARANTINED_LINE_BYTES].decode("utf-8", "replace"),
+                )
+                for bad in lines
+            ),
+        )
+
+    def known_bad_lines(self, lines: Iterable[BadLine]) -> set[str]:
+        """The `bad_line_id` of those *lines* that are in quarantine already: the stretch is read twice."""
+        ids = (bad_line_id(line) for line in lines)
+        return {row[0] for row in self._rows_in("SELECT id FROM quarantine WHERE id IN ({})", ids)}
+
+    def wipe(self) -> None:
+        """Overwrite what erased payloads left in the write-ahead log; a reader in the way delays it."""
+        if self._wipe_due:
+            self._wipe_due = bool(self._rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
+
+    def erase_old_payloads(self, delivered_before: datetime, limit: int = 5_000) -> int:
+        """Forget the payloads of events delivered before then, at most *limit* at once (semantics 5.3)."""
+        due = (
+            "SELECT rowid FROM events WHERE status = 'delivered' AND payload IS NOT NULL AND delivered_at < ?"
+        )
+        parameters = (to_text(delivered_before),)
+        if not self._rows(due + " LIMIT 1", parameters):
+            return 0
+        with self._transaction() as db:
+            # S608: both halves are constants of this function.
+            erased = db.execute(
+                f"UPDATE events SET payload = NULL WHERE rowid IN ({due} LIMIT {limit:d})",  # noqa: S608
+                parameters,
+            ).rowcount
+        self._wipe_due = True
+        self.wipe()
+        return erased
+
+    # The outbox
+
+    def pending(self, after: tuple[str, int] | None, limit: int) -> list[PendingEvent]:
+        """The next *limit* events to deliver, in recorded order, beginning after a position of that order."""
+        rows = self._rows(
+            "SELECT occurred_at, rowid, message_id, CAST(payload AS BLOB) FROM events"
+            " WHERE status = 'pending' AND (occurred_at, rowid) > (?, ?) ORDER BY occurred_at, rowid LIMIT ?",
+            (*(after or ("", 0)), limit),
+        )
+        return [PendingEvent((row[0], row[1]), row[2], row[3]) for row in rows]
+
+    def has_pending(self) -> bool:
+        """Whether anything waits to be delivered."""
+        return bool(self._rows("SELECT 1 FROM events WHERE status = 'pending' LIMIT 1"))
+
+    def mark_delivered(self, message_ids: Sequence[str]) -> None:
+        """Segment answered 2xx for these."""
+        at = to_text(utc_now())
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE events SET status = 'delivered', delivered_at = ?, attempts = attempts + 1,"
+                " reason = NULL WHERE message_id = ? AND status = 'pending'",
+                ((at, id_) for id_ in message_ids),
+            )
+
+    def mark_rejected(self, message_id: str, reason: str) -> None:
+        """Segment refuses this one event; it is kept and can be retried (semantics 4.4)."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE events SET status = 'rejected', reason = ?, attempts = attempts + 1"
+                " WHERE message_id = ? AND status = 'pending'",
+                (reason, message_id),
+            )
+
+    def mark_attempted(self, message_ids: Sequence[str], reason: str) -> None:
+        """An attempt failed for a reason that is not these events': they stay pending (semantics 4.5)."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE events SET attempts = attempts + 1, reason = ?"
+                " WHERE message_id = ? AND status = 'pending'",
+                ((reason, id_) for id_ in message_ids),
+            )
+
+    def retry(self, message_ids: Sequence[str] | None) -> int:
+        """Rejected events become pending again: those named, or all (None). Returns how many."""
+        with self._transaction() as db:
+            again = "UPDATE events SET status = 'pending', reason = NULL WHERE status = 'rejected'"
+            if message_ids is None:
+                return db.execute(again).rowcount
+            return sum(db.execute(again + " AND message_id = ?", (id_,)).rowcount for id_ in message_ids)
+
+    # Cycles and the watermark
+
+    def record_poll(self, poll: Poll, position: datetime | None = None) -> None:
+        """Write a finished cycle, and move the watermark with it where nothing else had to be written."""
+        with self._transaction() as db:
+            if position is not None:
+                _move_watermark(db, position)
+            _write_poll(db, poll)
+
+    def reset_watermark(self, to: datetime) -> None:
+        """Put the watermark elsewhere; what is recorded stays, so nothing is sent twice (semantics 3.7)."""
+        with self._transaction() as db:
+            _move_watermark(db, to)
+            db.execute("DELETE FROM seen_changes")
+
+    def replay(self, since: datetime) -> int:
+        """Send the delivered events recorded since then again, with their message ids. Returns how many."""
+        with self._transaction() as db:
+            return db.execute(
+                "UPDATE events SET status = 'pending', delivered_at = NULL WHERE status = 'delivered'"
+                " AND payload IS NOT NULL AND occurred_at >= ?",
+                (to_text(since),),
+            ).rowcount
+
+
+def bad_line_id(bad: BadLine) -> str:
+    """The same line, read again in the overlap, is the same row of `quarantine`."""
+    return hashlib.sha256(bad.source.encode() + b"\0" + bad.line).hexdigest()[:24]
+
+
+def _move_watermark(db: sqlite3.Connection, position: datetime) -> None:
+    db.execute(
+        "INSERT INTO watermark (feed, position, updated_at) VALUES (?, ?, ?) ON CONFLICT (feed) DO UPDATE"
+        " SET position = excluded.position, updated_at = excluded.updated_at",
+        (FEED, to_text(position), to_text(utc_now())),
+    )
+
+
+def _write_poll(db: sqlite3.Connection, poll: Poll) -> None:
+    db.execute(
+        "INSERT INTO polls (started_at, finished_at, window_start, window_end, changes, created, closed,"
+        " delivered, requests, outcome, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            to_text(poll.started_at),
+            *(to_text(at) if at else None for at in (poll.finished_at, poll.window_start, poll.window_end)),
+            poll.changes,
+            poll.created,
+            poll.closed,
+            poll.delivered,
+            poll.requests,
+            poll.outcome.value,
+            poll.error,
+        ),
+    )

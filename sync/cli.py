@@ -1,0 +1,484 @@
+"""
+The commands: parse, call, print.
+
+What a command needs is imported when it runs: `--help` and `status` are asked for often and by health checks,
+and most of the libraries cost more to import than they take to answer.
+"""
+
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
+
+import click
+
+from state.errors import StateError, StateFileError, StateLockedError
+from sync import __version__
+from sync.errors import CredentialsRefusedError, GladlySegmentError, SettingsError
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from sync.config import Config
+
+P = ParamSpec("P")
+
+# Exit codes (interface 2).
+FAILED, WRONG_USAGE, CREDENTIALS_REFUSED, STATE_LOCKED = 1, 2, 3, 4
+
+
+def exit_code_of(error: Exception) -> int:
+    """The documented exit code for an error (interface 2)."""
+    if isinstance(error, (SettingsError, StateFileError)):
+        return WRONG_USAGE
+    if isinstance(error, CredentialsRefusedError):
+        return CREDENTIALS_REFUSED
+    if isinstance(error, StateLockedError):
+        return STATE_LOCKED
+    return FAILED
+
+
+class Options:
+    """What stands before the command: which config file, and whether tracebacks are wanted."""
+
+    def __init__(self, config: str | None, *, debug: bool) -> None:
+        self._config = config
+        self.debug = debug
+
+    def load(self, *, with_secrets: bool = True) -> "Config":
+        """
+        The settings; logs go where they say from then on.
+
+        Raises:
+            SettingsError: Something in them is wrong or missing.
+        """
+        from sync.config import load
+
+        return load(self._config, with_secrets=with_secrets)
+
+
+def main() -> NoReturn:
+    """Run a command; every error ends as a sentence on standard error and a documented exit code."""
+    debug = "--debug" in sys.argv[1:]
+    code = 0
+    try:
+        code = cli.main(standalone_mode=False) or 0
+    except click.exceptions.Exit as exit_:
+        code = exit_.exit_code
+    except click.Abort:
+        complain("Stopped.")
+        code = FAILED
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except BrokenPipeError:  # `events | head`: whoever read has what they wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (GladlySegmentError, StateError) as error:
+        if debug:
+            raise
+        complain(*str(error).splitlines())
+        code = exit_code_of(error)
+    except Exception as error:
+        if debug:
+            raise
+        complain(
+            f"Unexpected {type(error).__name__}: {error}. Nothing is lost; --debug shows where it came from."
+        )
+        code = FAILED
+    sys.exit(code)
+
+
+def complain(*sentences: str) -> None:
+    """Say on standard error what is wrong, a line for each thing."""
+    with contextlib.suppress(OSError):
+        for sentence in sentences:
+            click.secho(f"error: {sentence}", err=True, fg="red" if sys.stderr.isatty() else None)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--config", metavar="PATH", help="The settings; else $GLADLY_SEGMENT_CONFIG, else ./config.toml."
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks.")
+@click.version_option(__version__, prog_name="gladly-segment")
+@click.pass_context
+def cli(context: click.Context, config: str | None, debug: bool) -> None:
+    """
+    Every Gladly conversation created or closed: one Segment track event, once.
+
+    \b
+    Example:
+      gladly-segment demo                       see it work, without any account
+      gladly-segment check && gladly-segment run
+    """
+    context.obj = Options(config, debug=debug)
+
+
+def _instant(_: click.Context, __: click.Parameter, value: str | None) -> "datetime | None":
+    from state.instants import parse_instant, utc_now
+
+    if value is None:
+        return None
+    try:
+        return parse_instant(value, utc_now())
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _duration(_: click.Context, __: click.Parameter, value: str | None) -> "timedelta | None":
+    from state.instants import parse_duration
+
+    if value is None:
+        return None
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def command(function: Callable[P, int | None]) -> Callable[P, None]:
+    """Let a command return its exit code."""
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        raise click.exceptions.Exit(function(*args, **kwargs) or 0)
+
+    return wrapped
+
+
+# Running
+
+
+@cli.command()
+@click.pass_obj
+@command
+def run(options: Options) -> None:
+    """
+    Run as a daemon until SIGTERM or SIGINT: a cycle at once, then as scheduled.
+
+    \b
+    Example:
+      GLADLY_API_TOKEN=… SEGMENT_WRITE_KEY=… gladly-segment --config config.toml run
+    """
+    from sync.stop import Stop, stop_on_signals
+
+    stop = Stop()
+    stop_on_signals(stop)
+    config = options.load()
+    from state import Store
+    from sync import log
+    from sync.daemon import Daemon
+
+    log.configure(config.settings.log)
+    with Store(config.state_path) as store, contextlib.closing(Daemon(config, store, stop)) as daemon:
+        daemon.run()
+
+
+@cli.command()
+@click.option("--dry-run", is_flag=True, help="Show the events as JSON lines; store and send nothing.")
+@click.pass_obj
+@command
+def once(options: Options, dry_run: bool) -> int:
+    """
+    Run one cycle (poll, diff, deliver) and exit: for cron.
+
+    \b
+    Example:
+      * * * * *  gladly-segment --config /etc/gladly-segment/config.toml once
+      gladly-segment once --dry-run | jq .event
+    """
+    from sync.stop import Stop, stop_on_signals
+
+    stop = Stop()
+    stop_on_signals(stop)
+    config = options.load()
+    from state import Store
+    from sync import log
+    from sync.cycle import Cycle
+
+    log.configure(config.settings.log)
+    if dry_run:
+        with _copied_store(config.state_path) as store, Cycle(config, store, stop) as cycle:
+            for payload in cycle.preview():
+                click.echo(payload)
+        return 0
+    with Store(config.state_path) as store, Cycle(config, store, stop) as cycle:
+        result = cycle.run()
+    for error in result.errors:
+        complain(str(error))
+    return max((exit_code_of(error) for error in result.errors), default=0)
+
+
+@contextlib.contextmanager
+def _copied_store(path: Path) -> Iterator[Any]:
+    """A dry run writes to a copy, so the state file stays as it is, byte for byte, and may be in use."""
+    import tempfile
+
+    from state import Reader, Store
+
+    with tempfile.TemporaryDirectory(prefix="gladly-segment-") as directory:
+        copy = Path(directory) / path.name
+        if path.exists() and path.stat().st_size:
+            with Reader(path) as reader:
+                reader.copy_to(copy)
+        with Store(copy) as store:
+            yield store
+
+
+@cli.command()
+@click.pass_obj
+@command
+def check(options: Options) -> int:
+    """
+    Validate the settings, prove the Gladly credentials, reach Segment, open the state file.
+
+    A line each, with what to mend; exit 0 only if all hold.
+
+    \b
+    Example:
+      gladly-segment check && gladly-segment run
+    """
+    from sync.checks import run_checks
+
+    worst = 0
+    for name, finding in run_checks(options.load):
+        good = isinstance(finding, str)
+        mark = click.style("ok    " if good else "FAILED", fg="green" if good else "red")
+        first, *rest = str(finding).splitlines()
+        click.echo(f"{mark}  {name:<11} {first}")
+        for line in rest:
+            click.echo(f"{'':<20}{line}")
+        if isinstance(finding, Exception):
+            worst = max(worst, exit_code_of(finding))
+    return worst
+
+
+# Looking
+
+
+@cli.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option(
+    "--max-lag",
+    callback=_duration,
+    metavar="DURATION",
+    help="Exit 1 when the watermark or the oldest pending event is older, say 10m. The watermark stays the "
+    "overlap (60s) behind even when all is well.",
+)
+@click.pass_obj
+@command
+def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
+    """
+    Show where the sync stands: watermark, the time left for a gap, events, what needs a person.
+
+    Works while the daemon runs and while it is stopped; takes no lock.
+
+    \b
+    Example:
+      gladly-segment status
+      gladly-segment status --max-lag 10m || page-someone
+    """
+    from state.instants import utc_now
+    from sync.status import is_behind, read_status
+
+    path = options.load(with_secrets=False).state_path
+    found = read_status(path, utc_now())
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        from sync.screens import status_screen
+
+        status_screen(found, path)
+    if max_lag is not None and (why := is_behind(found, max_lag)):
+        complain(f"Behind: {why} (--max-lag). Look at the last poll above, or at the log.")
+        return FAILED
+    return 0
+
+
+@cli.command()
+@click.option("--status", type=click.Choice(["pending", "delivered", "rejected", "suppressed"]))
+@click.option("--conversation", metavar="ID", help="Of this conversation only.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="JSON lines, the payload as an object.")
+@click.option("--follow", is_flag=True, help="Go on showing new events as they come, until Ctrl-C.")
+@click.pass_obj
+@command
+def events(
+    options: Options, status: str | None, conversation: str | None, limit: int, as_json: bool, follow: bool
+) -> None:
+    """
+    Show the latest events, newest first, as Segment's debugger does: name, time, payload.
+
+    \b
+    Example:
+      gladly-segment events --status rejected
+      gladly-segment events --conversation OOrlNMXeS72gs_WEX2TtMg --json | jq .payload
+    """
+    from state import Reader
+    from sync.screens import event_line, follow_events
+
+    path = options.load(with_secrets=False).state_path
+    show = (lambda event: json.dumps(event, ensure_ascii=False)) if as_json else event_line
+    if not follow and not path.exists():
+        return
+    with Reader(path) as reader:
+        last = reader.last_event()
+        latest = reader.events(status=status, conversation=conversation, limit=limit)
+        for event in reversed(latest) if follow else latest:
+            click.echo(show(event))
+        if follow:
+            with contextlib.suppress(KeyboardInterrupt):
+                for event in follow_events(reader, last, status=status, conversation=conversation):
+                    click.echo(show(event))
+
+
+# The watermark and the outbox
+
+
+@cli.group()
+def watermark() -> None:
+    """Show where the sync stands, or move it."""
+
+
+@watermark.command("show")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+@command
+def watermark_show(options: Options, as_json: bool) -> None:
+    """
+    Show the watermark: every change recorded before it has been taken in.
+
+    \b
+    Example:
+      gladly-segment watermark show
+    """
+    from state.instants import short_duration, utc_now
+    from sync.status import read_status
+
+    found = read_status(options.load(with_secrets=False).state_path, utc_now())
+    if as_json:
+        click.echo(
+            json.dumps({name: found[name] for name in ("watermark", "lag_seconds", "gap_seconds_left")})
+        )
+    elif found["watermark"] is None:
+        click.echo("No watermark yet: the first cycle sets it (sync.start).")
+    else:
+        click.echo(f"{found['watermark']}  ({short_duration(found['lag_seconds'])} ago)")
+
+
+@watermark.command("reset")
+@click.option("--to", required=True, callback=_instant, metavar="INSTANT", help="2026-11-20T08:00Z, 36h, 7d.")
+@click.option(
+    "--replay", is_flag=True, help="Also send the delivered events since then again, same messageId."
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_obj
+@command
+def watermark_reset(options: Options, to: "datetime", replay: bool, yes: bool) -> None:
+    """
+    Move the watermark: the next cycle reads every change since then again.
+
+    Events already recorded are recognised and not sent twice; --replay sends those delivered since then
+    again.
+
+    \b
+    Example:
+      gladly-segment watermark reset --to 6h
+      gladly-segment watermark reset --to 2026-11-20T08:00Z --replay --yes
+    """
+    from state import Store
+    from sync.screens import reset_meaning
+
+    config = options.load(with_secrets=False)
+    path = config.state_path
+    click.echo(reset_meaning(path, to, replay=replay))
+    if not yes:
+        if not sys.stdin.isatty():
+            raise click.UsageError("Nobody is here to ask. Add --yes to do it.")
+        click.confirm("Do it?", abort=True)
+    with Store(path) as store:
+        store.reset_watermark(to)
+        again = store.replay(to) if replay else 0
+    click.echo("Done." + (f" {again} events are pending again." if replay else ""))
+
+
+@cli.command()
+@click.argument("message_ids", nargs=-1, metavar="MESSAGE_ID ...")
+@click.option("--all", "every", is_flag=True, help="Every rejected event.")
+@click.pass_obj
+@command
+def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
+    """
+    Make rejected events pending again: the next cycle sends them, with the same messageId.
+
+    \b
+    Example:
+      gladly-segment events --status rejected
+      gladly-segment retry --all
+    """
+    from state import Store
+
+    if bool(message_ids) == every:
+        raise click.UsageError("Name the events by their message ids, or say --all.")
+    path = options.load(with_secrets=False).state_path
+    with Store(path) as store:
+        if every:
+            click.echo(f"{store.retry(None)} events are pending again.")
+            return 0
+        unknown = [id_ for id_ in message_ids if not store.retry([id_])]
+    click.echo(f"{len(message_ids) - len(unknown)} events are pending again.")
+    for id_ in unknown:
+        complain(f"{id_} is no rejected event. See: gladly-segment events --status rejected")
+    return WRONG_USAGE if unknown else 0
+
+
+# Without an account
+
+
+@cli.command()
+@click.option("--gladly-port", type=int, default=8410, show_default=True)
+@click.option("--segment-port", type=int, default=8411, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed is the same small world.")
+@click.option("--tempo", type=float, default=10.0, show_default=True, help="How lively it is; 1 is natural.")
+@command
+def sandbox(gladly_port: int, segment_port: int, seed: int, tempo: float) -> None:
+    """
+    Serve a local Gladly and a local Segment, with a small world that lives on its own.
+
+    \b
+    Example:
+      gladly-segment sandbox &
+      gladly-segment once     with the variables that it shows
+    """
+    from sync.demo import serve_sandbox
+
+    serve_sandbox(gladly_port, segment_port, seed, tempo)
+
+
+@cli.command()
+@click.option(
+    "--seconds", type=click.FloatRange(min=1), envvar="DEMO_SECONDS", default=30.0, show_default=True
+)
+@click.option(
+    "--directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo"),
+    show_default=True,
+    help="Where the demo's config.toml and state file go.",
+)
+@command
+def demo(seconds: float, directory: Path) -> int:
+    """
+    Run the real job against the sandbox for a short while and show the events as they arrive.
+
+    \b
+    Example:
+      gladly-segment demo --seconds 60
+    """
+    from sync.demo import run_demo
+
+    return run_demo(seconds, directory)

@@ -1,0 +1,209 @@
+"""
+`demo` and `sandbox`: the real job against a local Gladly and Segment, for people without an account.
+
+The demo runs the daemon as anyone would, as a process of its own with a config.toml and two secrets in its
+environment; only the addresses differ.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+
+from sandbox import Sandbox
+from sandbox.server import serve
+from state import Reader
+from state.errors import StateFileError
+from state.instants import to_text, utc_now
+from sync.config import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
+from sync.errors import GladlySegmentError
+from sync.stop import Stop, stop_on_signals
+
+_CONFIG = """\
+# Written by `gladly-segment demo`: the sandbox's addresses; everything else is as by default, but faster.
+[gladly]
+base_url = "{gladly}"
+username = "{username}"
+
+[segment]
+base_url = "{segment}"
+
+[sync]
+every = "1s"
+start = "1m"
+
+[state]
+path = "gladly-segment.db"
+
+[log]
+format = "console"
+"""
+
+# The world's opening, in which everything happens once, takes about 300 seconds at its natural pace.
+_OPENING_S = 300.0
+
+# The world's changes show up a little late, as Gladly's do, but not so late that a short demo misses them.
+_LATENESS_S = 1.0
+
+# What happened this long before the end has had the time to arrive.
+_ARRIVES_WITHIN_S = 4.0
+
+
+class DemoFailedError(GladlySegmentError):
+    """The demo did not show what it promises."""
+
+
+def run_demo(seconds: float, directory: Path) -> int:
+    """
+    Run the daemon against a lively sandbox and show the events as they arrive.
+
+    Args:
+        seconds: How long.
+        directory: Where config.toml, the state file and the daemon's log go; an earlier demo's are replaced.
+
+    Returns: the exit code.
+
+    Raises:
+        DemoFailedError: The daemon ended by itself, or what arrived is not what happened.
+    """
+    stop = Stop()
+    stop_on_signals(stop)
+    directory.mkdir(parents=True, exist_ok=True)
+    state = directory / "gladly-segment.db"
+    for old in directory.glob("gladly-segment.db*"):
+        old.unlink()
+    tempo = _OPENING_S / max(5.0, 0.5 * seconds)
+    with Sandbox(seed=7, tempo=tempo, lateness_s=_LATENESS_S) as sandbox:
+        config = directory / "config.toml"
+        config.write_text(
+            _CONFIG.format(
+                gladly=sandbox.gladly_url, segment=sandbox.segment_url, username=sandbox.gladly.username
+            )
+        )
+        log = directory / "daemon.log"
+        click.echo(
+            f"A local Gladly at {sandbox.gladly_url} and a local Segment at {sandbox.segment_url}, for "
+            f"{seconds:.0f} seconds.\nThe daemon polls every second; its log is {log}.\n"
+        )
+        click.secho(f"{'recorded at':<12}  {'event':<26}  {'conversation':<22}  what became of it", bold=True)
+        with log.open("w") as log_file:
+            daemon = _start_daemon(config, sandbox, log_file)
+            try:
+                shown = _show_events(state, daemon, stop, seconds)
+            finally:
+                daemon.send_signal(signal.SIGTERM)
+                code = daemon.wait(timeout=15)
+        if code:
+            raise DemoFailedError(f"The daemon ended with exit code {code}; see {log}.")
+        return _summary(shown, sandbox, directory, state)
+
+
+def _start_daemon(config: Path, sandbox: Sandbox, log: Any) -> "subprocess.Popen[bytes]":
+    secrets = {
+        GLADLY_TOKEN_VARIABLE: sandbox.gladly.api_token,
+        SEGMENT_KEY_VARIABLE: sandbox.segment.write_key,
+    }
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("GLADLY_SEGMENT_")
+    }
+    # S603: our own interpreter, our own module.
+    return subprocess.Popen(  # noqa: S603
+        [sys.executable, "-m", "sync", "--config", str(config), "run"],
+        env=environment | secrets,
+        stdout=log,
+        stderr=log,
+    )
+
+
+def _show_events(state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, seconds: float) -> list[Any]:
+    """Print each event once it is settled, until the time is over; returns those printed."""
+    shown: dict[str, dict[str, Any]] = {}
+    closes: dict[str, int] = {}
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and daemon.poll() is None and not stop.wait(0.2):
+        try:
+            with Reader(state) as reader:
+                latest = reader.events(limit=1_000)
+        except StateFileError:
+            continue  # the daemon has not made it yet
+        for event in reversed(latest):
+            if event["status"] == "pending" or event["message_id"] in shown:
+                continue
+            shown[event["message_id"]] = event
+            note = _outcome(event)
+            if event["transition"] == "closed":
+                closes[event["conversation_id"]] = closes.get(event["conversation_id"], 0) + 1
+                if closes[event["conversation_id"]] > 1:
+                    note += " (closed again, after a reopening)"
+            click.echo(
+                f"{event['occurred_at'][11:23]}  {event['event']:<26}  {event['conversation_id']:<22}  {note}"
+            )
+    return list(shown.values())
+
+
+def _outcome(event: dict[str, Any]) -> str:
+    color = {"delivered": "green", "suppressed": "blue"}.get(event["status"], "red")
+    reason = f": {event['reason']}" if event["reason"] else ""
+    return click.style(event["status"], fg=color) + reason
+
+
+def _summary(shown: list[Any], sandbox: Sandbox, directory: Path, state: Path) -> int:
+    """Hold what arrived against what happened, and say what to try next."""
+    with Reader(state) as reader:
+        stored = reader.events(limit=1_000_000)
+    due = utc_now() - timedelta(seconds=_ARRIVES_WITHIN_S)
+    happened = [t for t in sandbox.world.truth() if t.kind != "reopened" and t.visible_at < due]
+    recorded = {(e["conversation_id"], e["transition"], e["occurred_at"]) for e in stored}
+    missing = [t for t in happened if (t.conversation_id, t.kind, to_text(t.recorded_at)) not in recorded]
+    received = [event["messageId"] for event in sandbox.inbox.received]
+    delivered = {e["message_id"] for e in stored if e["status"] == "delivered"}
+    command = f"gladly-segment --config {directory / 'config.toml'}"
+    suppressed = sum(event["status"] == "suppressed" for event in stored)
+    click.echo(
+        f"\n{len(stored)} conversations were created or closed at Gladly: {len(received)} track events "
+        f"arrived at Segment,\nnone twice, and {suppressed} were not sent: their customers were deleted.\n"
+        f"\nThe state file is {state}. Try next:\n"
+        f"  {command} status\n"
+        f"  {command} events --limit 3\n"
+        f'  sqlite3 {state} "SELECT * FROM daily_counts"\n'
+        'With an account: fill in config.toml, then gladly-segment check (README, "Set up").'
+    )
+    if missing or not shown or len(received) != len(set(received)) or not delivered <= set(received):
+        raise DemoFailedError(f"What arrived is not what happened: {len(missing)} transitions are missing.")
+    return 0
+
+
+def serve_sandbox(gladly_port: int, segment_port: int, seed: int, tempo: float) -> None:
+    """
+    Serve the sandbox until SIGTERM or SIGINT.
+
+    Raises:
+        DemoFailedError: A port is taken.
+    """
+
+    def tell(sandbox: Sandbox) -> None:
+        click.echo(
+            f"Gladly   {sandbox.gladly_url}   (what it has shown: /sandbox/truth)\n"
+            f"Segment  {sandbox.segment_url}   (what it has received: /sandbox/events)\n"
+            "\nIn another terminal:\n"
+            f"  export GLADLY_SEGMENT_GLADLY__BASE_URL={sandbox.gladly_url}\n"
+            f"  export GLADLY_SEGMENT_GLADLY__USERNAME={sandbox.gladly.username}\n"
+            f"  export GLADLY_SEGMENT_SEGMENT__BASE_URL={sandbox.segment_url}\n"
+            f"  export {GLADLY_TOKEN_VARIABLE}={sandbox.gladly.api_token}\n"
+            f"  export {SEGMENT_KEY_VARIABLE}={sandbox.segment.write_key}\n"
+            "  gladly-segment check\n"
+            "\nCtrl-C ends it."
+        )
+
+    try:
+        serve(gladly_port=gladly_port, segment_port=segment_port, seed=seed, tempo=tempo, ready=tell)
+    except OSError as error:
+        raise DemoFailedError(
+            f"A port is taken ({error.strerror}). Name others with --gladly-port and --segment-port."
+        ) from error

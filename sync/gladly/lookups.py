@@ -1,0 +1,114 @@
+"""
+What conversations, profiles and agents look like now, asked for as rarely as possible (semantics 2.4).
+
+A conversation is fetched once per poll. A profile is kept in memory for as long as the feed shows no update,
+merge or deletion of it. Agents are one list, read again when an unknown id appears, and hourly.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from typing import TypeVar
+
+from sync.changes import Change, ChangeType
+from sync.gladly.client import GladlyClient
+from sync.gladly.models import Conversation, Profile
+
+T = TypeVar("T")
+
+AGENTS_FRESH_S = 3_600.0
+AGENTS_UNKNOWN_S = 60.0
+
+# What is kept in memory: a profile is about 2 KB as objects.
+MAX_PROFILES = 10_000
+MAX_CONVERSATIONS = 2_000
+
+_CHANGES_A_PROFILE = frozenset(
+    {ChangeType.PROFILE_UPDATED, ChangeType.PROFILE_DELETED, ChangeType.CUSTOMER_MERGED}
+)
+
+
+class Lookups:
+    """Fetches and remembers. Not for several threads at once; it uses several itself."""
+
+    def __init__(self, client: GladlyClient) -> None:
+        self._client = client
+        self._conversations: dict[str, Conversation | None] = {}
+        self._profiles: dict[str, Profile | None] = {}  # by the id asked for: a merge makes it another
+        self._agents: dict[str, str] = {}
+        self._agents_read_at: float | None = None  # monotonic
+        self._executor: ThreadPoolExecutor | None = None
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._executor is not None:
+            self._executor.shutdown(cancel_futures=True)
+
+    def begin_poll(self) -> None:
+        """Forget the conversations of the last poll."""
+        self._conversations.clear()
+
+    def note(self, changes: Iterable[Change]) -> None:
+        """Forget the profiles that these changes show to be out of date."""
+        for change in changes:
+            if change.type in _CHANGES_A_PROFILE:
+                touched = {change.customer_id, change.into_customer_id}
+                stale = [
+                    a
+                    for a, p in self._profiles.items()
+                    if a in touched or (p is not None and p.id in touched)
+                ]
+                for asked in stale:
+                    del self._profiles[asked]
+
+    def conversations(self, ids: Iterable[str]) -> dict[str, Conversation | None]:
+        """Conversations as they are now, by id; None for one that is gone."""
+        return self._all(ids, self._conversations, self._client.conversation, MAX_CONVERSATIONS)
+
+    def profiles(self, customer_ids: Iterable[str]) -> dict[str, Profile | None]:
+        """Profiles by the id asked for; of a merged customer, of the one who remains; None when deleted."""
+        profiles = self._all(customer_ids, self._profiles, self._client.profile, MAX_PROFILES)
+        for id_, profile in profiles.items():
+            if profile is None:
+                self._profiles.pop(id_, None)
+        return profiles
+
+    def agent_name(self, id_: str | None) -> str | None:
+        """The name of an agent; None when nobody is meant or Gladly's list does not hold them."""
+        if not id_:
+            return None
+        age = time.monotonic() - self._agents_read_at if self._agents_read_at is not None else None
+        unknown = id_ not in self._agents
+        if age is None or age > AGENTS_FRESH_S or (unknown and age > AGENTS_UNKNOWN_S):
+            self._agents = self._client.agents()
+            self._agents_read_at = time.monotonic()
+        return self._agents.get(id_)
+
+    def _all(
+        self, ids: Iterable[str], known: dict[str, T], fetch: Callable[[str], T], keep: int
+    ) -> dict[str, T]:
+        wanted = dict.fromkeys(ids)
+        missing = [id_ for id_ in wanted if id_ not in known]
+        found = {id_: known[id_] for id_ in wanted if id_ in known}
+        for id_, value in zip(missing, self._fetch(missing, fetch), strict=True):
+            found[id_] = known[id_] = value
+        while len(known) > keep:
+            del known[next(iter(known))]
+        return found
+
+    def _fetch(self, ids: list[str], fetch: Callable[[str], T]) -> list[T]:
+        """Several calls at once hide the latency of each; the pace is the client's. One failing ends all."""
+        if len(ids) < 2:
+            return [fetch(id_) for id_ in ids]
+        if self._executor is None:
+            self._executor = ThreadPoolExecutor(self._client.workers, thread_name_prefix="gladly")
+        futures = [self._executor.submit(fetch, id_) for id_ in ids]
+        try:
+            failed = next((f for f in wait(futures, return_when=FIRST_EXCEPTION).done if f.exception()), None)
+            if failed is not None:
+                failed.result()
+            return [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)

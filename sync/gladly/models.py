@@ -1,0 +1,125 @@
+"""
+What is read of Gladly's answers, and nothing else: unknown fields and types are ignored, optional ones may be
+missing or null (Gladly REST API, "evolution"). camelCase stops here.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class _Model(msgspec.Struct, rename="camel", kw_only=True): ...
+
+
+class Assignee(_Model):
+    """Who a conversation is assigned to."""
+
+    agent_id: str | None = None
+
+
+class Context(_Model):
+    """The circumstances of an event, from just before it."""
+
+    assignee: Assignee | None = None
+
+
+class Content(_Model):
+    """What an event of the feed is about; which fields it has depends on its type."""
+
+    customer_id: str | None = None
+    conversation_id: str | None = None
+    context: Context | None = None
+    source_customer_id: str | None = None
+    destination_customer_id: str | None = None
+    source_conversation_id: str | None = None
+    destination_conversation_id: str | None = None
+
+
+class FeedEvent(_Model):
+    """A line of `GET /events`; `content` is decoded only for the types that mean something."""
+
+    id: str
+    type: str
+    timestamp: str
+    content: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class Conversation(_Model):
+    """`GET /conversations/{id}`. `status` is Gladly's word, perhaps one nobody has heard of."""
+
+    id: str
+    customer_id: str
+    status: str
+    created_at: str | None = None
+    closed_at: str | None = None
+    inbox_id: str | None = None
+    agent_id: str | None = None
+    topic_ids: list[str] | None = None
+
+
+class Email(_Model):
+    """An e-mail address of a profile."""
+
+    normalized: str | None = None
+    original: str | None = None
+    primary: bool | None = None
+
+
+class Phone(_Model):
+    """A phone number of a profile; `normalized` is E.164."""
+
+    normalized: str | None = None
+    original: str | None = None
+    region_code: str | None = None
+    primary: bool | None = None
+
+
+class Profile(_Model):
+    """`GET /customer-profiles/{id}`."""
+
+    id: str = ""
+    name: str | None = None
+    emails: list[Email] | None = None
+    phones: list[Phone] | None = None
+    custom_attributes: Any = None  # an object, in the shape of the organization's own profile definition
+
+
+class Agent(_Model):
+    """An entry of `GET /agents`."""
+
+    id: str
+    name: str | None = None
+
+
+class Topic(_Model):
+    """An entry of `GET /topics`."""
+
+    id: str
+    name: str | None = None
+
+
+class ErrorMeta(_Model):
+    """Of the code `moved`: the id that was asked for, and the one that remains."""
+
+    old: str | None = None
+    new: str | None = None
+
+
+class Error(_Model):
+    """One entry of an error answer."""
+
+    attr: str | None = None
+    code: str | None = None
+    detail: str | None = None
+    meta: ErrorMeta | None = None
+
+
+class Errors(_Model):
+    """An error answer; for some 400s and 404s `errors` is one object, not a list."""
+
+    errors: list[Error] | Error | None = None
+
+    @property
+    def all(self) -> list[Error]:
+        """Its entries, however they came."""
+        return [self.errors] if isinstance(self.errors, Error) else self.errors or []

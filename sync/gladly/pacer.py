@@ -1,0 +1,66 @@
+"""
+The pace of requests to Gladly, over all threads.
+
+Our own and small, because the limit is the organization's and shared with its other integrations: what
+Gladly says with each answer (`Ratelimit-Remaining-Second`, `Retry-After`) has to hold all threads back, which
+the limiters made for `requests` do not take.
+"""
+
+import threading
+import time
+from collections import deque
+
+from sync.errors import RetryableError
+from sync.http import PATIENCE_S
+from sync.stop import Stop
+
+
+class Pacer:
+    """
+    Lets one request pass every `1 / requests_per_second` seconds.
+
+    Evenly spaced, because Gladly's limit is described as a leaky bucket: a burst of ten can be refused even
+    where ten a second are allowed (Gladly REST API, rate limit). Threads take turns under one lock, so a hold
+    holds back whoever waits already, too.
+    """
+
+    def __init__(self, requests_per_second: float, stop: Stop) -> None:
+        self._interval_s = 1.0 / requests_per_second
+        self._stop = stop
+        self._turn = threading.Lock()
+        self._free_at = 0.0  # monotonic: when the next request may pass
+        self._held_until = 0.0  # monotonic: nothing passes before, because Gladly said so
+        self._last_second: deque[float] = deque()  # when those of the last second passed
+        self.holds = 0  # how often Gladly made us wait
+
+    def wait(self) -> None:
+        """
+        Wait for this thread's turn.
+
+        Raises:
+            RetryableError: Gladly asked for a wait that is longer than a call is worth (`PATIENCE_S`).
+            StoppedError: A stop was asked for meanwhile.
+        """
+        with self._turn:
+            while (delay := max(self._free_at, self._held_until) - (now := time.monotonic())) > 0:
+                if self._held_until - now > PATIENCE_S:
+                    left = self._held_until - now
+                    raise RetryableError(f"Gladly asks to wait {left:.0f} s more.", retry_after_s=left)
+                self._stop.wait(delay)
+                self._stop.check()
+            # Kept to the schedule where a sleep was a little late; after a pause, begun anew.
+            self._free_at = max(self._free_at, now - self._interval_s / 2) + self._interval_s
+            self._last_second.append(now)
+            while self._last_second[0] <= now - 1.0:
+                self._last_second.popleft()
+
+    def hold(self, seconds: float) -> None:
+        """Let nothing pass for that long: Gladly answered 429."""
+        self.holds += 1
+        self._held_until = max(self._held_until, time.monotonic() + seconds)
+
+    def hold_for_this_second(self) -> None:
+        """Gladly's second is used up (`Ratelimit-Remaining-Second: 0`): wait until our part of it is over."""
+        passed = list(self._last_second)
+        if passed:
+            self.hold(max(0.0, passed[0] + 1.0 - time.monotonic()))

@@ -1,0 +1,351 @@
+"""
+One pooled HTTP session to one host, as both clients use it (`requests`, with `tenacity` for retries).
+
+What it adds to requests, each for a reason:
+
+* Credentials go to the configured host only: redirects are never followed, and `.netrc` never replaces them
+  (semantics 5.5). Proxy and CA variables of the environment are honoured, except towards loopback.
+* A call has a deadline for the whole of it. `timeout=` alone bounds the silence between two bytes, so a host
+  that drips a byte now and then would hold a cycle for ever: a watchdog shuts the socket.
+* A stop request shuts the sockets in use, so that SIGTERM ends a hanging call at once.
+* Every network failure becomes one `RetryableError` that names the host and never the credentials.
+"""
+
+import contextlib
+import email.utils
+import ipaddress
+import math
+import os
+import random
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import tenacity
+import urllib3
+from requests.adapters import HTTPAdapter
+from requests.auth import HTTPBasicAuth
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from sync.errors import RetryableError
+from sync.stop import Stop
+
+CONNECT_TIMEOUT_S = 4.0
+READ_TIMEOUT_S = 15.0  # between two bytes
+
+# A call is tried again this often, and for this long from its first failure: together with the other end's
+# as much again, a cycle whose ends are both down is over within 20 seconds (interface 2).
+MAX_ATTEMPTS = 5
+PATIENCE_S = 8.0
+
+# No host is believed about a wait longer than this.
+LONGEST_RETRY_AFTER_S = 900.0
+
+# The socket that a thread's call uses, noted by the connection for the watchdog.
+_sockets: dict[int, socket.socket] = {}
+
+
+class _HTTPConnection(HTTPConnection):
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        super().request(*args, **kwargs)
+        _sockets[threading.get_ident()] = self.sock
+
+
+class _HTTPSConnection(HTTPSConnection):
+    def request(self, *args: Any, **kwargs: Any) -> None:
+        super().request(*args, **kwargs)
+        _sockets[threading.get_ident()] = self.sock
+
+
+class _HTTPPool(HTTPConnectionPool):
+    ConnectionCls = _HTTPConnection
+
+
+class _HTTPSPool(HTTPSConnectionPool):
+    ConnectionCls = _HTTPSConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
+class Exchange:
+    """
+    A call under way: its answer, the body still to be read.
+
+    Attributes:
+        response: As requests has it; its body is read through `parts` or `body` only.
+    """
+
+    response: requests.Response
+
+    def __init__(self, edge: "Edge", deadline_s: float) -> None:
+        self._edge = edge
+        self._thread = threading.get_ident()
+        self._socket: socket.socket | None = None
+        self.deadline = time.monotonic() + deadline_s
+
+    def begin(self, response: requests.Response) -> None:
+        """The answer's head has arrived."""
+        self.response = response
+        self._socket = _sockets.pop(self._thread, None)
+
+    def shut(self) -> None:
+        """Shut the socket, from another thread: whoever waits for it finds an error or an end."""
+        connection = self._socket or _sockets.get(self._thread)
+        if connection is not None:
+            # socket.socket's own: SSLSocket's shutdown is not made for another thread that reads meanwhile.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(connection, socket.SHUT_RDWR)
+
+    def extend(self, deadline_s: float) -> None:
+        """Allow *deadline_s* more seconds from now: the body makes progress."""
+        self.deadline = time.monotonic() + deadline_s
+
+    def parts(self, *, decode: bool = True) -> Iterator[bytes]:
+        """
+        The body, part by part.
+
+        Raises:
+            RetryableError: It broke off, or was not whole in time.
+            StoppedError: A stop was asked for.
+        """
+        with self._edge.explaining(self):
+            yield from self.response.raw.stream(65_536, decode_content=decode)
+            # A shut socket looks like an ordinary end where the answer does not say how long it is.
+            self.check_in_time()
+
+    def body(self, limit: int) -> bytes:
+        """
+        The whole body.
+
+        Raises:
+            RetryableError: It broke off, was not whole in time, or is longer than *limit* bytes.
+            StoppedError: A stop was asked for.
+        """
+        parts, size = [], 0
+        for part in self.parts():
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                raise RetryableError(f"{self._edge.name} at {self._edge.host} sent over {limit} bytes.")
+        return b"".join(parts)
+
+    def check_in_time(self) -> None:
+        """
+        Raises:
+            RetryableError: The call is past its deadline.
+            StoppedError: A stop was asked for.
+        """
+        self._edge.stop.check()
+        if self.deadline <= time.monotonic():
+            raise RetryableError(f"{self._edge.name} at {self._edge.host} sent no whole answer in time.")
+
+
+class Edge:
+    """
+    One host. Safe to use from several threads.
+
+    Args:
+        base_url: Scheme and host, perhaps a path; without a slash at the end.
+        auth: User name and password, sent as HTTP Basic with every call.
+        name: Who is there, for messages: `Gladly`, `Segment`.
+        stop: Ends calls under way when set.
+        connections: How many calls at once the pool has connections for.
+    """
+
+    def __init__(
+        self, base_url: str, auth: tuple[str, str], *, name: str, stop: Stop, connections: int = 1
+    ) -> None:
+        self.base_url = base_url
+        self.name = name
+        self.host = urlsplit(base_url).netloc
+        self.stop = stop
+        self.requests = 0  # calls made
+        self._exchanges: set[Exchange] = set()
+        self._lock = threading.Condition()
+        self._watchdog: threading.Thread | None = None
+        self._closed = False
+        self._session = requests.Session()
+        self._session.trust_env = False  # .netrc would replace our credentials; the rest is read here, once
+        self._session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode())
+        self._session.headers["User-Agent"] = "gladly-segment-sync"
+        if not is_loopback(base_url):
+            self._session.proxies = dict(requests.utils.get_environ_proxies(base_url))
+            if bundle := os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
+                self._session.verify = bundle
+        adapter = _Adapter(pool_maxsize=connections)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+        stop.call(self._shut_all)
+
+    def close(self) -> None:
+        """Close the pooled connections and end the watchdog."""
+        with self._lock:
+            self._closed = True
+            self._lock.notify()
+        self._session.close()
+
+    @contextlib.contextmanager
+    def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        deadline_s: float,
+        params: list[tuple[str, str]] | None = None,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Iterator[Exchange]:
+        """
+        Make one call; what is handed out has an answer's head, whatever its status.
+
+        Args:
+            deadline_s: Seconds for the whole of it, body included; `Exchange.extend` gives a long body more.
+
+        Raises:
+            RetryableError: The host could not be reached or did not answer in time.
+            StoppedError: A stop was asked for.
+        """
+        self.stop.check()
+        exchange = Exchange(self, deadline_s)
+        with self._lock:
+            self.requests += 1
+            self._exchanges.add(exchange)
+            if self._watchdog is None:
+                self._watchdog = threading.Thread(
+                    target=self._watch, name=f"{self.name} watchdog", daemon=True
+                )
+                self._watchdog.start()
+        try:
+            with self.explaining(exchange):
+                response = self._session.request(
+                    method,
+                    self.base_url + path,
+                    params=params,
+                    data=body,
+                    headers=headers,
+                    timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                    allow_redirects=False,
+                    stream=True,
+                )
+            exchange.begin(response)
+            with response:
+                yield exchange
+        finally:
+            with self._lock:
+                self._exchanges.discard(exchange)
+
+    @contextlib.contextmanager
+    def explaining(self, exchange: Exchange) -> Iterator[None]:
+        """Turn every way a connection can fail into one sentence."""
+        try:
+            yield
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            exchange.check_in_time()
+            raise RetryableError(
+                f"{self.name} could not be reached at {self.host}: {_reason(error)}."
+            ) from error
+
+    def _watch(self) -> None:
+        """Shut the socket of every call past its deadline, until closed."""
+        with self._lock:
+            while not self._closed:
+                now = time.monotonic()
+                for exchange in self._exchanges:
+                    if exchange.deadline <= now:
+                        exchange.shut()
+                self._lock.wait(0.25)
+
+    def _shut_all(self) -> None:
+        for exchange in list(self._exchanges):
+            exchange.shut()
+
+
+def is_loopback(url: str) -> bool:
+    """Whether the URL's host is this machine: only there are credentials sent without TLS."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, without addresses of objects and without the URL's query."""
+    cause: Any = error
+    while True:
+        deeper = getattr(cause, "reason", None)
+        if not isinstance(deeper, BaseException):
+            deeper = next((a for a in getattr(cause, "args", ()) if isinstance(a, BaseException)), None)
+        if deeper is None:
+            break
+        cause = deeper
+    if isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)):
+        return "no answer in time"
+    text = str(cause)
+    return text.rsplit(">: ", 1)[-1].removeprefix("Failed to resolve ") if text else type(cause).__name__
+
+
+def server_date(response: requests.Response) -> datetime | None:
+    """The host's own clock, from the `Date` header: whole seconds, cut; None where it says nothing."""
+    try:
+        return email.utils.parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+    except (KeyError, ValueError, TypeError, OverflowError):
+        return None
+
+
+def retry_after_s(response: requests.Response) -> float | None:
+    """
+    How long the host asks to wait: `Retry-After` as seconds or a date, else `X-RateLimit-Reset` as seconds.
+
+    Returns: 0 to `LONGEST_RETRY_AFTER_S`; None where it asks for nothing that makes sense.
+    """
+    for name in ("Retry-After", "X-RateLimit-Reset"):
+        text = response.headers.get(name, "").strip()
+        try:
+            seconds = float(text)
+        except ValueError:
+            try:
+                then = email.utils.parsedate_to_datetime(text)
+                seconds = (then - (server_date(response) or datetime.now(UTC))).total_seconds()
+            except (ValueError, TypeError, OverflowError):
+                continue
+        if 0 <= seconds < math.inf:
+            return min(seconds, LONGEST_RETRY_AFTER_S)
+    return None
+
+
+def retrying(stop: Stop) -> tenacity.Retrying:
+    """
+    The one retry policy: `RetryableError` only, exponential back-off with jitter or what the host asks for,
+    at most `MAX_ATTEMPTS` within `PATIENCE_S`; a longer wait is left to the next cycle. A stop ends the wait.
+    """
+    return tenacity.Retrying(
+        retry=tenacity.retry_if_exception_type(RetryableError),
+        stop=tenacity.stop_after_attempt(MAX_ATTEMPTS) | tenacity.stop_before_delay(PATIENCE_S),
+        wait=_wait_s,
+        sleep=stop.sleep,
+        reraise=True,
+    )
+
+
+def _wait_s(state: tenacity.RetryCallState) -> float:
+    backoff = backoff_s(state.attempt_number)
+    error = state.outcome.exception() if state.outcome else None
+    asked = error.retry_after_s if isinstance(error, RetryableError) else None
+    # A little over what was asked: hosts count whole seconds, and others wait for the same instant.
+    return backoff if asked is None else asked + 0.1 * backoff
+
+
+def backoff_s(attempt: int) -> float:
+    """Seconds to wait after the n-th failed attempt: 0.5, 1, 2, 4 at the most, with jitter down to half."""
+    return min(4.0, 0.5 * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)

@@ -1,0 +1,164 @@
+"""Reports tell the feed's events of any day, with the quirks Gladly's have."""
+
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from conftest import NOON
+
+from sandbox.reports import EXPORT_COLUMNS, TIMESTAMPS_COLUMNS
+
+ASK = {
+    "metricSet": "ConversationTimestampsReport",
+    "timezone": "UTC",
+    "startAt": "2026-10-30",
+    "endAt": "2026-10-30",
+}
+DAY = datetime(2026, 10, 30, tzinfo=UTC)
+
+
+def rows(answer):
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["Content-Type"].startswith("text/csv")
+    return list(csv.DictReader(io.StringIO(answer.content.decode("utf-8-sig"), newline="")))
+
+
+def test_a_row_an_event_under_the_documented_columns(sandbox, gladly):
+    world = sandbox.world
+    agent, topic = world.add_agent("O'Neill, Siobhán"), world.add_topic("Returns\nand repairs")
+    customer = world.add_customer()
+    talk = world.open_conversation(customer, at=DAY + timedelta(hours=9))
+    world.assign(talk, agent, at=DAY + timedelta(hours=9.1))
+    world.add_topic_to(talk, topic, at=DAY + timedelta(hours=9.2))
+    world.add_note(talk, at=DAY + timedelta(hours=9.3))
+    world.add_attribute(talk, "order", "A-1", at=DAY + timedelta(hours=9.35))
+    world.close(talk, at=DAY + timedelta(hours=9.4))
+    answer = gladly.post("/reports", json=ASK)
+    found = sorted(rows(answer), key=lambda row: row["Timestamp"])
+    assert tuple(found[0]) == TIMESTAMPS_COLUMNS
+    assert [row["Event Type"] for row in found] == [
+        "CONVERSATION/CREATED",
+        "CONVERSATION_ASSIGNEE/UPDATED",
+        "CONVERSATION/TOPIC_ADDED",
+        "NOTE/CREATED",
+        "CONVERSATION/CLOSED",
+    ]
+    created, assigned, topic_added, _, closed = found
+    assert created["Timestamp"] == "2026-10-30T09:00:00.000Z"
+    assert (created["Conversation ID"], created["Customer ID"]) == (talk.id, customer.id)
+    assert created["Assigned Agent Name"] == ""
+    assert assigned["Newly Assigned Agent Name"] == "O'Neill, Siobhán"
+    assert topic_added["Topic Name"] == "Returns\nand repairs"
+    assert (closed["Initiator Type"], closed["Assigned Agent ID"]) == ("AGENT", agent.id)
+
+
+def test_a_merge_names_the_one_that_remains(sandbox, gladly):
+    world = sandbox.world
+    source, destination = world.add_customer(at=DAY), world.add_customer(at=DAY)
+    gone, stays = (world.open_conversation(c, at=DAY) for c in (source, destination))
+    world.merge(source, destination, at=DAY)
+    (row,) = [row for row in rows(gladly.post("/reports", json=ASK)) if row["Event Type"] == "CUSTOMER/MERGED"]
+    assert (row["Customer ID"], row["Merged Customer ID"]) == (destination.id, source.id)
+    assert (row["Conversation ID"], row["Merged Conversation ID"]) == (stays.id, gone.id)
+
+
+def test_both_days_are_whole_and_included(sandbox, gladly):
+    for hours in (-0.01, 0, 47.99, 48):
+        sandbox.world.open_conversation(sandbox.world.add_customer(), at=DAY + timedelta(hours=hours))
+    assert len(rows(gladly.post("/reports", json=ASK | {"endAt": "2026-10-31"}))) == 2
+
+
+def test_days_are_the_timezone_s(sandbox, gladly):
+    """
+    The day the clocks go back has 25 hours in Denver, and its rows show Denver's time.
+    """
+    sunday = datetime(2026, 11, 1, 6, tzinfo=UTC)  # midnight there
+    for hours in (-0.1, 0, 24.9, 25):
+        sandbox.world.open_conversation(sandbox.world.add_customer(), at=sunday + timedelta(hours=hours))
+    ask = ASK | {"timezone": "America/Denver", "startAt": "2026-11-01", "endAt": "2026-11-01"}
+    found = sorted(row["Timestamp"] for row in rows(gladly.post("/reports", json=ask)))
+    assert found == ["2026-11-01T00:00:00.000-06:00", "2026-11-01T23:54:00.000-07:00"]
+    del ask["timezone"]
+    assert len(rows(gladly.post("/reports", json=ask))) == 2, "without one they are the organization's"
+
+
+def test_the_last_hour_is_not_in_it_yet(sandbox, gladly):
+    today = {"startAt": "2026-11-02", "endAt": "2026-11-02"}
+    for minutes in (61, 59):
+        sandbox.world.open_conversation(sandbox.world.add_customer(), at=NOON - timedelta(minutes=minutes))
+    assert len(rows(gladly.post("/reports", json=ASK | today))) == 1
+    sandbox.gladly.report_lateness_s = 0
+    assert len(rows(gladly.post("/reports", json=ASK | today))) == 2
+
+
+def test_the_cap_cuts_the_latest_rows_without_a_word(sandbox, gladly):
+    sandbox.world.bulk(conversations=300, closed_fraction=0, at=DAY)
+    sandbox.gladly.report_row_cap = 250
+    found = rows(gladly.post("/reports", json=ASK))
+    assert len(found) == 250
+    assert {row["Timestamp"] for row in found} == {
+        c.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z") for c in sandbox.world.changes[:250]
+    }
+
+
+def test_rows_come_in_no_order(sandbox, gladly):
+    sandbox.world.bulk(conversations=100, closed_fraction=0.5, at=DAY)
+    found = [row["Timestamp"] for row in rows(gladly.post("/reports", json=ASK))]
+    assert found != sorted(found)
+    sandbox.gladly.report_shuffled = False
+    found = [row["Timestamp"] for row in rows(gladly.post("/reports", json=ASK))]
+    assert found == sorted(found)
+
+
+def test_an_empty_day_is_an_empty_body_and_a_bom_can_come_first(sandbox, gladly):
+    assert gladly.post("/reports", json=ASK).content == b""
+    sandbox.gladly.report_bom = True
+    sandbox.world.open_conversation(sandbox.world.add_customer(), at=DAY)
+    assert gladly.post("/reports", json=ASK).content.startswith(b"\xef\xbb\xbfTimezone Filter,")
+
+
+def test_the_export_report_tells_how_each_conversation_stands(sandbox, gladly):
+    world = sandbox.world
+    twice = world.open_conversation(world.add_customer(), at=DAY)
+    for hour in (1, 3):
+        world.close(twice, at=DAY + timedelta(hours=hour))
+        world.reopen(twice, at=DAY + timedelta(hours=hour + 1))
+    world.close(twice, at=DAY + timedelta(hours=5))
+    still_open = world.open_conversation(world.add_customer(), at=DAY)
+    source, destination = world.add_customer(), world.add_customer()
+    merged = world.open_conversation(source, at=DAY)
+    world.open_conversation(destination, at=DAY)
+    world.merge(source, destination)
+    found = {row["Conversation ID"]: row for row in rows(gladly.post("/reports", json=ASK | {"metricSet": "ConversationExportReport"}))}
+    assert len(found) == 4
+    assert tuple(found[twice.id]) == EXPORT_COLUMNS
+    assert found[twice.id]["Status"] == "CLOSED"
+    assert found[twice.id]["First Closed At"] == "2026-10-30T01:00:00.000Z"
+    assert found[twice.id]["Last Closed At"] == "2026-10-30T05:00:00.000Z"
+    assert (found[still_open.id]["Status"], found[still_open.id]["First Closed At"]) == ("OPEN", "")
+    assert found[merged.id]["Status"] == "MERGED"
+
+
+@pytest.mark.parametrize(
+    ("change", "attr"),
+    [
+        pytest.param({"metricSet": "NoSuchReport"}, "metricSet", id="an unknown metric set"),
+        pytest.param({"metricSet": None}, "metricSet", id="no metric set"),
+        pytest.param({"timezone": "Mars/Olympus"}, "timezone", id="an unknown timezone"),
+        pytest.param({"timezone": "../../etc/passwd"}, "timezone", id="a path for a timezone"),
+        pytest.param({"startAt": "30.10.2026"}, "startAt", id="a date in another form"),
+        pytest.param({"startAt": 20261030}, "startAt", id="a number for a date"),
+        pytest.param({"endAt": "2026-10-29"}, "endAt", id="an end before the start"),
+    ],
+)
+def test_a_wrong_question_is_answered_400(gladly, change, attr):
+    answer = gladly.post("/reports", json=ASK | change)
+    assert answer.status_code == 400
+    errors = answer.json()["errors"]
+    assert (errors[0] if isinstance(errors, list) else errors)["attr"] == attr
+
+
+def test_a_body_that_is_no_json_object_is_answered_400(gladly):
+    assert gladly.post("/reports", data=b"{").status_code == 400
+    assert gladly.post("/reports", data=b"[]").status_code == 400
