@@ -32,6 +32,7 @@ class RequestSeen:
         user: The user name of Basic authentication, right or wrong; None without one.
         body_bytes: How long the request's body was, as sent.
         headers: Of the request, names in lower case.
+        body: As sent, where the answer was not 2xx; else empty, for what was taken is kept in the inbox.
     """
 
     method: str
@@ -43,6 +44,7 @@ class RequestSeen:
     user: str | None
     body_bytes: int
     headers: dict[str, str]
+    body: bytes
 
 
 class RequestLog:
@@ -131,6 +133,8 @@ class Edge:
                 await answer.send({"type": "http.response.body", "body": b""})
             else:
                 await self._app(scope, entry.receive, answer.send)
+        except asyncio.CancelledError:
+            pass  # the service is stopping and the connection is gone already
         finally:
             entry.close(0)
 
@@ -141,12 +145,12 @@ class _Entry:
     def __init__(self, log: RequestLog, clock: Clock, scope: Scope, receive: Receive) -> None:
         self._log, self._scope, self._receive = log, scope, receive
         self._at, self._world_at = time.monotonic(), clock.now()
-        self._body_bytes = 0
+        self._body: list[bytes] = []
         self._written = False
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self._body_bytes += len(message.get("body", b""))
+        self._body.append(message.get("body", b""))
         return message
 
     def close(self, status: int) -> None:
@@ -155,6 +159,7 @@ class _Entry:
         self._written = True
         headers = Headers(scope=self._scope)
         credentials = basic_credentials(headers)
+        body = b"".join(self._body)
         self._log.note(
             RequestSeen(
                 self._scope["method"],
@@ -164,8 +169,9 @@ class _Entry:
                 self._at,
                 self._world_at,
                 credentials[0] if credentials else None,
-                self._body_bytes,
+                len(body),
                 dict(headers),
+                b"" if 200 <= status < 300 else body,
             )
         )
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -76,18 +77,33 @@ class GladlySettings:
     organization_timezone: str = "America/Denver"
 
 
+class _Anything(Convertor[str]):
+    """An id in a path: whatever was percent-encoded, slashes and line breaks included."""
+
+    regex = r"[\s\S]*"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("anything", _Anything())
+
+
 def gladly_app(world: World, settings: GladlySettings, faults: Faults) -> ASGIApp:
     """Build the service as an ASGI application, without the `Date` header and the log `Edge` adds."""
     service = _Gladly(world, settings, faults)
     api = [
         ("/events", service.events),
-        ("/conversations/{id}", service.conversation),
-        ("/customers/{id}/conversations", service.conversations_of_customer),
-        ("/customer-profiles/{id}", service.profile),
+        ("/conversations/{id:anything}", service.conversation),
+        ("/customers/{id:anything}/conversations", service.conversations_of_customer),
+        ("/customer-profiles/{id:anything}", service.profile),
         ("/agents", service.agents),
-        ("/agents/{id}", service.agent),
+        ("/agents/{id:anything}", service.agent),
         ("/topics", service.topics),
-        ("/topics/{id}", service.topic),
+        ("/topics/{id:anything}", service.topic),
         ("/inboxes", service.inboxes),
         ("/organization", service.organization),
         ("/teams", service.nothing),

@@ -18,6 +18,8 @@ from sandbox.records import Wire
 
 # Segment docs, "Handling Duplicate Data": messageIds are remembered for about 24 hours.
 REMEMBERED_FOR = timedelta(hours=24)
+# Segment Spec: the six API calls.
+KINDS = ("track", "identify", "page", "screen", "group", "alias")
 # Segment docs, common fields: a messageId has fewer than 100 characters.
 MESSAGE_ID_MAX_LENGTH = 99
 
@@ -138,7 +140,7 @@ class Inbox:
 def _why_dropped(event: Wire) -> str | None:
     """Return why Segment would throw this event away after answering 200; None where it would not."""
     kind = event.get("type")
-    if kind not in {"track", "identify", "page", "screen", "group", "alias"}:
+    if kind not in KINDS:
         return f"unknown type {kind!r}"
     if not any(_is_text(event.get(key)) for key in ("userId", "anonymousId")):
         return "neither userId nor anonymousId"
@@ -162,7 +164,7 @@ def _as_shown(incoming: Incoming, message_id: str, at: datetime) -> Wire:
     """
     envelope = incoming.envelope
     event = msgspec.json.decode(incoming.raw)
-    event.setdefault("type", incoming.event["type"])
+    event["type"] = incoming.event["type"]
     context = {"library": {"name": "unknown", "version": "unknown"}}
     event["context"] = context | _object(envelope, "context") | _object(event, "context")
     event["integrations"] = _object(envelope, "integrations") | _object(event, "integrations")

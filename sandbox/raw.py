@@ -293,7 +293,7 @@ class _Rule:
 
 
 class Script:
-    """Which requests meet which action. Rules are asked in the order they were made; the first that fits acts."""
+    """Which requests meet which action. Rules are asked in the order they were made; the first one acts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -335,18 +335,17 @@ class Script:
                 if rule.method not in {"*", method} or not fnmatchcase(path, rule.path):
                     continue
                 rule.met += 1
-                acts = (
-                    rule.met == rule.nth
-                    if rule.nth is not None
-                    else rule.times is None or rule.met <= rule.times
-                )
+                if rule.nth is not None:
+                    acts = rule.met == rule.nth
+                else:
+                    acts = rule.times is None or rule.met <= rule.times
                 if found is None and acts:
                     found = rule.action
         return found
 
 
 class Proxy(RawServer):
-    """A server in front of *upstream_url* that follows a *script*, and passes through what it does not name."""
+    """A server in front of *upstream_url* that passes everything through but for what *script* names."""
 
     def __init__(self, upstream_url: str, script: Script | None = None) -> None:
         super().__init__(self._pass)
@@ -504,7 +503,7 @@ def rewrite(change: Callable[[RawResponse], RawResponse]) -> Action:
 
 
 def swallow(how: How | Literal["never"] = "never") -> Action:
-    """Pass the request on, which then has its effect, but never answer: hang up, or keep the client waiting."""
+    """Pass the request on, so that it has its effect, but never answer: hang up, or let the client wait."""
 
     def action(exchange: Exchange) -> None:
         exchange.forward()

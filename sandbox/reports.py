@@ -2,6 +2,7 @@
 
 import csv
 import io
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from sandbox.records import Assignee, Change, Conversation
+from sandbox.records import Assignee, Change, Conversation, ConversationVersion
 from sandbox.world import World
 
 # The columns as harrystech/tap-gladly's schema lists them.
@@ -107,7 +108,7 @@ class ReportRequest:
         for attr in ("metricSet", "startAt", "endAt"):
             if not wanted.get(attr):
                 raise BadReportRequest(attr, "blank", f"{attr} is required")
-        if wanted["metricSet"] not in _REPORTS:
+        if wanted["metricSet"] not in list(_REPORTS):
             raise BadReportRequest("metricSet", "invalid", f"unknown metric set {wanted['metricSet']!r}")
         zone_name = wanted.get("timezone", organization_timezone)
         first, last = _day(wanted, "startAt"), _day(wanted, "endAt")
@@ -140,7 +141,7 @@ def csv_lines(
     ready_until = min(wanted.end, world.clock.now() - timedelta(seconds=lateness_s))
     columns, rows_of = _REPORTS[wanted.metric_set]
     with world.lock:
-        rows = rows_of(world, wanted, ready_until)[:row_cap]
+        rows = rows_of(world, wanted, ready_until, row_cap)
     if shuffled:
         random.Random(world.seed).shuffle(rows)  # noqa: S311  # an order, not a secret
     return _written(columns, rows)
@@ -156,9 +157,11 @@ def _written(columns: tuple[str, ...], rows: list[list[str]]) -> Iterator[bytes]
         yield piece.getvalue().encode()
 
 
-def _timestamps_rows(world: World, wanted: ReportRequest, ready_until: datetime) -> list[list[str]]:
-    changes = world.between(wanted.start, ready_until)
-    return [_timestamps_row(world, wanted, change) for change in changes if change.type in _ROW_TYPES]
+def _timestamps_rows(
+    world: World, wanted: ReportRequest, ready_until: datetime, row_cap: int
+) -> list[list[str]]:
+    changes = (change for change in world.between(wanted.start, ready_until) if change.type in _ROW_TYPES)
+    return [_timestamps_row(world, wanted, change) for change in itertools.islice(changes, row_cap)]
 
 
 def _timestamps_row(world: World, wanted: ReportRequest, change: Change) -> list[str]:
@@ -191,23 +194,20 @@ def _timestamps_row(world: World, wanted: ReportRequest, change: Change) -> list
     ]
 
 
-def _export_rows(world: World, wanted: ReportRequest, ready_until: datetime) -> list[list[str]]:
+def _export_rows(world: World, wanted: ReportRequest, ready_until: datetime, row_cap: int) -> list[list[str]]:
+    # A row shows its conversation as it stands; only its creation decides whether it is there.
     talks = [
         talk
         for talk in world.conversations.values()
         if wanted.start <= talk.created_at < ready_until and talk.gone != "deleted"
     ]
     talks.sort(key=lambda talk: talk.created_at)
-    return [_export_row(world, wanted, talk, ready_until) for talk in talks]
+    return [_export_row(world, wanted, talk) for talk in talks[:row_cap]]
 
 
-def _export_row(world: World, wanted: ReportRequest, talk: Conversation, ready_until: datetime) -> list[str]:
-    del (
-        ready_until
-    )  # the row shows the conversation as it stands; only its creation decides whether it is there
-    closes = [
-        v.at for earlier, v in zip(talk.versions, talk.versions[1:], strict=False) if _closes(earlier, v)
-    ]
+def _export_row(world: World, wanted: ReportRequest, talk: Conversation) -> list[str]:
+    versions = talk.versions
+    closes = [later.at for earlier, later in itertools.pairwise(versions) if _closes(earlier, later)]
     status = "MERGED" if talk.gone == "merged" else "CLOSED" if talk.status == "CLOSED" else "OPEN"
     return [
         wanted.zone_name,
@@ -218,14 +218,14 @@ def _export_row(world: World, wanted: ReportRequest, talk: Conversation, ready_u
         _written_time(closes[0], wanted.zone) if closes else "",
         _written_time(closes[-1], wanted.zone) if closes else "",
         *_assignee(world, talk.now.assignee),
-        talk.versions[0].assignee.inbox_id,
-        _inbox_name(world, talk.versions[0].assignee.inbox_id),
+        versions[0].assignee.inbox_id,
+        _inbox_name(world, versions[0].assignee.inbox_id),
         ";".join(world.topics[id].name if id in world.topics else id for id in talk.topic_ids),
     ]
 
 
-def _closes(earlier: Any, later: Any) -> bool:
-    return bool(earlier.status != "CLOSED" and later.status == "CLOSED")
+def _closes(earlier: ConversationVersion, later: ConversationVersion) -> bool:
+    return earlier.status != "CLOSED" and later.status == "CLOSED"
 
 
 def _assignee(world: World, assignee: Assignee | None) -> tuple[str, str, str, str]:
@@ -256,7 +256,7 @@ def _day(wanted: dict[str, Any], attr: str) -> date:
 
 
 def _zone(name: Any) -> tzinfo:
-    if name in {"UTC", "Etc/UTC", "GMT"}:
+    if name in ("UTC", "Etc/UTC", "GMT"):
         return UTC  # also where no timezone database is installed
     try:
         return ZoneInfo(name)
@@ -264,7 +264,9 @@ def _zone(name: Any) -> tzinfo:
         raise BadReportRequest("timezone", "invalid", f"unknown timezone {name!r}") from None
 
 
-_REPORTS: dict[str, tuple[tuple[str, ...], Callable[[World, ReportRequest, datetime], list[list[str]]]]] = {
+_REPORTS: dict[
+    str, tuple[tuple[str, ...], Callable[[World, ReportRequest, datetime, int], list[list[str]]]]
+] = {
     "ConversationTimestampsReport": (TIMESTAMPS_COLUMNS, _timestamps_rows),
     "ConversationExportReport": (EXPORT_COLUMNS, _export_rows),
 }

@@ -19,7 +19,7 @@ from starlette.types import ASGIApp
 
 from sandbox.edge import basic_credentials
 from sandbox.faults import Faults
-from sandbox.inbox import Inbox, Incoming
+from sandbox.inbox import KINDS, Inbox, Incoming
 from sandbox.pacing import Bucket
 from sandbox.records import Wire
 
@@ -76,9 +76,8 @@ _decode_batch = msgspec.json.Decoder(_Batch).decode
 def segment_app(inbox: Inbox, settings: SegmentSettings, faults: Faults) -> ASGIApp:
     """Build the service as an ASGI application, without the `Date` header and the log `Edge` adds."""
     service = _Segment(inbox, settings, faults)
-    kinds = ("track", "identify", "page", "screen", "group", "alias")
     routes = [Route(f"/v1/{path}", service.batch, methods=["POST"]) for path in ("batch", "import")]
-    routes += [Route(f"/v1/{kind}", service.single, methods=["POST"]) for kind in kinds]
+    routes += [Route(f"/v1/{kind}", service.single, methods=["POST"]) for kind in KINDS]
     routes += [
         Route("/sandbox/events", service.events, methods=["GET"]),
         Route("/", service.about, methods=["GET"]),
