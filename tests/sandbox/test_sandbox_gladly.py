@@ -3,10 +3,11 @@
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from urllib.parse import quote
 
 import pytest
 import requests
-from conftest import NOON, Client
+from sandbox_clients import NOON, Client, gladly_client
 
 from sandbox import Sandbox
 from sandbox.instants import parse_instant
@@ -45,12 +46,15 @@ def test_a_rotated_token_is_in_force_at_once(sandbox, gladly):
     assert gladly.get("/organization").status_code == 401
 
 
-def test_the_eleventh_request_of_a_burst_is_refused_with_the_limits_in_its_headers():
-    with Sandbox() as sandbox, Client(sandbox.gladly_url + "/api/v1", ("segment-sync@example.com", "sandbox-token")) as gladly:
-        answers = [gladly.get("/organization") for _ in range(11)]
+def test_a_burst_over_the_limit_is_refused_with_the_limits_in_its_headers():
+    with Sandbox() as sandbox, gladly_client(sandbox) as gladly:
+        answers = [gladly.get("/organization")]
+        while answers[-1].status_code == 200 and len(answers) < 200:
+            answers.append(gladly.get("/organization"))
         refused = [answer for answer in answers if answer.status_code == 429]
-        assert len(refused) >= 1
-        assert [a.headers["Ratelimit-Limit-Second"] for a in answers] == ["10"] * 11
+        assert len(refused) == 1
+        assert len(answers) >= 11
+        assert {a.headers["Ratelimit-Limit-Second"] for a in answers} == {"10"}
         assert answers[0].headers["Ratelimit-Remaining-Second"] == "9"
         assert refused[0].headers["Ratelimit-Remaining-Second"] == "0"
         assert refused[0].headers["Retry-After"] == "1"
@@ -60,7 +64,9 @@ def test_the_eleventh_request_of_a_burst_is_refused_with_the_limits_in_its_heade
 def test_retry_after_can_be_missing():
     with Sandbox(requests_per_second=1, retry_after=False) as sandbox:
         auth = ("segment-sync@example.com", "sandbox-token")
-        answers = [requests.get(sandbox.gladly_url + "/api/v1/agents", auth=auth, timeout=5) for _ in range(3)]
+        answers = [
+            requests.get(sandbox.gladly_url + "/api/v1/agents", auth=auth, timeout=5) for _ in range(3)
+        ]
         assert answers[-1].status_code == 429
         assert "Retry-After" not in answers[-1].headers
 
@@ -68,7 +74,12 @@ def test_retry_after_can_be_missing():
 def test_reports_have_a_limit_of_their_own():
     with Sandbox(requests_per_second=None) as sandbox:
         auth = ("segment-sync@example.com", "sandbox-token")
-        ask = {"metricSet": "ConversationTimestampsReport", "timezone": "UTC", "startAt": "2026-11-01", "endAt": "2026-11-01"}
+        ask = {
+            "metricSet": "ConversationTimestampsReport",
+            "timezone": "UTC",
+            "startAt": "2026-11-01",
+            "endAt": "2026-11-01",
+        }
         url = sandbox.gladly_url + "/api/v1/reports"
         statuses = [requests.post(url, json=ask, auth=auth, timeout=5).status_code for _ in range(11)]
         assert statuses == [200] * 10 + [429]
@@ -80,7 +91,9 @@ def test_every_answer_carries_the_date_of_the_world(sandbox, gladly, segment):
     answers = [gladly.get("/agents"), gladly.get("/nowhere"), gladly.get("/conversations/none")]
     answers += [segment.post("/batch", data=b"x"), requests.get(sandbox.gladly_url + "/", timeout=5)]
     for answer in answers:
-        assert parsedate_to_datetime(answer.headers["Date"]) == (NOON - timedelta(days=1)).replace(microsecond=0)
+        assert parsedate_to_datetime(answer.headers["Date"]) == (NOON - timedelta(days=1)).replace(
+            microsecond=0
+        )
 
 
 def test_unknown_calls_are_answered_in_json(sandbox, gladly):
@@ -94,32 +107,47 @@ def test_unknown_calls_are_answered_in_json(sandbox, gladly):
 def test_requests_are_recorded_with_their_answers(sandbox, gladly):
     gladly.get("/conversations/none?x=1")
     (seen,) = sandbox.gladly_requests
-    assert (seen.method, seen.path, seen.query, seen.status) == ("GET", "/api/v1/conversations/none", "x=1", 404)
+    assert (seen.method, seen.path, seen.query, seen.status) == (
+        "GET",
+        "/api/v1/conversations/none",
+        "x=1",
+        404,
+    )
     assert seen.user == "segment-sync@example.com"
 
 
 # --- the change feed ------------------------------------------------------------------------------------
 
 
+AN_HOUR_AGO = "2026-11-02T11:00:00Z"
+
+
 @pytest.mark.parametrize(
     ("params", "attr", "code"),
     [
-        pytest.param({"entities": "CONVERSATION"}, "startAt", "blank", id="startAt is required"),
-        pytest.param({"startAt": "yesterday", "entities": "TASK"}, "startAt", "invalid", id="it is an instant"),
-        pytest.param({"startAt": "2026-11-02T11:00:00", "entities": "TASK"}, "startAt", "invalid", id="with a zone"),
-        pytest.param({"startAt": "2026-11-01T12:00:00.249Z", "entities": "TASK"}, "startAt", "invalid", id="at most 24 hours back"),
-        pytest.param({"startAt": "2026-11-02T12:00:01Z", "entities": "TASK"}, "endAt", "invalid", id="not in the future"),
+        pytest.param({}, "startAt", "blank", id="startAt is required"),
+        pytest.param({"startAt": "yesterday"}, "startAt", "invalid", id="startAt is an instant"),
+        pytest.param({"startAt": "2026-11-02T11:00:00"}, "startAt", "invalid", id="startAt has a zone"),
         pytest.param(
-            {"startAt": "2026-11-02T11:00:00Z", "endAt": "2026-11-02T11:00:00Z", "entities": "TASK"},
-            "endAt", "invalid", id="endAt lies after startAt",
+            {"startAt": "2026-11-01T12:00:00.249Z"}, "startAt", "invalid", id="at most 24 hours back"
         ),
-        pytest.param({"startAt": "2026-11-02T11:00:00Z", "endAt": "x", "entities": "TASK"}, "endAt", "invalid", id="and is an instant"),
-        pytest.param({"startAt": "2026-11-02T11:00:00Z"}, "entities", "blank", id="entities are required"),
-        pytest.param({"startAt": "2026-11-02T11:00:00Z", "entities": ["TASK", "DOG"]}, "entities", "invalid", id="and known"),
+        pytest.param(
+            {"startAt": "2026-11-02T12:00:01Z"}, "endAt", "invalid", id="startAt is not in the future"
+        ),
+        pytest.param(
+            {"startAt": AN_HOUR_AGO, "endAt": AN_HOUR_AGO}, "endAt", "invalid", id="endAt lies after it"
+        ),
+        pytest.param({"startAt": AN_HOUR_AGO, "endAt": "x"}, "endAt", "invalid", id="endAt is an instant"),
+        pytest.param(
+            {"startAt": AN_HOUR_AGO, "entities": []}, "entities", "blank", id="entities are required"
+        ),
+        pytest.param(
+            {"startAt": AN_HOUR_AGO, "entities": ["TASK", "DOG"]}, "entities", "invalid", id="and known"
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_question_is_answered_400(gladly, params, attr, code):
-    answer = gladly.get("/events", params=params)
+    answer = gladly.get("/events", params={"entities": "CONVERSATION"} | params)
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["attr"] == attr
     assert answer.json()["errors"][0]["code"] == code
@@ -136,7 +164,9 @@ def test_exactly_24_hours_back_is_allowed_and_so_is_this_very_moment(gladly):
 
 
 def test_all_eight_entities_are_known(gladly):
-    names = "AGENT_AVAILABILITY AGENT_STATUS CONTACT CONVERSATION CUSTOMER CUSTOMER_PROFILE PAYMENT_REQUEST TASK"
+    names = (
+        "AGENT_AVAILABILITY AGENT_STATUS CONTACT CONVERSATION CUSTOMER CUSTOMER_PROFILE PAYMENT_REQUEST TASK"
+    )
     assert feed(gladly, entities=names.split()) == []
 
 
@@ -245,7 +275,10 @@ def test_a_long_feed_arrives_whole(sandbox, gladly):
 def test_types_nobody_has_heard_of_can_be_recorded(sandbox, gladly):
     sandbox.world.record("CONVERSATION/SNOOZED", {"conversationId": "x", "until": None})
     (event,) = feed(gladly)
-    assert (event["type"], event["content"]) == ("CONVERSATION/SNOOZED", {"conversationId": "x", "until": None})
+    assert (event["type"], event["content"]) == (
+        "CONVERSATION/SNOOZED",
+        {"conversationId": "x", "until": None},
+    )
     assert "initiator" not in event
 
 
@@ -258,9 +291,13 @@ def test_a_conversation_shows_what_the_reference_lists(sandbox, gladly):
     customer = world.add_customer()
     talk = world.open_conversation(customer)
     fresh = gladly.get(f"/conversations/{talk.id}").json()
-    assert fresh | {"createdAt": ""} == {
-        "id": talk.id, "customerId": customer.id, "inboxId": world.first_inbox_id, "status": "OPEN", "createdAt": "",
-    }  # fmt: skip
+    assert parse_instant(fresh.pop("createdAt")).replace(microsecond=250_000) == NOON
+    assert fresh == {
+        "id": talk.id,
+        "customerId": customer.id,
+        "inboxId": world.first_inbox_id,
+        "status": "OPEN",
+    }
     world.assign(talk, agent)
     world.add_topic_to(talk, topic)
     world.add_attribute(talk, "order", "A-1")
@@ -275,13 +312,24 @@ def test_a_conversation_shows_what_the_reference_lists(sandbox, gladly):
     assert "closedAt" not in gladly.get(f"/conversations/{talk.id}").json()
 
 
+@pytest.mark.parametrize("id", ["../../etc", "a/b?c#d", "new\nline", "ü; DROP TABLE"])
+def test_an_id_may_hold_anything_when_it_is_percent_encoded(sandbox, gladly, id):
+    talk = sandbox.world.open_conversation(sandbox.world.add_customer(id=f"c{id}"), id=id)
+    assert gladly.get(f"/conversations/{quote(id, safe='')}").json()["id"] == talk.id
+    assert gladly.get(f"/customer-profiles/{quote(talk.customer_id, safe='')}").json()["id"] == f"c{id}"
+    assert feed(gladly)[0]["content"]["conversationId"] == id
+
+
 def test_times_in_objects_have_any_number_of_digits_and_keep_their_millisecond(sandbox):
     at = datetime(2026, 11, 2, 9, 0, 0, 120_000, tzinfo=UTC)
     texts = []
     for _ in range(300):
         talk = sandbox.world.open_conversation(sandbox.world.add_customer(), at=at)
         texts.append(talk.wire()["createdAt"])
-    assert {len(text) for text in texts} >= {len("2026-11-02T09:00:00.12Z"), len("2026-11-02T09:00:00.120123456Z")}
+    assert {len(text) for text in texts} >= {
+        len("2026-11-02T09:00:00.12Z"),
+        len("2026-11-02T09:00:00.120123456Z"),
+    }
     for text in texts:
         moment = parse_instant(text)
         assert moment.replace(microsecond=moment.microsecond // 1000 * 1000) == at
@@ -316,7 +364,9 @@ def test_a_customer_s_conversations_are_listed_up_to_a_hundred(sandbox, gladly):
 def test_a_profile_shows_its_lists_as_given(sandbox, gladly):
     emails = [{"original": "Ada@Example.com", "normalized": "ada@example.com", "primary": True}]
     phones = [{"original": "(202) 555-0123", "regionCode": "US", "primary": False}]
-    customer = sandbox.world.add_customer("Ada", emails=emails, phones=phones, custom_attributes={"tier": "gold"})
+    customer = sandbox.world.add_customer(
+        "Ada", emails=emails, phones=phones, custom_attributes={"tier": "gold"}
+    )
     profile = gladly.get(f"/customer-profiles/{customer.id}").json()
     assert profile["name"] == "Ada"
     assert (profile["emails"], profile["phones"]) == (emails, phones)
@@ -332,7 +382,10 @@ def test_an_updated_profile_shows_at_once_and_keeps_its_versions(sandbox, gladly
     profile = gladly.get(f"/customer-profiles/{customer.id}").json()
     assert (profile["name"], profile["customAttributes"]) == ("Ada L.", {"tier": "gold"})
     versions = sandbox.world.profile_versions(customer.id)
-    assert [(at, shown["name"]) for at, shown in versions] == [(NOON, "Ada"), (NOON + timedelta(seconds=60), "Ada L.")]
+    assert [(at, shown["name"]) for at, shown in versions] == [
+        (NOON, "Ada"),
+        (NOON + timedelta(seconds=60), "Ada L."),
+    ]
     assert feed(gladly, entities=["CUSTOMER_PROFILE"])[-1]["type"] == "CUSTOMER_PROFILE/UPDATED"
 
 
@@ -378,7 +431,11 @@ def test_merging_moves_the_only_open_conversation_and_merges_chain(sandbox, glad
     assert gladly.get(f"/customer-profiles/{first.id}").json()["errors"][0]["meta"]["new"] == second.id
     assert gladly.get(f"/customer-profiles/{second.id}").json()["errors"][0]["meta"]["new"] == third.id
     assert all(not e["content"].get("sourceConversationId") for e in feed(gladly, entities=["CUSTOMER"]))
-    assert [shown["customerId"] for _, shown in world.conversation_versions(talk.id)] == [first.id, second.id, third.id]
+    assert [shown["customerId"] for _, shown in world.conversation_versions(talk.id)] == [
+        first.id,
+        second.id,
+        third.id,
+    ]
 
 
 def test_the_one_that_remains_gains_the_other_s_addresses(sandbox):
@@ -410,10 +467,17 @@ def test_agents_topics_inboxes_and_the_organization(sandbox, gladly):
     agent = sandbox.world.add_agent("O'Neill, Siobhán")
     topic = sandbox.world.add_topic("Delivery")
     child = sandbox.world.add_topic("Late", parent=topic)
-    assert gladly.get("/agents").json() == [{"id": agent.id, "name": agent.name, "emailAddress": agent.email_address}]
+    assert gladly.get("/agents").json() == [
+        {"id": agent.id, "name": agent.name, "emailAddress": agent.email_address}
+    ]
     assert gladly.get(f"/agents/{agent.id}").json()["name"] == "O'Neill, Siobhán"
     assert gladly.get("/agents/none").status_code == 404
-    assert gladly.get("/topics").json()[1] == {"id": child.id, "name": "Late", "disabled": False, "parentId": topic.id}
+    assert gladly.get("/topics").json()[1] == {
+        "id": child.id,
+        "name": "Late",
+        "disabled": False,
+        "parentId": topic.id,
+    }
     assert gladly.get(f"/topics/{topic.id}").json() == {"id": topic.id, "name": "Delivery", "disabled": False}
     assert gladly.get("/topics/none").status_code == 404
     assert len(gladly.get("/inboxes").json()) == 3

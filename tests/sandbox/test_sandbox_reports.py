@@ -5,7 +5,7 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import NOON
+from sandbox_clients import NOON
 
 from sandbox.reports import EXPORT_COLUMNS, TIMESTAMPS_COLUMNS
 
@@ -58,7 +58,9 @@ def test_a_merge_names_the_one_that_remains(sandbox, gladly):
     source, destination = world.add_customer(at=DAY), world.add_customer(at=DAY)
     gone, stays = (world.open_conversation(c, at=DAY) for c in (source, destination))
     world.merge(source, destination, at=DAY)
-    (row,) = [row for row in rows(gladly.post("/reports", json=ASK)) if row["Event Type"] == "CUSTOMER/MERGED"]
+    (row,) = [
+        row for row in rows(gladly.post("/reports", json=ASK)) if row["Event Type"] == "CUSTOMER/MERGED"
+    ]
     assert (row["Customer ID"], row["Merged Customer ID"]) == (destination.id, source.id)
     assert (row["Conversation ID"], row["Merged Conversation ID"]) == (stays.id, gone.id)
 
@@ -98,7 +100,8 @@ def test_the_cap_cuts_the_latest_rows_without_a_word(sandbox, gladly):
     found = rows(gladly.post("/reports", json=ASK))
     assert len(found) == 250
     assert {row["Timestamp"] for row in found} == {
-        c.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z") for c in sandbox.world.changes[:250]
+        c.timestamp.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        for c in sandbox.world.changes[:250]
     }
 
 
@@ -130,7 +133,10 @@ def test_the_export_report_tells_how_each_conversation_stands(sandbox, gladly):
     merged = world.open_conversation(source, at=DAY)
     world.open_conversation(destination, at=DAY)
     world.merge(source, destination)
-    found = {row["Conversation ID"]: row for row in rows(gladly.post("/reports", json=ASK | {"metricSet": "ConversationExportReport"}))}
+    found = {
+        row["Conversation ID"]: row
+        for row in rows(gladly.post("/reports", json=ASK | {"metricSet": "ConversationExportReport"}))
+    }
     assert len(found) == 4
     assert tuple(found[twice.id]) == EXPORT_COLUMNS
     assert found[twice.id]["Status"] == "CLOSED"
@@ -145,6 +151,8 @@ def test_the_export_report_tells_how_each_conversation_stands(sandbox, gladly):
     [
         pytest.param({"metricSet": "NoSuchReport"}, "metricSet", id="an unknown metric set"),
         pytest.param({"metricSet": None}, "metricSet", id="no metric set"),
+        pytest.param({"metricSet": ["x"]}, "metricSet", id="a list of metric sets"),
+        pytest.param({"timezone": []}, "timezone", id="a list of timezones"),
         pytest.param({"timezone": "Mars/Olympus"}, "timezone", id="an unknown timezone"),
         pytest.param({"timezone": "../../etc/passwd"}, "timezone", id="a path for a timezone"),
         pytest.param({"startAt": "30.10.2026"}, "startAt", id="a date in another form"),

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 import requests
-from conftest import NOON
+from sandbox_clients import NOON
 from segment.analytics.client import Client as Analytics
 
 from sandbox import Sandbox
@@ -78,7 +78,19 @@ def test_over_2500_events_all_are_dropped_after_a_200(sandbox, segment):
     assert len(sandbox.inbox) == 2500
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b'{"batch": 1}', b"[]", b'{"batch": [1]}', b'{"batch": [{]}', b"\xff"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b'{"batch": 1}',
+        b'{"batch": [1]}',
+        b'{"batch": [{]}',
+        pytest.param(b'{"batch": [' + b"[" * 100_000 + b"]" * 100_000 + b"]}", id="endless nesting"),
+    ],
+)
 def test_what_is_not_json_of_the_right_shape_is_answered_400(sandbox, segment, body):
     answer = segment.post("/batch", data=body)
     assert answer.status_code == 400
@@ -100,9 +112,14 @@ def test_a_body_that_only_says_it_is_gzip_is_answered_400(segment):
     [
         pytest.param({"type": "track", "event": "x"}, "neither userId nor anonymousId", id="from nobody"),
         pytest.param(EVENT | {"userId": ""}, "neither userId nor anonymousId", id="from an empty name"),
-        pytest.param({"type": "track", "userId": "u"}, "a track event without an event name", id="of nothing"),
+        pytest.param(
+            {"type": "track", "userId": "u"}, "a track event without an event name", id="of nothing"
+        ),
         pytest.param({"userId": "u"}, "unknown type None", id="of no type"),
-        pytest.param(EVENT | {"messageId": "m" * 100}, "messageId has 100 characters or more", id="with a long id"),
+        pytest.param(EVENT | {"type": []}, "unknown type []", id="of a type that is no text"),
+        pytest.param(
+            EVENT | {"messageId": "m" * 100}, "messageId has 100 characters or more", id="with a long id"
+        ),
     ],
 )
 def test_an_invalid_event_is_dropped_after_a_200(sandbox, segment, event, reason):
@@ -114,7 +131,9 @@ def test_an_invalid_event_is_dropped_after_a_200(sandbox, segment, event, reason
 def test_over_the_rate_it_answers_429_and_says_when_to_come_back():
     with Sandbox(segment_requests_per_second=1) as sandbox:
         url = sandbox.segment_url + "/v1/track"
-        answers = [requests.post(url, json=EVENT, auth=("sandbox-write-key", ""), timeout=5) for _ in range(2)]
+        answers = [
+            requests.post(url, json=EVENT, auth=("sandbox-write-key", ""), timeout=5) for _ in range(2)
+        ]
         assert [answer.status_code for answer in answers] == [200, 429]
         assert (answers[1].headers["Retry-After"], answers[1].headers["X-RateLimit-Reset"]) == ("1", "1")
 
@@ -158,7 +177,10 @@ def test_without_a_timestamp_it_is_the_time_of_arrival(sandbox, segment):
 
 def test_the_batch_s_context_and_integrations_are_every_event_s(sandbox, segment):
     own = EVENT | {"context": {"ip": "10.0.0.1"}, "integrations": {"All": True}}
-    common = {"context": {"ip": "0.0.0.0", "library": {"name": "l", "version": "1"}}, "integrations": {"All": False, "X": True}}
+    common = {
+        "context": {"ip": "0.0.0.0", "library": {"name": "l", "version": "1"}},
+        "integrations": {"All": False, "X": True},
+    }
     batch(segment, own, **common)
     (shown,) = sandbox.inbox.received
     assert shown["context"] == {"ip": "10.0.0.1", "library": {"name": "l", "version": "1"}}
@@ -207,7 +229,9 @@ def test_unknown_calls_are_answered_in_json(segment):
 
 @pytest.mark.parametrize("packed", [False, True], ids=["plain", "gzipped"])
 def test_segment_s_own_client_delivers_through_it(sandbox, packed):
-    analytics = Analytics("sandbox-write-key", host=sandbox.segment_url, gzip=packed, sync_mode=False, max_retries=1)
+    analytics = Analytics(
+        "sandbox-write-key", host=sandbox.segment_url, gzip=packed, sync_mode=False, max_retries=1
+    )
     for n in range(50):
         analytics.track(user_id=f"u-{n}", event="Hello", properties={"n": n})
     analytics.identify(user_id="u-1", traits={"name": "Žofia"})
@@ -222,7 +246,9 @@ def test_segment_s_own_client_delivers_through_it(sandbox, packed):
 
 def test_segment_s_own_client_hears_of_a_wrong_key(sandbox):
     heard = []
-    analytics = Analytics("wrong", host=sandbox.segment_url, on_error=lambda error, _: heard.append(error), max_retries=0)
+    analytics = Analytics(
+        "wrong", host=sandbox.segment_url, on_error=lambda error, _: heard.append(error), max_retries=0
+    )
     analytics.track(user_id="u", event="x")
     analytics.flush()
     analytics.join()

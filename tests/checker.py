@@ -1,0 +1,140 @@
+"""
+Holds what Segment received against what happened in the sandbox's world: lost, unexpected, repeated, wrong.
+
+Written against the world alone, and knowing nothing of how the sync works, so that it can convict it.
+"""
+
+from collections import Counter
+from datetime import datetime
+from typing import Any
+
+import phonenumbers
+
+from sandbox import Sandbox
+from state.instants import from_text, to_text
+
+NAMES = {"created": "Gladly Conversation Created", "closed": "Gladly Conversation Closed"}
+
+
+def problems(sandbox: Sandbox, *, since: datetime | None = None, until: datetime | None = None) -> list[str]:
+    """
+    Everything that is not as it should be; an empty list is the proof.
+
+    Args:
+        since: Transitions recorded before it were none of the sync's business.
+        until: Transitions recorded after it may not have arrived yet.
+    """
+    received = sandbox.inbox.received
+    found = [f"twice: {id_}" for id_, n in Counter(e["messageId"] for e in received).items() if n > 1]
+    happened = [
+        t for t in sandbox.world.truth() if t.kind in NAMES and (since is None or t.recorded_at >= since)
+    ]
+    due = [t for t in happened if until is None or t.recorded_at <= until]
+    for kind, name in NAMES.items():
+        may = Counter(t.conversation_id for t in happened if t.kind == kind)
+        must = Counter(t.conversation_id for t in due if t.kind == kind and not _is_deleted(sandbox, t))
+        got = Counter(e["properties"]["conversationId"] for e in received if e["event"] == name)
+        found += [f"lost: {n} × {name} of {id_}" for id_, n in (must - got).items()]
+        found += [f"unexpected: {n} × {name} of {id_}" for id_, n in (got - may).items()]
+    for event in received:
+        found += _wrong_fields(sandbox, event, [t for t in happened if NAMES[t.kind] == event["event"]])
+    return found
+
+
+def suppressed(sandbox: Sandbox, state_events: list[dict[str, Any]]) -> list[str]:
+    """Suppressed events whose customer is not gone from Gladly: there must be none."""
+    gone = _everyone_deleted(sandbox)
+    return [
+        e["message_id"] for e in state_events if e["status"] == "suppressed" and e["customer_id"] not in gone
+    ]
+
+
+def _everyone_deleted(sandbox: Sandbox) -> set[str]:
+    everyone = set(sandbox.world.deleted)
+    while more := {s for s, (d, _) in sandbox.world.merged.items() if d in everyone} - everyone:
+        everyone |= more
+    return everyone
+
+
+def _is_deleted(sandbox: Sandbox, truth: Any) -> bool:
+    return truth.customer_id in _everyone_deleted(sandbox)
+
+
+def _wrong_fields(sandbox: Sandbox, event: dict[str, Any], candidates: list[Any]) -> list[str]:
+    """An event is right when it is what some moment between the change and its arrival would make of it."""
+    id_ = event["properties"]["conversationId"]
+    arrived = from_text(event["receivedAt"])
+    world = sandbox.world
+    for truth in (t for t in candidates if t.conversation_id == id_):
+        customers = [truth.customer_id]
+        while customers[-1] in world.merged:
+            customers.append(world.merged[customers[-1]][0])
+        for customer in customers:
+            profiles = _between(world.profile_versions(customer), truth.recorded_at, arrived)
+            conversations = _between(world.conversation_versions(id_), truth.recorded_at, arrived)
+            for profile in profiles:
+                for conversation in [*conversations, None]:
+                    if _shown(event) == _expected(sandbox, truth, customer, profile, conversation):
+                        return []
+    return [f"wrong: {event}"]
+
+
+def _between(versions: list[tuple[datetime, Any]], start: datetime, end: datetime) -> list[Any]:
+    """The versions in force at some moment from *start* to *end*."""
+    first = max((i for i, (at, _) in enumerate(versions) if at <= start), default=0)
+    return [version for i, (at, version) in enumerate(versions) if i >= first and at <= end]
+
+
+def _shown(event: dict[str, Any]) -> dict[str, Any]:
+    """The event as Segment shows it, less what differs by nature."""
+    return {name: value for name, value in event.items() if name not in ("messageId", "receivedAt")}
+
+
+def _expected(
+    sandbox: Sandbox, truth: Any, customer: str, profile: dict[str, Any], conversation: dict[str, Any] | None
+) -> dict[str, Any]:
+    agent = conversation.get("agentId") if conversation else truth.assignee.agent_id
+    names = {a.id: a.name for a in sandbox.world.agents.values()}
+    properties = {
+        "agentId": agent,
+        "agentName": names.get(agent),
+        "customerName": profile.get("name"),
+        "conversationId": truth.conversation_id,
+        "customAttributes": profile.get("customAttributes") or {},
+        "email": _email(profile),
+        "phone": _phone(profile),
+        "status": "OPEN",
+    }
+    if truth.kind == "closed":
+        properties["status"] = "CLOSED"
+        properties["topicIds"] = (conversation or {}).get("topicIds", [])
+    elif conversation and conversation["status"] == "WAITING":
+        properties["status"] = "WAITING"
+    created = to_text(truth.created_at)
+    return {
+        "type": "track",
+        "event": NAMES[truth.kind],
+        "userId": customer,
+        "timestamp": created,
+        "originalTimestamp": created,
+        "context": {"library": {"name": "unknown", "version": "unknown"}},
+        "integrations": {},
+        "properties": {k: v for k, v in properties.items() if v not in (None, "")},
+    }
+
+
+def _chosen(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    return next((e for e in entries if e.get("primary")), entries[0] if entries else {})
+
+
+def _email(profile: dict[str, Any]) -> str | None:
+    chosen = _chosen(profile.get("emails") or [])
+    return chosen.get("normalized") or chosen.get("original")
+
+
+def _phone(profile: dict[str, Any]) -> str | None:
+    chosen = _chosen(profile.get("phones") or [])
+    if chosen.get("normalized") or not chosen.get("original"):
+        return chosen.get("normalized")
+    number = phonenumbers.parse(chosen["original"], chosen.get("regionCode") or "US")
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

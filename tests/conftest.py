@@ -1,0 +1,36 @@
+"""What every room's tests share: a sandbox on loopback, and the program set up against it."""
+
+import os
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from installation import Installation
+from sandbox import Sandbox
+
+hypothesis_settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
+hypothesis_settings.load_profile("project")
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A quiet world: nothing happens but what the test does, seen at once."""
+    with Sandbox(lateness_s=0, requests_per_second=None) as running:
+        yield running
+
+
+@pytest.fixture
+def installation(tmp_path: Path, sandbox: Sandbox) -> Installation:
+    """The program set up against the quiet world, with its watermark a minute back."""
+    return Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__START": "10m"})
+
+
+@pytest.fixture
+def ago(sandbox: Sandbox) -> Callable[[float], Any]:
+    """An instant so many seconds before the world's now."""
+    now = sandbox.clock.now()
+    return lambda seconds: now - timedelta(seconds=seconds)

@@ -1,0 +1,255 @@
+"""The event, field by field (semantics 1), and its messageId (semantics 4.2)."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from state import Transition
+from sync.gladly.models import Conversation, Email, Phone, Profile
+from sync.track import (
+    Origin,
+    Subject,
+    created_at_of,
+    email_of,
+    fingerprint,
+    message_id,
+    phone_of,
+    track_event,
+)
+
+CREATED_AT = datetime(2022, 7, 8, 18, 46, 37, 946_000, tzinfo=UTC)
+CLOSED_AT = datetime(2022, 7, 9, 10, 0, 0, 5_999, tzinfo=UTC)
+PROFILE = Profile(
+    id="OOrlNMXeS72gs_WEX2TtMg",
+    name="Zoë Quinn",
+    emails=[Email(normalized="zoe@example.com", original="Zoe@Example.com")],
+    phones=[Phone(normalized="+12125550123")],
+    custom_attributes={"membershipTier": "gold", "nested": {"visits": 3}},
+)
+CONVERSATION = Conversation(
+    id="8ANcgJIeTAmVsbQXPGN9Xg",
+    customer_id=PROFILE.id,
+    status="WAITING",
+    created_at="2022-07-08T18:46:37.946Z",
+    agent_id="agent-1",
+    topic_ids=["topic-2", "topic-1"],
+)
+SUBJECT = Subject(
+    conversation_id=CONVERSATION.id,
+    conversation=CONVERSATION,
+    profile=PROFILE,
+    agent_id="agent-1",
+    agent_name="Sam Doe",
+    created_at=CREATED_AT,
+    closed_at=CLOSED_AT,
+)
+
+
+def event(transition: Transition, subject: Subject = SUBJECT, closed_timestamp: str = "created") -> dict:
+    return json.loads(track_event(transition, subject, "message-1", closed_timestamp=closed_timestamp))
+
+
+def test_a_created_event_is_gladlys_to_the_field():
+    """Nothing more and nothing less than Gladly's own integration sends (1.1, 1.3)."""
+    assert event(Transition.CREATED) == {
+        "type": "track",
+        "event": "Gladly Conversation Created",
+        "userId": "OOrlNMXeS72gs_WEX2TtMg",
+        "timestamp": "2022-07-08T18:46:37.946Z",
+        "messageId": "message-1",
+        "properties": {
+            "agentId": "agent-1",
+            "agentName": "Sam Doe",
+            "customerName": "Zoë Quinn",
+            "conversationId": "8ANcgJIeTAmVsbQXPGN9Xg",
+            "customAttributes": {"membershipTier": "gold", "nested": {"visits": 3}},
+            "email": "zoe@example.com",
+            "phone": "+12125550123",
+            "status": "WAITING",
+        },
+    }
+
+
+def test_a_closed_event_adds_its_topics_and_keeps_the_created_time():
+    """As created, with status CLOSED and topicIds; the timestamp is the conversation's creation (1.2)."""
+    created, closed = event(Transition.CREATED), event(Transition.CLOSED)
+    assert closed["event"] == "Gladly Conversation Closed"
+    assert closed["timestamp"] == created["timestamp"]
+    assert closed["properties"] == created["properties"] | {
+        "status": "CLOSED",
+        "topicIds": ["topic-2", "topic-1"],
+    }
+
+
+def test_a_closed_event_can_bear_the_time_it_was_closed():
+    """`sync.closed_timestamp = "closed"`, cut to the millisecond; a created event is not concerned."""
+    assert event(Transition.CLOSED, closed_timestamp="closed")["timestamp"] == "2022-07-09T10:00:00.005Z"
+    assert event(Transition.CREATED, closed_timestamp="closed")["timestamp"] == "2022-07-08T18:46:37.946Z"
+
+
+def test_a_reopened_event_has_the_fields_of_a_created_one():
+    """Off by default; 1.3."""
+    reopened = event(Transition.REOPENED)
+    assert reopened["event"] == "Gladly Conversation Reopened"
+    assert reopened["properties"] == event(Transition.CREATED)["properties"]
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"), [("OPEN", "OPEN"), ("WAITING", "WAITING"), ("CLOSED", "OPEN"), ("NEW", "OPEN")]
+)
+def test_a_created_event_is_open_where_the_conversation_is_not_waiting(status, expected):
+    """Also where it has been closed since, or where Gladly has a status nobody has heard of."""
+    conversation = msgspec.structs.replace(CONVERSATION, status=status)
+    assert event(Transition.CREATED, replace(SUBJECT, conversation=conversation))["properties"]["status"] == (
+        expected
+    )
+
+
+def test_what_is_unknown_is_left_out():
+    """Never null and never an empty string; custom attributes are an object all the same (1.3)."""
+    bare = replace(SUBJECT, profile=Profile(id="c", name=""), agent_id=None, agent_name=None)
+    assert event(Transition.CREATED, bare)["properties"] == {
+        "conversationId": CONVERSATION.id,
+        "customAttributes": {},
+        "status": "WAITING",
+    }
+
+
+def test_an_agent_nobody_can_name_has_an_id_only():
+    """The agents' list does not hold them."""
+    properties = event(Transition.CREATED, replace(SUBJECT, agent_name=None))["properties"]
+    assert properties["agentId"] == "agent-1"
+    assert "agentName" not in properties
+
+
+def test_a_conversation_that_is_gone_is_sent_with_what_the_change_carries():
+    """404 though its customer exists: ids, times and the assignee of the change (5.2)."""
+    gone = replace(SUBJECT, conversation=None, created_at=CLOSED_AT)
+    closed = event(Transition.CLOSED, gone)
+    assert closed["timestamp"] == "2022-07-09T10:00:00.005Z"
+    assert closed["properties"]["topicIds"] == []
+    assert closed["properties"]["conversationId"] == CONVERSATION.id
+    assert event(Transition.CREATED, gone)["properties"]["status"] == "OPEN"
+
+
+@pytest.mark.parametrize(
+    ("emails", "expected"),
+    [
+        pytest.param([], None, id="none: left out"),
+        pytest.param([Email(normalized="a@example.com"), Email(normalized="b@example.com")], "a@example.com"),
+        pytest.param(
+            [Email(normalized="a@example.com"), Email(normalized="b@example.com", primary=True)],
+            "b@example.com",
+            id="the primary one",
+        ),
+        pytest.param([Email(original="A@Example.com")], "A@Example.com", id="original where not normalized"),
+        pytest.param([Email(original="A@b", normalized="")], "A@b", id="an empty normalized is none"),
+        pytest.param([Email()], None, id="an entry without any text: left out"),
+    ],
+)
+def test_the_email_is_the_primary_or_the_first(emails, expected):
+    """`normalized`, else `original` (1.1)."""
+    assert email_of(emails) == expected
+
+
+@pytest.mark.parametrize(
+    ("phones", "expected"),
+    [
+        pytest.param([], None, id="none: left out"),
+        pytest.param([Phone(normalized="+442079460123")], "+442079460123", id="as normalized"),
+        pytest.param(
+            [Phone(normalized="+12125550100"), Phone(normalized="+12125550101", primary=True)],
+            "+12125550101",
+            id="the primary one",
+        ),
+        pytest.param(
+            [Phone(original="020 7946 0123", region_code="GB")], "+442079460123", id="derived with its region"
+        ),
+        pytest.param([Phone(original="(212) 555-0123")], "+12125550123", id="without a region a US number"),
+        pytest.param([Phone(original="+44 7700 900123")], "+447700900123", id="without a region E.164"),
+        pytest.param([Phone(original="020 7946 0123", region_code="gb")], "+442079460123", id="any case"),
+        pytest.param([Phone(original="ask at the desk")], None, id="no number: left out"),
+        pytest.param([Phone(original="12")], None, id="too short: left out"),
+        pytest.param([Phone()], None, id="an entry without any number: left out"),
+    ],
+)
+def test_the_phone_is_the_primary_or_the_first_in_e164(phones, expected):
+    """`normalized`, else derived with libphonenumber, else left out (1.1)."""
+    assert phone_of(phones) == expected
+
+
+def test_half_a_character_does_not_stop_an_event():
+    """A lone surrogate has no UTF-8; Gladly's JSON can spell one all the same (faults A10)."""
+    profile = msgspec.structs.replace(PROFILE, name="a\ud800b", custom_attributes={"k\udfff": ["\ud83d"]})
+    properties = event(Transition.CREATED, replace(SUBJECT, profile=profile))["properties"]
+    assert properties["customerName"] == "a\ufffdb"
+    assert properties["customAttributes"] == {"k\ufffd": ["\ufffd"]}
+
+
+@pytest.mark.parametrize("wrong", [None, [], "text", 3])
+def test_custom_attributes_are_always_an_object(wrong):
+    """Whatever the profile holds in their place (1.1)."""
+    profile = msgspec.structs.replace(PROFILE, custom_attributes=wrong)
+    assert (
+        event(Transition.CREATED, replace(SUBJECT, profile=profile))["properties"]["customAttributes"] == {}
+    )
+
+
+@pytest.mark.parametrize("text", [None, "", "yesterday"])
+def test_a_creation_time_that_cannot_be_read_falls_back(text):
+    """To what else is known of it (5.2)."""
+    assert created_at_of(msgspec.structs.replace(CONVERSATION, created_at=text), CLOSED_AT) == CLOSED_AT
+
+
+ORIGIN = Origin(fingerprint("write-key"), "acme.gladly.com")
+seconds = st.datetimes(timezones=st.just(UTC), allow_imaginary=False)
+
+
+def test_a_message_id_never_changes():
+    """Fixed for ever: a repeat is recognised by it, also by the next release."""
+    assert (
+        message_id(ORIGIN, "conv", Transition.CREATED, CREATED_AT) == "1226dcf4-a79f-56b1-98e4-9eb82748aa91"
+    )
+    assert message_id(ORIGIN, "conv", Transition.CLOSED, CLOSED_AT) == "4c7e445d-26f3-54cf-b8b0-c435695d8758"
+
+
+@given(seconds, st.integers(0, 999_999), st.integers(0, 999_999))
+def test_the_same_second_is_the_same_close(moment, one, other):
+    """The report may cut the fraction that the feed has (4.2)."""
+    assert message_id(ORIGIN, "conv", Transition.CLOSED, moment.replace(microsecond=one)) == message_id(
+        ORIGIN, "conv", Transition.CLOSED, moment.replace(microsecond=other)
+    )
+
+
+@given(seconds, seconds)
+def test_a_conversation_is_created_once(one, other):
+    """Of a creation the time does not count (4.2)."""
+    assert message_id(ORIGIN, "conv", Transition.CREATED, one) == message_id(
+        ORIGIN, "conv", Transition.CREATED, other
+    )
+
+
+def test_whatever_makes_another_event_makes_another_id():
+    """Workspace, organization, conversation, kind and second (4.2)."""
+    ids = {
+        message_id(ORIGIN, "conv", Transition.CREATED, CLOSED_AT),
+        message_id(ORIGIN, "conv", Transition.CLOSED, CLOSED_AT),
+        message_id(ORIGIN, "conv", Transition.REOPENED, CLOSED_AT),
+        message_id(ORIGIN, "conv", Transition.CLOSED, CLOSED_AT + timedelta(seconds=1)),
+        message_id(ORIGIN, "conv2", Transition.CLOSED, CLOSED_AT),
+        message_id(Origin(fingerprint("other-key"), "acme.gladly.com"), "conv", Transition.CLOSED, CLOSED_AT),
+        message_id(Origin(fingerprint("write-key"), "acme.gladly.qa"), "conv", Transition.CLOSED, CLOSED_AT),
+    }
+    assert len(ids) == 7
+    assert all(len(id_) < 100 for id_ in ids)
+
+
+def test_a_write_key_cannot_be_read_from_its_fingerprint():
+    """It stands in message ids and nowhere else."""
+    assert "write-key" not in fingerprint("write-key")
+    assert len(fingerprint("write-key")) == 16
