@@ -8,6 +8,7 @@ so that an older release refuses a newer file before it touches it.
 
 from sqlite_utils import Database, Migrations
 
+from state.failpoints import failpoint
 from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
 
 migrations = Migrations("gladly-segment-sync")
@@ -144,9 +145,11 @@ def migrate(db: Database) -> None:
         return
     db.execute("BEGIN IMMEDIATE")
     try:
+        failpoint("migrate.begin")
         migrations.apply(db)
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        failpoint("migrate.commit")
         db.execute("COMMIT")
     except BaseException:
         if db.conn.in_transaction:

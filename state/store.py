@@ -15,6 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from state.failpoints import failpoint
 from state.file import WriterLock, connect, explaining
 from state.instants import from_text, to_text, utc_now
 from state.records import (
@@ -100,7 +101,9 @@ class Store:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                failpoint("transaction.commit")
                 self._connection.execute("COMMIT")
+                failpoint("transaction.committed")
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -166,31 +169,33 @@ class Store:
 
     # Taking in
 
-    def take_in(self, taken: TakenIn, poll: Poll | None = None) -> None:
+    def take_in(self, taken: TakenIn) -> None:
         """
         Write what a chunk of changes came to, and the new watermark, in one transaction (semantics 4.1).
 
         Args:
             taken: An event already recorded under the same message id is left as it is.
-            poll: The finished cycle, where this is its last write.
         """
         with self._transaction() as db:
+            failpoint("take_in.begin")
             if taken.seen_since is not None:
                 db.execute("DELETE FROM seen_changes WHERE recorded_at < ?", (to_text(taken.seen_since),))
             db.executemany(
                 "INSERT OR IGNORE INTO seen_changes (id, recorded_at) VALUES (?, ?)",
                 ((id_, to_text(at)) for id_, at in taken.seen),
             )
+            failpoint("take_in.seen")
             self._write_conversations(db, taken.conversations)
             self._write_merges(db, taken)
+            failpoint("take_in.conversations")
             self._write_events(db, taken)
             for customer_id, (at, reason) in taken.deletions.items():
                 self._erase_customer(db, customer_id, at, reason)
             self._write_bad_lines(db, taken.bad_lines)
+            failpoint("take_in.events")
             if taken.position is not None:
                 _move_watermark(db, taken.position)
-            if poll is not None:
-                _write_poll(db, poll)
+            failpoint("take_in.watermark")
         if taken.deletions:
             self._wipe_due = True
         self.wipe()
@@ -378,6 +383,7 @@ class Store:
     def record_poll(self, poll: Poll, position: datetime | None = None) -> None:
         """Write a finished cycle, and move the watermark with it where nothing else had to be written."""
         with self._transaction() as db:
+            failpoint("poll.record")
             if position is not None:
                 _move_watermark(db, position)
             _write_poll(db, poll)

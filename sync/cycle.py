@@ -27,6 +27,7 @@ from state import (
     TakenIn,
     Transition,
 )
+from state.failpoints import failpoint
 from state.instants import parse_instant, short_duration, to_text, utc_now
 from state.store import bad_line_id
 from sync.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
@@ -157,6 +158,7 @@ class Cycle:
             StateError: The state file could not be written; nothing is lost.
             StoppedError: A stop was asked for; what was not committed is read again.
         """
+        failpoint("cycle.begin")
         started = time.monotonic()
         poll = Poll(started_at=utc_now())
         requests_before = self._gladly.edge.requests
@@ -173,6 +175,7 @@ class Cycle:
         self._store.record_poll(poll, self._position)
         self._position = None
         self._forget_old_payloads()
+        failpoint("cycle.end")
         seconds = round(time.monotonic() - started, 3)
         log.info("cycle.finished", outcome=poll.outcome.value, **poll.figures(), seconds=seconds)
         return result

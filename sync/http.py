@@ -33,6 +33,7 @@ from requests.auth import HTTPBasicAuth
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from state.failpoints import failpoint
 from sync.errors import RetryableError
 from sync.stop import Stop
 
@@ -226,6 +227,7 @@ class Edge:
                 )
                 self._watchdog.start()
         try:
+            failpoint(f"{self.name.lower()}.request")
             with self.explaining(exchange):
                 response = self._session.request(
                     method,
@@ -238,6 +240,7 @@ class Edge:
                     stream=True,
                 )
             exchange.begin(response)
+            failpoint(f"{self.name.lower()}.answer")
             with response:
                 yield exchange
         finally:

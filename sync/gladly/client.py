@@ -97,9 +97,10 @@ class GladlyClient:
     def conversation(self, id_: str) -> Conversation | None:
         """A conversation as it is now; None when there is none (any more)."""
         try:
-            return self._decode(self._get(f"/conversations/{_segment(id_)}").body, Conversation)
+            found = self._decode(self._get(f"/conversations/{_segment(id_)}").body, Conversation)
         except NotFoundError:
             return None
+        return found if found.id == id_ else None  # merged away, and the one that remains was shown for it
 
     def profile(self, customer_id: str) -> Profile | None:
         """The profile of the customer who remains after any merges; None when it was deleted."""

@@ -1,0 +1,70 @@
+"""
+Places where a test can end, break or hang the process, to prove that nothing is lost there (faults C1, F).
+
+`GLADLY_SEGMENT_FAILPOINT=name:n` kills the process with SIGKILL at the n-th pass of a point;
+`name:n:raise` raises there, `name:n:exit` calls `sys.exit`, `name:n:sleep` hangs. Unset, a point costs one
+comparison.
+"""
+
+import os
+import signal
+import sys
+import time
+
+# Every point there is, in the order of a first cycle; a test passes each at least once.
+NAMES = (
+    "cycle.begin",
+    "migrate.begin",
+    "migrate.commit",
+    "gladly.request",
+    "gladly.answer",
+    "take_in.begin",
+    "take_in.seen",
+    "take_in.conversations",
+    "take_in.events",
+    "take_in.watermark",
+    "transaction.commit",
+    "transaction.committed",
+    "segment.request",
+    "segment.answer",
+    "poll.record",
+    "cycle.end",
+)
+
+
+class FailpointError(Exception):
+    """Raised on request, and by nothing else."""
+
+
+def _armed() -> tuple[str, int, str] | None:
+    name, _, rest = os.environ.get("GLADLY_SEGMENT_FAILPOINT", "").partition(":")
+    if not name:
+        return None
+    number, _, action = rest.partition(":")
+    return name, int(number or 1), action or "kill"
+
+
+_ARMED = _armed()
+_passes = 0
+
+
+def failpoint(name: str) -> None:
+    """Pass the point *name*."""
+    if _ARMED is not None and _ARMED[0] == name:
+        _fail(*_ARMED)
+
+
+def _fail(name: str, at: int, action: str) -> None:
+    global _passes  # noqa: PLW0603 (one count a process)
+    _passes += 1
+    if _passes != at:
+        return
+    match action:
+        case "raise":
+            raise FailpointError(name)
+        case "exit":
+            sys.exit(f"failpoint {name}")
+        case "sleep":
+            time.sleep(3_600)
+        case _:
+            os.kill(os.getpid(), signal.SIGKILL)
