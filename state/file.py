@@ -6,12 +6,14 @@ a power cut costs at most work that had not been committed, which is read again.
 what is erased (semantics 5.1).
 """
 
+import contextlib
 import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from state.errors import (
     NewerSchemaError,
@@ -32,45 +34,72 @@ _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
 
 
-class WriterLock:
-    """
-    The right to write the state file, held by one process at a time (`flock` on `<path>.lock`).
+class Role(NamedTuple):
+    """What a process holds the state file for; one process at a time for each role."""
 
-    The kernel gives it back when the process ends, however it ends.
+    suffix: str
+    what: str
+
+
+MAIN = Role(".lock", "a daemon, or a cycle still running")
+RESYNC = Role(".resync.lock", "a resync")
+
+
+class FileLock:
+    """
+    A lock between processes (`flock` on a file beside the state file), given back by the kernel when the
+    process ends, however it ends. The file stays: removing it would race with who opens it next.
 
     Raises:
-        StateLockedError: Another process holds it; the message names its process id.
         StateFileError: The lock file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path.with_name(path.name + ".lock")
+    def __init__(self, path: Path, suffix: str) -> None:
+        beside = path.with_name(path.name + suffix)
         try:
-            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            self._fd = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
             raise StateFileError(
-                f"{self._path} cannot be written ({error.strerror}). "
+                f"{beside} cannot be written ({error.strerror}). "
                 "Check state.path and that its directory exists and belongs to this user."
             ) from error
+
+    def try_to_take(self) -> bool:
+        """Take the lock if no other process has it, and leave the process id for whoever asks."""
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            holder = os.pread(self._fd, 20, 0).decode("ascii", "replace").strip()
-            os.close(self._fd)
-            who = f"process {holder}" if holder else "another process"
-            raise StateLockedError(
-                f"{path} is held by {who} (a daemon, or a cycle still running). "
-                "Stop it, or wait until it has finished."
-            ) from error
-        try:
+        except OSError:
+            return False
+        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
-        except OSError:
-            pass  # a full disk: the lock holds all the same, only the process id is missing
+        return True
 
-    def release(self) -> None:
-        """Let others write. The lock file stays: removing it would race with who opens it next."""
+    def give_back(self) -> None:
+        """Let others take it."""
+        fcntl.flock(self._fd, fcntl.LOCK_UN)
+
+    @property
+    def holder(self) -> str:
+        """The process id of whoever took it last, as text; empty where unknown."""
+        return os.pread(self._fd, 20, 0).decode("ascii", "replace").strip()
+
+    def close(self) -> None:
+        """Give it back for good."""
         os.close(self._fd)
+
+
+def take_role(path: Path, role: Role) -> FileLock:
+    """
+    Raises:
+        StateLockedError: Another process has this role; the message names its process id.
+    """
+    lock = FileLock(path, role.suffix)
+    if lock.try_to_take():
+        return lock
+    who = f"process {lock.holder}" if lock.holder else "another process"
+    lock.close()
+    raise StateLockedError(f"{path} is held by {who} ({role.what}). Stop it, or wait until it has finished.")
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:

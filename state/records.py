@@ -121,12 +121,14 @@ class TakenIn:
 
     Attributes:
         position: The new watermark; None leaves it where it is.
+        resync: The resync (row of `resyncs`) that *position* belongs to, in place of the watermark.
         seen: (change id, recorded at) of the changes taken in, near the watermark.
         seen_since: Ids recorded before this are forgotten.
         deletions: customer id → (when it was deleted or found gone, the reason its events are suppressed).
     """
 
     position: datetime | None = None
+    resync: int | None = None
     seen: Sequence[tuple[str, datetime]] = ()
     seen_since: datetime | None = None
     conversations: Sequence[Conversation] = ()
@@ -135,12 +137,14 @@ class TakenIn:
     deletions: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     bad_lines: Sequence[BadLine] = ()
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to write but the watermark."""
-        return not (
-            self.seen or self.conversations or self.events or self.merges or self.deletions or self.bad_lines
-        )
+
+class Resync(NamedTuple):
+    """A past interval being read again, and how far that has come."""
+
+    id: int
+    since: datetime
+    until: datetime
+    position: datetime
 
 
 @dataclass(slots=True)

@@ -135,6 +135,25 @@ def m003_views(db: Database) -> None:
     )
 
 
+@migrations()
+def m004_resyncs_and_reconciling(db: Database) -> None:
+    """A resync remembers how far it came; a conversation, when it was last checked against Gladly."""
+    db.table("resyncs").create(
+        {
+            "id": int,
+            "since": str,
+            "until": str,
+            "position": str,
+            "started_at": str,
+            "finished_at": str,
+        },
+        pk="id",
+        not_null=("since", "until", "position", "started_at"),
+    )
+    db.table("conversations").add_column("checked_at", str)
+    db.execute("CREATE INDEX conversations_by_check ON conversations (checked_at)")
+
+
 def migrate(db: Database) -> None:
     """
     Bring the file to this release's schema, in one transaction; a file already there is not written.

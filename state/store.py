@@ -8,15 +8,17 @@ writes, the statements are plain SQL: sqlite-utils' upserts cost two to three ti
 
 import hashlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from state.errors import StateFileError, damaged
 from state.failpoints import failpoint
-from state.file import WriterLock, connect, explaining
+from state.file import MAIN, FileLock, Role, connect, explaining, take_role
 from state.instants import from_text, to_text, utc_now
 from state.records import (
     QUARANTINED_LINE_BYTES,
@@ -24,6 +26,7 @@ from state.records import (
     Conversation,
     PendingEvent,
     Poll,
+    Resync,
     Status,
     TakenIn,
     Transition,
@@ -35,6 +38,13 @@ FEED = "conversations"  # the one row of `watermark`
 # SQLite before 3.32 takes 999 parameters a statement; ids are asked for in slices below that.
 _PARAMETERS = 900
 
+# Segment drops repeats of a messageId for about 24 hours (Handling Duplicate Data). What is delivered so long
+# after it was first tried, when an earlier attempt may have arrived unanswered, is marked.
+MAY_DUPLICATE_AFTER = timedelta(hours=20)
+
+# How often whoever waits for the turn looks whether it is free.
+_TURN_LOOK_S = 0.05
+
 # A customer and everyone merged into them, however many merges ago.
 _EVERYONE = (
     "WITH RECURSIVE everyone (id) AS (SELECT ? UNION"
@@ -44,7 +54,7 @@ _EVERYONE = (
 
 class Store:
     """
-    The state file, open for writing by this process alone.
+    The state file, open for writing: by one process for each role, which take turns.
 
     Raises (from the constructor and from every method):
         StateFileError: The file is not ours, damaged or not writable; it was not touched.
@@ -53,17 +63,44 @@ class Store:
         StateWriteError: A transaction failed (full disk) and was rolled back whole.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, role: Role = MAIN) -> None:
         self.path = path
-        self._lock = WriterLock(path)
+        self._role = take_role(path, role)
         try:
-            self._connection = connect(path, read_only=False)
-            with explaining(path):
-                self._migrate()
+            self._turn = FileLock(path, ".turn.lock")
+            with self.turn():
+                self._connection = connect(path, read_only=False)
+                with explaining(path):
+                    self._migrate()
         except BaseException:
-            self._lock.release()
+            self._role.close()
             raise
         self._wipe_due = False
+        stat = path.stat()
+        self._identity = stat.st_dev, stat.st_ino
+
+    @contextmanager
+    def turn(
+        self, sleep: Callable[[float], object] = time.sleep, waiting: Callable[[], object] | None = None
+    ) -> Iterator[None]:
+        """
+        Be the only one who writes, among the daemon and a resync, for as long as the block takes: what is
+        read in it to decide on a write is still so when it is written.
+
+        Args:
+            sleep: Waits a moment; may raise to give up.
+            waiting: Called once if another process has the turn.
+        """
+        told = False
+        while not self._turn.try_to_take():
+            if waiting is not None and not told:
+                waiting()
+                told = True
+            sleep(_TURN_LOOK_S)
+        try:
+            yield
+        finally:
+            self._turn.give_back()
 
     def _migrate(self) -> None:
         from state.schema_version import SCHEMA_VERSION
@@ -89,10 +126,40 @@ class Store:
     ) -> None:
         self.close()
 
+    def check_still_there(self) -> None:
+        """
+        Raises:
+            StateFileError: The file this was opened on has been moved, deleted or replaced meanwhile.
+        """
+        try:
+            now = self.path.stat()
+        except OSError:
+            found = False
+        else:
+            found = (now.st_dev, now.st_ino) == self._identity
+        if not found:
+            raise StateFileError(
+                f"{self.path} was moved, deleted or replaced while in use. What was committed is in the file "
+                "that was there: put it back, or start again with what is there now."
+            )
+
+    def check_pages(self) -> None:
+        """
+        Let SQLite look at every page once (PRAGMA quick_check: 0.04 s for 43 MB).
+
+        Raises:
+            StateFileError: The file is damaged.
+        """
+        verdict = str(self._rows("PRAGMA quick_check(1)")[0][0])
+        if verdict != "ok":
+            raise damaged(self.path, verdict)
+
     def close(self) -> None:
         """Close the file and give the writer's lock back."""
-        self._connection.close()
-        self._lock.release()
+        with self.turn():
+            self._connection.close()
+        self._turn.close()
+        self._role.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -193,7 +260,11 @@ class Store:
                 self._erase_customer(db, customer_id, at, reason)
             self._write_bad_lines(db, taken.bad_lines)
             failpoint("take_in.events")
-            if taken.position is not None:
+            if taken.resync is not None and taken.position is not None:
+                db.execute(
+                    "UPDATE resyncs SET position = ? WHERE id = ?", (to_text(taken.position), taken.resync)
+                )
+            elif taken.position is not None:
                 _move_watermark(db, taken.position)
             failpoint("take_in.watermark")
         if taken.deletions:
@@ -203,8 +274,10 @@ class Store:
     @staticmethod
     def _write_conversations(db: sqlite3.Connection, conversations: Sequence[Conversation]) -> None:
         db.executemany(
-            "INSERT OR REPLACE INTO conversations"
-            " (id, customer_id, status, created_at, closed_at, updated_at) VALUES (?, ?, ?, ?, ?, ?)",
+            "INSERT INTO conversations (id, customer_id, status, created_at, closed_at, updated_at)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id,"
+            " status = excluded.status, created_at = excluded.created_at, closed_at = excluded.closed_at,"
+            " updated_at = excluded.updated_at",
             (
                 (
                     c.id,
@@ -327,6 +400,57 @@ class Store:
         self.wipe()
         return erased
 
+    # Resyncs and reconciling
+
+    def begin_resync(self, since: datetime, until: datetime) -> Resync:
+        """Begin to read an interval again, or go on where an interrupted resync of the same one stopped."""
+        rows = self._rows(
+            "SELECT id, position FROM resyncs WHERE since = ? AND until = ? AND finished_at IS NULL"
+            " ORDER BY id DESC LIMIT 1",
+            (to_text(since), to_text(until)),
+        )
+        if rows:
+            return Resync(rows[0][0], since, until, from_text(rows[0][1]))
+        with self._transaction() as db:
+            id_ = db.execute(
+                "INSERT INTO resyncs (since, until, position, started_at) VALUES (?, ?, ?, ?)",
+                (to_text(since), to_text(until), to_text(since), to_text(utc_now())),
+            ).lastrowid
+        return Resync(id_ or 0, since, until, since)
+
+    def unfinished_resync(self) -> Resync | None:
+        """The newest resync that was interrupted."""
+        rows = self._rows(
+            "SELECT id, since, until, position FROM resyncs WHERE finished_at IS NULL"
+            " ORDER BY id DESC LIMIT 1"
+        )
+        return Resync(rows[0][0], *map(from_text, rows[0][1:])) if rows else None
+
+    def finish_resync(self, id_: int) -> None:
+        """The whole interval has been read."""
+        with self._transaction() as db:
+            db.execute("UPDATE resyncs SET finished_at = ? WHERE id = ?", (to_text(utc_now()), id_))
+
+    def last_reconciled(self) -> datetime | None:
+        """When a conversation was last checked against Gladly."""
+        rows = self._rows("SELECT max(checked_at) FROM conversations")
+        return from_text(rows[0][0]) if rows[0][0] else None
+
+    def quiet_conversations(self, before: datetime, limit: int) -> list[Conversation]:
+        """Open conversations that nothing has changed since *before*, those longest unchecked first."""
+        rows = self._rows(
+            "SELECT id FROM conversations WHERE status IN ('OPEN', 'WAITING') AND updated_at < ?"
+            " ORDER BY checked_at, updated_at LIMIT ?",
+            (to_text(before), limit),
+        )
+        return list(self.conversations(row[0] for row in rows).values())
+
+    def mark_checked(self, ids: Iterable[str]) -> None:
+        """These conversations have been checked against Gladly."""
+        at = to_text(utc_now())
+        with self._transaction() as db:
+            db.executemany("UPDATE conversations SET checked_at = ? WHERE id = ?", ((at, id_) for id_ in ids))
+
     # The outbox
 
     def pending(self, after: tuple[str, int] | None, limit: int) -> list[PendingEvent]:
@@ -344,12 +468,14 @@ class Store:
 
     def mark_delivered(self, message_ids: Sequence[str]) -> None:
         """Segment answered 2xx for these."""
-        at = to_text(utc_now())
+        now = utc_now()
+        at, long_ago = to_text(now), to_text(now - MAY_DUPLICATE_AFTER)
         with self._transaction() as db:
             db.executemany(
-                "UPDATE events SET status = 'delivered', delivered_at = ?, attempts = attempts + 1,"
-                " reason = NULL WHERE message_id = ? AND status = 'pending'",
-                ((at, id_) for id_ in message_ids),
+                "UPDATE events SET status = 'delivered', delivered_at = ?, reason = CASE WHEN attempts > 0"
+                " AND created_at < ? THEN 'may be a duplicate: an earlier attempt was over 20 hours ago' END,"
+                " attempts = attempts + 1 WHERE message_id = ? AND status = 'pending'",
+                ((at, long_ago, id_) for id_ in message_ids),
             )
 
     def mark_rejected(self, message_id: str, reason: str) -> None:

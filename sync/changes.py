@@ -1,5 +1,6 @@
 """A change: what Gladly recorded, from the Events API or from the report, as one stream."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -19,7 +20,34 @@ class ChangeType(Enum):
     OTHER = auto()
 
 
+TYPES = {
+    "CONVERSATION/CREATED": ChangeType.CREATED,
+    "CONVERSATION/CLOSED": ChangeType.CLOSED,
+    "CONVERSATION/REOPENED": ChangeType.REOPENED,
+    "CUSTOMER/MERGED": ChangeType.CUSTOMER_MERGED,
+    "CUSTOMER_PROFILE/UPDATED": ChangeType.PROFILE_UPDATED,
+    "CUSTOMER_PROFILE/DELETED": ChangeType.PROFILE_DELETED,
+}
+
 OF_A_CONVERSATION = frozenset({ChangeType.CREATED, ChangeType.CLOSED, ChangeType.REOPENED})
+
+# A chunk is committed whole: a few hundred conversations to look up, or so many changes (semantics 3.4).
+CHUNK_TRANSITIONS = 300
+CHUNK_CHANGES = 5_000
+
+# Ids of Gladly's are URL-safe and at most 50 characters (Gladly REST API). Kept to what no log, path or
+# terminal trips over, and generously long, rather than to that to the letter.
+_ID = re.compile(r"[!-~]{1,200}")
+
+
+def checked_id(value: str | None, name: str) -> str:
+    """
+    Raises:
+        ValueError: *value* cannot be an id of Gladly's.
+    """
+    if not value or not _ID.fullmatch(value):
+        raise ValueError(f"no {name}" if not value else f"{name} is no id of Gladly's")
+    return value
 
 
 @dataclass(slots=True)

@@ -9,10 +9,10 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, NoReturn, ParamSpec
 
 import click
 
@@ -202,7 +202,9 @@ def once(options: Options, dry_run: bool) -> int:
 
     log.configure(config.settings.log)
     if dry_run:
-        with _copied_store(config.state_path) as store, Cycle(config, store, stop) as cycle:
+        from sync.resync import copied_store
+
+        with copied_store(config.state_path) as store, Cycle(config, store, stop) as cycle:
             for payload in cycle.preview():
                 click.echo(payload)
         return 0
@@ -211,22 +213,6 @@ def once(options: Options, dry_run: bool) -> int:
     for error in result.errors:
         complain(str(error))
     return max((exit_code_of(error) for error in result.errors), default=0)
-
-
-@contextlib.contextmanager
-def _copied_store(path: Path) -> Iterator[Any]:
-    """A dry run writes to a copy, so the state file stays as it is, byte for byte, and may be in use."""
-    import tempfile
-
-    from state import Reader, Store
-
-    with tempfile.TemporaryDirectory(prefix="gladly-segment-") as directory:
-        copy = Path(directory) / path.name
-        if path.exists() and path.stat().st_size:
-            with Reader(path) as reader:
-                reader.copy_to(copy)
-        with Store(copy) as store:
-            yield store
 
 
 @cli.command()
@@ -404,6 +390,36 @@ def watermark_reset(options: Options, to: "datetime", replay: bool, yes: bool) -
         store.reset_watermark(to)
         again = store.replay(to) if replay else 0
     click.echo("Done." + (f" {again} events are pending again." if replay else ""))
+
+
+@cli.command()
+@click.option("--since", required=True, callback=_instant, metavar="INSTANT", help="2026-11-01, 36h, 7d.")
+@click.option("--until", callback=_instant, metavar="INSTANT", help="Now, where not given.")
+@click.option("--dry-run", is_flag=True, help="Show the events as JSON lines; store and send nothing.")
+@click.pass_obj
+@command
+def resync(options: Options, since: "datetime", until: "datetime | None", dry_run: bool) -> int:
+    """
+    Read the changes of a past interval again, of any age, and send what was missed.
+
+    The watermark stays where it is. Interrupted, the same command goes on where it stopped. A running daemon
+    goes on polling: the two take turns.
+
+    \b
+    Example:
+      gladly-segment resync --since 2026-11-01 --until 2026-11-08 --dry-run | wc -l
+      gladly-segment resync --since 7d
+    """
+    from sync.stop import Stop, stop_on_signals
+
+    stop = Stop()
+    stop_on_signals(stop)
+    config = options.load()
+    from sync import log
+    from sync.resync import run_resync
+
+    log.configure(config.settings.log)
+    return run_resync(config, since, until, stop, dry_run=dry_run)
 
 
 @cli.command()

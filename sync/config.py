@@ -51,6 +51,10 @@ def _positive(value: timedelta) -> timedelta:
     return value
 
 
+def _or_off(value: Any) -> Any:
+    return None if value == "off" else value
+
+
 Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
 
 
@@ -153,6 +157,7 @@ class SyncSettings(_Section):
     cron: Annotated[str, AfterValidator(_cron)] | None = None
     start: Annotated[str, AfterValidator(_start)] = "now"
     overlap: Duration = timedelta(seconds=60)
+    reconcile: Annotated[Duration | None, BeforeValidator(_or_off)] = timedelta(hours=24)
     closed_timestamp: Literal["created", "closed"] = "created"
     reopened: bool = False
 

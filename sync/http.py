@@ -205,12 +205,14 @@ class Edge:
         params: list[tuple[str, str]] | None = None,
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
+        silence_s: float = READ_TIMEOUT_S,
     ) -> Iterator[Exchange]:
         """
         Make one call; what is handed out has an answer's head, whatever its status.
 
         Args:
             deadline_s: Seconds for the whole of it, body included; `Exchange.extend` gives a long body more.
+            silence_s: Seconds that may pass without a byte.
 
         Raises:
             RetryableError: The host could not be reached or did not answer in time.
@@ -235,7 +237,7 @@ class Edge:
                     params=params,
                     data=body,
                     headers=headers,
-                    timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S),
+                    timeout=(CONNECT_TIMEOUT_S, silence_s),
                     allow_redirects=False,
                     stream=True,
                 )

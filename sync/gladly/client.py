@@ -24,7 +24,7 @@ from sync.errors import (
 )
 from sync.gladly.models import Agent, Conversation, Errors, Profile
 from sync.gladly.pacer import Pacer
-from sync.http import Edge, Exchange, retry_after_s, retrying, server_date
+from sync.http import READ_TIMEOUT_S, Edge, Exchange, retry_after_s, retrying, server_date
 from sync.stop import Stop
 
 T = TypeVar("T")
@@ -142,11 +142,18 @@ class GladlyClient:
         params: list[tuple[str, str]] | None = None,
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
+        silence_s: float = READ_TIMEOUT_S,
     ) -> Iterator[Exchange]:
         """One call, its status judged: what is handed out is a 200 whose body is still to be read."""
         self.pacer.wait()
         with self.edge.call(
-            method, API + path, deadline_s=deadline_s, params=params, body=body, headers=headers
+            method,
+            API + path,
+            deadline_s=deadline_s,
+            params=params,
+            body=body,
+            headers=headers,
+            silence_s=silence_s,
         ) as exchange:
             self._heed_the_rate_limit(exchange.response)
             if exchange.response.status_code != 200:

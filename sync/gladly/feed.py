@@ -8,8 +8,7 @@ stands a little out of order is, too (semantics 3.2, 3.3).
 """
 
 import contextlib
-import re
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from datetime import datetime, timedelta
 
 import msgspec
@@ -17,29 +16,26 @@ import requests
 
 from state import QUARANTINED_LINE_BYTES, BadLine
 from state.instants import from_text, to_text
-from sync.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
-from sync.errors import RetryableError, UnexpectedAnswerError
+from sync.changes import (
+    CHUNK_CHANGES,
+    CHUNK_TRANSITIONS,
+    OF_A_CONVERSATION,
+    TYPES,
+    Change,
+    ChangeType,
+    Chunk,
+    checked_id,
+)
+from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
 from sync.gladly.client import GladlyClient
 from sync.gladly.models import Content, Errors, FeedEvent
+from sync.gladly.report import Report
 from sync.http import MAX_ATTEMPTS, Exchange, backoff_s, retrying, server_date
 
 ENTITIES = ("CONVERSATION", "CUSTOMER", "CUSTOMER_PROFILE")
 
-TYPES = {
-    "CONVERSATION/CREATED": ChangeType.CREATED,
-    "CONVERSATION/CLOSED": ChangeType.CLOSED,
-    "CONVERSATION/REOPENED": ChangeType.REOPENED,
-    "CUSTOMER/MERGED": ChangeType.CUSTOMER_MERGED,
-    "CUSTOMER_PROFILE/UPDATED": ChangeType.PROFILE_UPDATED,
-    "CUSTOMER_PROFILE/DELETED": ChangeType.PROFILE_DELETED,
-}
-
 # Gladly refuses a startAt older than 24 hours; the hour between covers a poll that takes long, and clocks.
 REACH = timedelta(hours=23)
-
-# A chunk is committed whole: a few hundred conversations to look up, or so many changes (semantics 3.4).
-CHUNK_TRANSITIONS = 300
-CHUNK_CHANGES = 5_000
 
 # Gladly's lines are under 1 KB. A longer one than this is kept cut, in quarantine; what goes on for longer
 # than that without an end is no line, and the stream is broken.
@@ -50,39 +46,64 @@ LINE_SKIP_BYTES = 100_000_000
 HEAD_DEADLINE_S = 60.0
 LINE_DEADLINE_S = 60.0
 
-# Ids of Gladly's are URL-safe and at most 50 characters (Gladly REST API). Kept to what no log, path or
-# terminal trips over, and generously long, rather than to that to the letter.
-_ID = re.compile(r"[!-~]{1,200}")
-
 
 class ChangeFeed:
-    """What happened, oldest first."""
+    """What happened, oldest first: from the report where the Events API does not reach, then from that."""
 
     def __init__(self, client: GladlyClient, overlap: timedelta) -> None:
         self._client = client
         self._overlap = overlap
+        self._report = Report(client)
 
     def since(self, position: datetime) -> Iterator[Chunk]:
         """
         Yield every change recorded at or after *position*, in whole chunks, the last one perhaps empty.
 
-        A stream that breaks off is asked for again from the last whole change, for as long as each attempt
-        gets further.
-
         Args:
-            position: Aware UTC, inclusive, at most 24 hours ago by Gladly's clock.
+            position: Aware UTC, inclusive, of any age.
 
         Raises:
-            TooOldError: Gladly does not reach back that far.
             RetryableError: Gladly cannot be reached or breaks off again and again; the chunks already
                 yielded are whole.
             CredentialsRefusedError, UnexpectedAnswerError, StoppedError: As the client's.
+        """
+        try:
+            yield from self._events(position, None)
+        except TooOldError:  # only Gladly's clock says what is, so it is asked first
+            position = yield from self._catch_up(position, None)
+            yield from self._events(position, None)
+
+    def between(self, since: datetime, until: datetime) -> Iterator[Chunk]:
+        """As `since`, but only changes recorded up to *until* (inclusive)."""
+        since = yield from self._catch_up(since, until)
+        if since < until:
+            yield from self._events(since, until)
+
+    def _catch_up(self, position: datetime, until: datetime | None) -> Generator[Chunk, None, datetime]:
+        """
+        Read the report up to where the Events API begins, which is where the report may not be complete yet.
+
+        Returns: where to go on.
+        """
+        reach = self._client.clock() - REACH
+        end = min(reach, until) if until is not None else reach
+        if position < end:
+            yield from self._report.between(position, end)
+        return max(position, end)
+
+    def _events(self, position: datetime, until: datetime | None) -> Iterator[Chunk]:
+        """
+        Read the Events API. A stream that breaks off is asked for again from the last whole change, for as
+        long as each attempt gets further.
+
+        Raises:
+            TooOldError: *position* is over 24 hours ago by Gladly's clock.
         """
         furthest, stuck = position, 0
         while True:
             stream = _Stream(position, self._overlap)
             try:
-                yield from self._read(stream)
+                yield from self._read(stream, until)
             except RetryableError:
                 stuck = 0 if stream.high_water > furthest else stuck + 1
                 if not stream.is_open or stuck >= MAX_ATTEMPTS:
@@ -91,13 +112,13 @@ class ChangeFeed:
                 return
             furthest = max(furthest, stream.high_water)
             position = stream.position
-            self._client.stop.wait(backoff_s(stuck + 1))
+            self._client.stop.sleep(backoff_s(stuck + 1))
 
-    def _read(self, stream: "_Stream") -> Iterator[Chunk]:
+    def _read(self, stream: "_Stream", until: datetime | None) -> Iterator[Chunk]:
         with contextlib.ExitStack() as stack:
             for attempt in retrying(self._client.stop):
                 with attempt:
-                    exchange = stack.enter_context(self._open(stream.position))
+                    exchange = stack.enter_context(self._open(stream.position, until))
             stream.begin(exchange.response)
             try:
                 for line in _lines(exchange):
@@ -112,8 +133,10 @@ class ChangeFeed:
             yield stream.chunk(is_last=True)
 
     @contextlib.contextmanager
-    def _open(self, position: datetime) -> Iterator[Exchange]:
+    def _open(self, position: datetime, until: datetime | None) -> Iterator[Exchange]:
         params = [("startAt", to_text(position)), *(("entities", entity) for entity in ENTITIES)]
+        if until is not None:
+            params.append(("endAt", to_text(until)))
         # Uncompressed: a gzip stream that is cut off raises nothing in requests.
         headers = {"Accept": "application/x-jsonlines", "Accept-Encoding": "identity"}
         with self._client.call(
@@ -232,23 +255,17 @@ def read_change(line: bytes) -> Change:
             event.id,
             type_,
             recorded_at,
-            customer_id=_id(content.source_customer_id, "sourceCustomerId"),
+            customer_id=checked_id(content.source_customer_id, "sourceCustomerId"),
             conversation_id=content.source_conversation_id or "",
-            into_customer_id=_id(content.destination_customer_id, "destinationCustomerId"),
+            into_customer_id=checked_id(content.destination_customer_id, "destinationCustomerId"),
             into_conversation_id=content.destination_conversation_id or "",
         )
-    change = Change(event.id, type_, recorded_at, customer_id=_id(content.customer_id, "customerId"))
+    change = Change(event.id, type_, recorded_at, customer_id=checked_id(content.customer_id, "customerId"))
     if type_ in OF_A_CONVERSATION:
-        change.conversation_id = _id(content.conversation_id, "conversationId")
+        change.conversation_id = checked_id(content.conversation_id, "conversationId")
         if content.context and content.context.assignee:
             change.agent_id = content.context.assignee.agent_id or ""
     return change
-
-
-def _id(value: str | None, name: str) -> str:
-    if not value or not _ID.fullmatch(value):
-        raise ValueError(f"no {name}" if not value else f"{name} is no id of Gladly's")
-    return value
 
 
 def _refuse_an_answer_of_another_kind(line: bytes) -> None:

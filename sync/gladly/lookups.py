@@ -44,9 +44,16 @@ class Lookups:
         if self._executor is not None:
             self._executor.shutdown(cancel_futures=True)
 
-    def begin_poll(self) -> None:
-        """Forget the conversations of the last poll."""
+    def begin_poll(self, *, keep_profiles: bool = True) -> None:
+        """
+        Forget the conversations of the last poll.
+
+        Args:
+            keep_profiles: Whether the changes noted since they were read show all that happened to them.
+        """
         self._conversations.clear()
+        if not keep_profiles:
+            self._profiles.clear()
 
     def note(self, changes: Iterable[Change]) -> None:
         """Forget the profiles that these changes show to be out of date."""

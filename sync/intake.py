@@ -1,0 +1,241 @@
+"""
+Taking changes in: from what Gladly recorded to what is stored and what is to be sent, a chunk at a time.
+
+The diff says which changes are transitions, the look-ups what their conversations look like now, and the
+event of each, the new state and the watermark commit in one transaction (semantics 4.1).
+"""
+
+from datetime import datetime
+
+import structlog
+
+from state import (
+    BadLine,
+    CustomerMerge,
+    Event,
+    EventStatus,
+    Poll,
+    PollOutcome,
+    Status,
+    Store,
+    TakenIn,
+    Transition,
+)
+from state.instants import utc_now
+from state.store import bad_line_id
+from sync.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
+from sync.config import SyncSettings
+from sync.gladly import Lookups
+from sync.gladly.models import Conversation, Profile
+from sync.track import (
+    EVENT_MAX_BYTES,
+    NAMES,
+    Origin,
+    Subject,
+    created_at_of,
+    message_id,
+    track_event,
+)
+from sync.transitions import Decision, decide_all
+
+log = structlog.get_logger()
+
+
+class Intake:
+    """
+    Takes chunks of changes in.
+
+    Args:
+        origin: Whose events these are, for their message ids.
+    """
+
+    def __init__(self, settings: SyncSettings, store: Store, lookups: Lookups, origin: Origin) -> None:
+        self._sync = settings
+        self._store = store
+        self._lookups = lookups
+        self._origin = origin
+
+    def take_in(
+        self, chunk: Chunk, poll: Poll, *, seen: dict[str, datetime] | None = None, resync: int | None = None
+    ) -> bool:
+        """
+        Write everything a chunk of changes comes to, in one transaction.
+
+        Args:
+            poll: Its figures are added to.
+            seen: The changes taken in near the watermark, brought up to date; None recognises by state alone.
+            resync: The resync whose progress moves in place of the watermark.
+
+        Returns: whether there was anything new; if not, nothing was written, the watermark neither.
+        """
+        changes = _not_seen(chunk.changes, seen or {})
+        bad_lines = self._new_bad_lines(chunk.bad_lines, poll)
+        if not changes and not bad_lines:
+            return False
+        self._lookups.note(changes)
+        stored = self._store.conversations(_conversation_ids(changes))
+        decisions = [d for d in decide_all(stored, changes) if self._is_sent(d.transition)]
+        deletions = _deletions(changes)
+        events = self._events(decisions, deletions)
+        near: dict[str, datetime] = {}
+        seen_since = None
+        if seen is not None and chunk.position is not None:
+            seen_since = chunk.position - self._sync.overlap
+            near = {c.id: c.recorded_at for c in changes if c.id and c.recorded_at >= seen_since}
+        self._store.take_in(
+            TakenIn(
+                position=chunk.position,
+                resync=resync,
+                seen=list(near.items()),
+                seen_since=seen_since,
+                conversations=list(stored.values()),
+                events=events,
+                merges=_merges(changes),
+                deletions=deletions,
+                bad_lines=bad_lines,
+            )
+        )
+        if seen is not None:
+            seen.update(near)
+        poll.changes += len(changes)
+        poll.created += sum(d.transition is Transition.CREATED for d in decisions)
+        poll.closed += sum(d.transition is Transition.CLOSED for d in decisions)
+        return True
+
+    def _new_bad_lines(self, lines: list[BadLine], poll: Poll) -> list[BadLine]:
+        """Those not in quarantine yet: the overlap is read twice. Each marks the poll degraded (3.3)."""
+        if not lines:
+            return lines
+        known = self._store.known_bad_lines(lines)
+        new = {id_: line for line in lines if (id_ := bad_line_id(line)) not in known}
+        for id_, line in new.items():
+            poll.outcome = PollOutcome.DEGRADED
+            log.warning("line.quarantined", quarantine_id=id_, source=line.source, reason=line.reason)
+        return list(new.values())
+
+    def _is_sent(self, transition: Transition) -> bool:
+        return transition is not Transition.REOPENED or self._sync.reopened
+
+    # From transitions to events
+
+    def _events(self, decisions: list[Decision], deletions: dict[str, tuple[datetime, str]]) -> list[Event]:
+        """
+        The event of each transition, in order.
+
+        Args:
+            deletions: Customers deleted; those whose profile turns out to be gone are added.
+        """
+        owners = {d.conversation.id: d.conversation.customer_id for d in decisions}
+        gone = self._store.deleted_customers(owners.values())
+        gone |= {customer_id: reason for customer_id, (_, reason) in deletions.items()}
+        conversations = self._lookups.conversations(id_ for id_, owner in owners.items() if owner not in gone)
+        # After a merge the conversation itself says whose it is now.
+        owners |= {id_: now.customer_id for id_, now in conversations.items() if now is not None}
+        profiles = self._lookups.profiles(owner for owner in owners.values() if owner not in gone)
+        for customer_id, profile in profiles.items():
+            if profile is None:
+                gone[customer_id] = "customer's profile is gone (404)"
+                deletions[customer_id] = (utc_now(), gone[customer_id])
+        events = []
+        for decision in decisions:
+            owner = owners[decision.conversation.id]
+            if owner in gone:
+                decision.conversation.customer_id = owner
+                events.append(self._suppressed(decision, gone[owner]))
+            else:
+                now, profile = conversations[decision.conversation.id], profiles[owner]
+                assert profile is not None
+                profile.id = profile.id or owner
+                events.append(self._event(decision, now, profile))
+        return events
+
+    def _event(self, decision: Decision, now: Conversation | None, profile: Profile) -> Event:
+        stored, change = decision.conversation, decision.change
+        stored.customer_id = profile.id
+        stored.created_at = created_at_of(now, stored.created_at or change.recorded_at)
+        if stored.status.is_open and now is not None:
+            stored.status = Status.WAITING if now.status == Status.WAITING else Status.OPEN
+        agent_id = now.agent_id if now is not None else change.agent_id
+        subject = Subject(
+            conversation_id=stored.id,
+            conversation=now,
+            profile=profile,
+            agent_id=agent_id or None,
+            agent_name=self._lookups.agent_name(agent_id),
+            created_at=stored.created_at,
+            closed_at=change.recorded_at,
+        )
+        id_ = self._message_id(decision)
+        payload = track_event(decision.transition, subject, id_, closed_timestamp=self._sync.closed_timestamp)
+        is_too_large = len(payload) > EVENT_MAX_BYTES
+        return Event(
+            message_id=id_,
+            conversation_id=stored.id,
+            customer_id=profile.id,
+            transition=decision.transition,
+            event=NAMES[decision.transition],
+            occurred_at=change.recorded_at,
+            status=EventStatus.REJECTED if is_too_large else EventStatus.PENDING,
+            payload=payload,
+            reason=too_large(payload) if is_too_large else None,
+        )
+
+    def _suppressed(self, decision: Decision, reason: str) -> Event:
+        return Event(
+            message_id=self._message_id(decision),
+            conversation_id=decision.conversation.id,
+            customer_id=decision.conversation.customer_id,
+            transition=decision.transition,
+            event=NAMES[decision.transition],
+            occurred_at=decision.change.recorded_at,
+            status=EventStatus.SUPPRESSED,
+            payload=None,
+            reason=reason,
+        )
+
+    def _message_id(self, decision: Decision) -> str:
+        return message_id(
+            self._origin, decision.conversation.id, decision.transition, decision.change.recorded_at
+        )
+
+
+def too_large(payload: bytes) -> str:
+    """Why an event is rejected without being sent (semantics 4.4)."""
+    return f"{len(payload)} bytes, and Segment takes at most {EVENT_MAX_BYTES} an event"
+
+
+def _not_seen(changes: list[Change], seen: dict[str, datetime]) -> list[Change]:
+    """Each change once, but those already taken in; a change of the report has no id to know it by."""
+    taken = set(seen)
+    new = []
+    for change in changes:
+        if change.id not in taken:
+            new.append(change)
+            if change.id:
+                taken.add(change.id)
+    return new
+
+
+def _conversation_ids(changes: list[Change]) -> set[str]:
+    return {
+        change.conversation_id
+        for change in changes
+        if change.type in OF_A_CONVERSATION or change.type is ChangeType.CUSTOMER_MERGED
+    } - {""}
+
+
+def _merges(changes: list[Change]) -> list[CustomerMerge]:
+    merged = (c for c in changes if c.type is ChangeType.CUSTOMER_MERGED)
+    return [
+        CustomerMerge(c.customer_id, c.into_customer_id, c.recorded_at)
+        for c in sorted(merged, key=lambda c: c.order)
+        if c.customer_id != c.into_customer_id  # two conversations of one customer
+    ]
+
+
+def _deletions(changes: list[Change]) -> dict[str, tuple[datetime, str]]:
+    return {
+        c.customer_id: (c.recorded_at, "customer was deleted")
+        for c in changes
+        if c.type is ChangeType.PROFILE_DELETED
+    }
