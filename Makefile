@@ -3,13 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 30
 
-.PHONY: help demo install dev test lint lock clean
+.PHONY: help demo install dev test lint audit lock clean
 
 help:
 	@echo "make demo     the real job against a local Gladly and Segment, no account needed (DEMO_SECONDS=n)"
 	@echo "make install  the environment in .venv: $(BIN)/gladly-segment"
 	@echo "make test     the whole test suite"
 	@echo "make lint     ruff, mypy and the import contract"
+	@echo "make audit    known vulnerabilities among the pinned dependencies"
 	@echo "make lock     renew the pinned dependencies in requirements/"
 
 $(VENV)/bin/python:
@@ -41,6 +42,10 @@ lint: dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Known vulnerabilities among the pinned dependencies; what the advisory service does not know is listed.
+audit: dev
+	$(BIN)/pip-audit --disable-pip --require-hashes --progress-spinner off -r requirements/run.lock
 
 # Needs uv. The locks hold hashes and no addresses.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \

@@ -91,7 +91,7 @@ def run_demo(seconds: float, directory: Path) -> int:
             f"A local Gladly at {sandbox.gladly_url} and a local Segment at {sandbox.segment_url}, for "
             f"{seconds:.0f} seconds.\nThe daemon polls every second; its log is {log}.\n"
         )
-        click.secho(f"{'recorded at':<12}  {'event':<26}  {'conversation':<22}  what became of it", bold=True)
+        click.secho(f"{'recorded at':<12}  {'event':<27}  {'conversation':<22}  what became of it", bold=True)
         with log.open("w") as log_file:
             daemon = _start_daemon(config, sandbox, log_file)
             try:
@@ -142,7 +142,7 @@ def _show_events(state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, sec
                 if closes[event["conversation_id"]] > 1:
                     note += " (closed again, after a reopening)"
             click.echo(
-                f"{event['occurred_at'][11:23]}  {event['event']:<26}  {event['conversation_id']:<22}  {note}"
+                f"{event['occurred_at'][11:23]}  {event['event']:<27}  {event['conversation_id']:<22}  {note}"
             )
     return list(shown.values())
 
@@ -166,8 +166,8 @@ def _summary(shown: list[Any], sandbox: Sandbox, directory: Path, state: Path) -
     command = f"gladly-segment --config {directory / 'config.toml'}"
     suppressed = sum(event["status"] == "suppressed" for event in stored)
     click.echo(
-        f"\n{len(stored)} conversations were created or closed at Gladly: {len(received)} track events "
-        f"arrived at Segment,\nnone twice, and {suppressed} were not sent: their customers were deleted.\n"
+        f"\nConversations created or closed at Gladly: {len(stored)}. Track events at Segment: {len(received)}, "
+        f"none twice.\nNot sent, because the customer was deleted: {suppressed}. Lost: {len(missing)}.\n"
         f"\nThe state file is {state}. Try next:\n"
         f"  {command} status\n"
         f"  {command} events --limit 3\n"

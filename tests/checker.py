@@ -34,8 +34,8 @@ def problems(sandbox: Sandbox, *, since: datetime | None = None, until: datetime
         may = Counter(t.conversation_id for t in happened if t.kind == kind)
         must = Counter(t.conversation_id for t in due if t.kind == kind and not _is_deleted(sandbox, t))
         got = Counter(e["properties"]["conversationId"] for e in received if e["event"] == name)
-        found += [f"lost: {n} × {name} of {id_}" for id_, n in (must - got).items()]
-        found += [f"unexpected: {n} × {name} of {id_}" for id_, n in (got - may).items()]
+        found += [f"lost: {n} x {name} of {id_}" for id_, n in (must - got).items()]
+        found += [f"unexpected: {n} x {name} of {id_}" for id_, n in (got - may).items()]
     for event in received:
         found += _wrong_fields(sandbox, event, [t for t in happened if NAMES[t.kind] == event["event"]])
     return found

@@ -91,7 +91,7 @@ def test_a_deleted_customer_is_suppressed_and_forgotten(installation, ago):
 
 
 def test_a_merged_customer_is_sent_under_the_id_that_remains(installation, ago):
-    """Also through a chain of merges, and where the source's conversation is gone (semantics 1.1, 2.2, 5.2)."""
+    """Through a chain of merges, and where the source's conversation is gone (semantics 1.1, 2.2, 5.2)."""
     world = installation.sandbox.world
     first, second, third = (world.add_customer(name) for name in ("One", "Two", "Three"))
     merged_away = world.open_conversation(first, at=ago(120))
