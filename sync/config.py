@@ -165,8 +165,6 @@ class SyncSettings(_Section):
     def _consistent(self) -> "SyncSettings":
         if self.overlap < MIN_OVERLAP:
             raise ValueError("overlap: must be at least 30s, since Gladly shows changes up to 15 s late")
-        if self.cron is not None and "every" in self.model_fields_set:
-            raise ValueError("cron: give either every or cron, not both")
         return self
 
 
@@ -242,6 +240,8 @@ def load(path: str | None, *, with_secrets: bool = True) -> Config:
     file = Path(named or "config.toml")
     content = _read_toml(file, must_exist=named is not None)
     mistakes = _secrets_in_the_file(content)
+    if {"every", "cron"} <= _table(content, "sync").keys():
+        mistakes.append("sync.cron: give either every or cron, not both.")
     try:
         settings = Settings(**content)
     except ValidationError as error:
@@ -305,8 +305,6 @@ def _what_is_missing(gladly: dict[str, Any]) -> list[str]:
     missing = []
     if not gladly.get("organization") and not gladly.get("base_url"):
         missing.append('gladly.organization is missing: the part before .gladly.com, such as "acme".')
-    elif gladly.get("organization") and gladly.get("base_url"):
-        missing.append("gladly.base_url: give either organization or base_url, not both.")
     if not gladly.get("username"):
         missing.append("gladly.username is missing: the e-mail of an agent with the API User permission.")
     return missing

@@ -166,8 +166,8 @@ def _summary(shown: list[Any], sandbox: Sandbox, directory: Path, state: Path) -
     command = f"gladly-segment --config {directory / 'config.toml'}"
     suppressed = sum(event["status"] == "suppressed" for event in stored)
     click.echo(
-        f"\nConversations created or closed at Gladly: {len(stored)}. Track events at Segment: {len(received)}, "
-        f"none twice.\nNot sent, because the customer was deleted: {suppressed}. Lost: {len(missing)}.\n"
+        f"\nConversations created or closed: {len(stored)}. Track events at Segment: {len(received)},"
+        f" none twice.\nNot sent, because the customer was deleted: {suppressed}. Lost: {len(missing)}.\n"
         f"\nThe state file is {state}. Try next:\n"
         f"  {command} status\n"
         f"  {command} events --limit 3\n"

@@ -126,6 +126,13 @@ class GladlyClient:
             if agent.name
         }
 
+    def agent(self, id_: str) -> str | None:
+        """The name of one agent; None when there is no such agent or name."""
+        try:
+            return self._decode(self._get(f"/agents/{_segment(id_)}").body, Agent).name or None
+        except NotFoundError:
+            return None
+
     def _get(self, path: str) -> Answer:
         for attempt in retrying(self.stop):
             with attempt, self.call("GET", path, deadline_s=CALL_DEADLINE_S) as exchange:
@@ -185,7 +192,7 @@ class GladlyClient:
             )
         errors = _errors_of(exchange)
         if status == 404:
-            if path.startswith(("/conversations/", "/customer-profiles/")):
+            if path.startswith(("/conversations/", "/customer-profiles/", "/agents/")):
                 return NotFoundError(f"Gladly has no {path}.")
             return UnexpectedAnswerError(
                 f"Gladly at {host} answered 404 to {path}: there is no such organization. "

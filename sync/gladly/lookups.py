@@ -35,7 +35,7 @@ class Lookups:
         self._client = client
         self._conversations: dict[str, Conversation | None] = {}
         self._profiles: dict[str, Profile | None] = {}  # by the id asked for: a merge makes it another
-        self._agents: dict[str, str] = {}
+        self._agents: dict[str, str | None] = {}  # None: Gladly knows nobody by that id
         self._agents_read_at: float | None = None  # monotonic
         self._executor: ThreadPoolExecutor | None = None
 
@@ -81,15 +81,18 @@ class Lookups:
         return profiles
 
     def agent_name(self, id_: str | None) -> str | None:
-        """The name of an agent; None when nobody is meant or Gladly's list does not hold them."""
+        """The name of an agent; None when nobody is meant or Gladly does not know them."""
         if not id_:
             return None
         age = time.monotonic() - self._agents_read_at if self._agents_read_at is not None else None
-        unknown = id_ not in self._agents
-        if age is None or age > AGENTS_FRESH_S or (unknown and age > AGENTS_UNKNOWN_S):
-            self._agents = self._client.agents()
+        is_unknown = id_ not in self._agents
+        if age is None or age > AGENTS_FRESH_S or (is_unknown and age > AGENTS_UNKNOWN_S):
+            self._agents = dict(self._client.agents())
             self._agents_read_at = time.monotonic()
-        return self._agents.get(id_)
+            self._agents.setdefault(id_, None)
+        elif is_unknown:  # joined within the minute, or left long ago: asked for by themselves, once
+            self._agents[id_] = self._client.agent(id_)
+        return self._agents[id_]
 
     def _all(
         self, ids: Iterable[str], known: dict[str, T], fetch: Callable[[str], T], keep: int
