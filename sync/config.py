@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from state.instants import parse_duration, parse_instant, utc_now
 from sync.errors import SettingsError
-from sync.http import is_loopback
+from sync.hosts import is_loopback
 
 ENV_PREFIX = "GLADLY_SEGMENT_"
 GLADLY_TOKEN_VARIABLE = "GLADLY_API_TOKEN"  # noqa: S105 (a variable's name)

@@ -13,7 +13,6 @@ What it adds to requests, each for a reason:
 
 import contextlib
 import email.utils
-import ipaddress
 import math
 import os
 import random
@@ -35,6 +34,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from state.failpoints import failpoint
 from sync.errors import RetryableError
+from sync.hosts import is_loopback
 from sync.stop import Stop
 
 CONNECT_TIMEOUT_S = 4.0
@@ -273,15 +273,6 @@ class Edge:
     def _shut_all(self) -> None:
         for exchange in list(self._exchanges):
             exchange.shut()
-
-
-def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine: only there are credentials sent without TLS."""
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _reason(error: BaseException) -> str:
