@@ -17,6 +17,7 @@ from state.reader import Reader
 from state.records import (
     QUARANTINED_LINE_BYTES,
     BadLine,
+    ChangeRecord,
     Conversation,
     CustomerMerge,
     Event,
@@ -35,6 +36,7 @@ from state.store import Store
 __all__ = [
     "QUARANTINED_LINE_BYTES",
     "BadLine",
+    "ChangeRecord",
     "Conversation",
     "CustomerMerge",
     "Event",

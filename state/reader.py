@@ -147,6 +147,19 @@ class Reader:
         sql = f"SELECT {_EVENT_COLUMNS} FROM events {where} ORDER BY occurred_at DESC, rowid DESC LIMIT ?"  # noqa: S608
         return [_with_payload(row) for row in self._rows(sql, [*(value for _, value in asked), limit])]
 
+    def conversation(self, id_: str) -> dict[str, Any] | None:
+        """A stored conversation."""
+        rows = self._rows("SELECT * FROM conversations WHERE id = ?", (id_,))
+        return rows[0] if rows else None
+
+    def changes_of(self, conversation_id: str) -> list[dict[str, Any]]:
+        """Every change known of a conversation, in recorded order, with what was decided and why."""
+        return self._rows(
+            "SELECT recorded_at, type, status_before, status_after, transition, why, change_id, seen_at"
+            " FROM changes WHERE conversation_id = ? ORDER BY recorded_at, id",
+            (conversation_id,),
+        )
+
     def last_event(self) -> int:
         """The place of the newest event in the order of arrival, for `events_after`."""
         rows = self._rows("SELECT coalesce(max(rowid), 0) AS last FROM events")

@@ -90,6 +90,20 @@ class Event:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ChangeRecord:
+    """A change of a conversation as it was taken in: what was decided, and why (`explain`)."""
+
+    change_id: str | None
+    conversation_id: str
+    type: str
+    recorded_at: datetime
+    status_before: Status | None
+    status_after: Status
+    transition: Transition | None
+    why: str
+
+
 class PendingEvent(NamedTuple):
     """An event to deliver: its place in the order, its message id and the exact bytes to send."""
 
@@ -132,6 +146,7 @@ class TakenIn:
     seen: Sequence[tuple[str, datetime]] = ()
     seen_since: datetime | None = None
     conversations: Sequence[Conversation] = ()
+    changes: Sequence[ChangeRecord] = ()
     events: Sequence[Event] = ()
     merges: Sequence[CustomerMerge] = ()
     deletions: dict[str, tuple[datetime, str]] = field(default_factory=dict)

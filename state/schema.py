@@ -154,6 +154,28 @@ def m004_resyncs_and_reconciling(db: Database) -> None:
     db.execute("CREATE INDEX conversations_by_check ON conversations (checked_at)")
 
 
+@migrations()
+def m005_changes(db: Database) -> None:
+    """Every change of a conversation, with what was decided and why: what `explain` shows."""
+    db.table("changes").create(
+        {
+            "id": int,
+            "conversation_id": str,
+            "type": str,
+            "recorded_at": str,
+            "change_id": str,
+            "status_before": str,
+            "status_after": str,
+            "transition": str,
+            "why": str,
+            "seen_at": str,
+        },
+        pk="id",
+        not_null=("conversation_id", "type", "recorded_at"),
+    )
+    db.execute("CREATE UNIQUE INDEX changes_once ON changes (conversation_id, recorded_at, type)")
+
+
 def migrate(db: Database) -> None:
     """
     Bring the file to this release's schema, in one transaction; a file already there is not written.

@@ -254,6 +254,7 @@ class Store:
             failpoint("take_in.seen")
             self._write_conversations(db, taken.conversations)
             self._write_merges(db, taken)
+            self._write_changes(db, taken)
             failpoint("take_in.conversations")
             self._write_events(db, taken)
             for customer_id, (at, reason) in taken.deletions.items():
@@ -304,6 +305,29 @@ class Store:
                 "UPDATE conversations SET customer_id = ? WHERE customer_id = ?",
                 (merge.destination_id, merge.source_id),
             )
+
+    @staticmethod
+    def _write_changes(db: sqlite3.Connection, taken: TakenIn) -> None:
+        now = to_text(utc_now())
+        db.executemany(
+            # What was decided when it was first seen stays: read again, it is only known already.
+            "INSERT OR IGNORE INTO changes (conversation_id, type, recorded_at, change_id, status_before,"
+            " status_after, transition, why, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                (
+                    c.conversation_id,
+                    c.type,
+                    to_text(c.recorded_at),
+                    c.change_id,
+                    c.status_before and c.status_before.value,
+                    c.status_after.value,
+                    c.transition and c.transition.value,
+                    c.why,
+                    now,
+                )
+                for c in taken.changes
+            ),
+        )
 
     @staticmethod
     def _write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
@@ -450,6 +474,18 @@ class Store:
         at = to_text(utc_now())
         with self._transaction() as db:
             db.executemany("UPDATE conversations SET checked_at = ? WHERE id = ?", ((at, id_) for id_ in ids))
+
+    def forget_old_changes(self, seen_before: datetime, limit: int = 5_000) -> int:
+        """Forget decisions about changes seen before then, at most *limit* at once. Returns how many."""
+        oldest = (
+            "SELECT id FROM changes WHERE id IN (SELECT id FROM changes ORDER BY id LIMIT ?) AND seen_at < ?"
+        )
+        parameters = (limit, to_text(seen_before))
+        if not self._rows(oldest + " LIMIT 1", parameters):
+            return 0
+        with self._transaction() as db:
+            # S608: joined from constants.
+            return db.execute(f"DELETE FROM changes WHERE id IN ({oldest})", parameters).rowcount  # noqa: S608
 
     # The outbox
 

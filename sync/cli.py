@@ -322,6 +322,35 @@ def events(
                     click.echo(show(event))
 
 
+@cli.command()
+@click.argument("conversation_id")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.pass_obj
+@command
+def explain(options: Options, conversation_id: str, as_json: bool) -> int:
+    """
+    Show all that is known of one conversation: changes, decisions and why, events.
+
+    \b
+    Example:
+      gladly-segment explain OOrlNMXeS72gs_WEX2TtMg
+    """
+    from sync.screens import explain_screen, explanation
+
+    found = explanation(options.load(with_secrets=False).state_path, conversation_id)
+    if found is None:
+        complain(
+            f"Nothing is known of conversation {conversation_id}: no change of it has been taken in. "
+            "Check the id, or read its time again: gladly-segment resync --since INSTANT"
+        )
+        return FAILED
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    else:
+        explain_screen(found)
+    return 0
+
+
 # The watermark and the outbox
 
 

@@ -271,5 +271,6 @@ class Cycle:
         self._store.wipe()
         if time.monotonic() < self._retention_due:
             return
-        if not self._store.erase_old_payloads(utc_now() - self._retention):
+        long_ago = utc_now() - self._retention
+        if not self._store.erase_old_payloads(long_ago) + self._store.forget_old_changes(long_ago):
             self._retention_due = time.monotonic() + _RETENTION_EVERY_S

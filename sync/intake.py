@@ -11,6 +11,7 @@ import structlog
 
 from state import (
     BadLine,
+    ChangeRecord,
     CustomerMerge,
     Event,
     EventStatus,
@@ -74,7 +75,8 @@ class Intake:
             return False
         self._lookups.note(changes)
         stored = self._store.conversations(_conversation_ids(changes))
-        decisions = [d for d in decide_all(stored, changes) if self._is_sent(d.transition)]
+        decided = decide_all(stored, changes)
+        decisions = [d for d in decided if self._is_sent(d.transition)]
         deletions = _deletions(changes)
         events = self._events(decisions, deletions)
         near: dict[str, datetime] = {}
@@ -89,6 +91,7 @@ class Intake:
                 seen=list(near.items()),
                 seen_since=seen_since,
                 conversations=list(stored.values()),
+                changes=[_record(decision, self._is_sent(decision.transition)) for decision in decided],
                 events=events,
                 merges=_merges(changes),
                 deletions=deletions,
@@ -113,8 +116,10 @@ class Intake:
             log.warning("line.quarantined", quarantine_id=id_, source=line.source, reason=line.reason)
         return list(new.values())
 
-    def _is_sent(self, transition: Transition) -> bool:
-        return transition is not Transition.REOPENED or self._sync.reopened
+    def _is_sent(self, transition: Transition | None) -> bool:
+        if transition is Transition.REOPENED:
+            return self._sync.reopened
+        return transition is not None
 
     # From transitions to events
 
@@ -138,18 +143,21 @@ class Intake:
                 deletions[customer_id] = (utc_now(), gone[customer_id])
         events = []
         for decision in decisions:
-            owner = owners[decision.conversation.id]
+            owner, transition = owners[decision.conversation.id], decision.transition
+            assert transition is not None
             if owner in gone:
                 decision.conversation.customer_id = owner
-                events.append(self._suppressed(decision, gone[owner]))
+                events.append(self._suppressed(decision, transition, gone[owner]))
             else:
                 now, profile = conversations[decision.conversation.id], profiles[owner]
                 assert profile is not None
                 profile.id = profile.id or owner
-                events.append(self._event(decision, now, profile))
+                events.append(self._event(decision, transition, now, profile))
         return events
 
-    def _event(self, decision: Decision, now: Conversation | None, profile: Profile) -> Event:
+    def _event(
+        self, decision: Decision, transition: Transition, now: Conversation | None, profile: Profile
+    ) -> Event:
         stored, change = decision.conversation, decision.change
         stored.customer_id = profile.id
         stored.created_at = created_at_of(now, stored.created_at or change.recorded_at)
@@ -165,38 +173,52 @@ class Intake:
             created_at=stored.created_at,
             closed_at=change.recorded_at,
         )
-        id_ = self._message_id(decision)
-        payload = track_event(decision.transition, subject, id_, closed_timestamp=self._sync.closed_timestamp)
+        id_ = self._message_id(decision, transition)
+        payload = track_event(transition, subject, id_, closed_timestamp=self._sync.closed_timestamp)
         is_too_large = len(payload) > EVENT_MAX_BYTES
         return Event(
             message_id=id_,
             conversation_id=stored.id,
             customer_id=profile.id,
-            transition=decision.transition,
-            event=NAMES[decision.transition],
+            transition=transition,
+            event=NAMES[transition],
             occurred_at=change.recorded_at,
             status=EventStatus.REJECTED if is_too_large else EventStatus.PENDING,
             payload=payload,
             reason=too_large(payload) if is_too_large else None,
         )
 
-    def _suppressed(self, decision: Decision, reason: str) -> Event:
+    def _suppressed(self, decision: Decision, transition: Transition, reason: str) -> Event:
         return Event(
-            message_id=self._message_id(decision),
+            message_id=self._message_id(decision, transition),
             conversation_id=decision.conversation.id,
             customer_id=decision.conversation.customer_id,
-            transition=decision.transition,
-            event=NAMES[decision.transition],
+            transition=transition,
+            event=NAMES[transition],
             occurred_at=decision.change.recorded_at,
             status=EventStatus.SUPPRESSED,
             payload=None,
             reason=reason,
         )
 
-    def _message_id(self, decision: Decision) -> str:
-        return message_id(
-            self._origin, decision.conversation.id, decision.transition, decision.change.recorded_at
-        )
+    def _message_id(self, decision: Decision, transition: Transition) -> str:
+        return message_id(self._origin, decision.conversation.id, transition, decision.change.recorded_at)
+
+
+def _record(decision: Decision, is_sent: bool) -> ChangeRecord:
+    why = decision.why
+    if decision.transition is not None and not is_sent:
+        why += "; reopenings are not sent (sync.reopened)"
+    return ChangeRecord(
+        change_id=decision.change.id or None,
+        conversation_id=decision.conversation.id,
+        type=decision.change.type.name,
+        recorded_at=decision.change.recorded_at,
+        status_before=decision.before,
+        status_after=decision.after,
+        transition=decision.transition,
+        why=why,
+    )
 
 
 def too_large(payload: bytes) -> str:

@@ -85,6 +85,48 @@ def event_line(event: dict[str, Any]) -> str:
     return head
 
 
+def explanation(path: Path, conversation_id: str) -> dict[str, Any] | None:
+    """All that is stored of one conversation; None where nothing is."""
+    if not path.exists():
+        return None
+    with Reader(path) as reader:
+        conversation = reader.conversation(conversation_id)
+        events = reader.events(conversation=conversation_id, limit=10_000)[::-1]
+        if conversation is None and not events:
+            return None
+        changes = reader.changes_of(conversation_id)
+    return {"conversation": conversation, "changes": changes, "events": events}
+
+
+def explain_screen(found: dict[str, Any]) -> None:
+    """One screen: the conversation, its changes and what they meant, its events."""
+    conversation = found["conversation"]
+    if conversation:
+        _line("conversation", conversation["id"])
+        _line("customer", conversation["customer_id"])
+        _line("status", conversation["status"])
+        _line("created", conversation["created_at"] or "not known")
+        if conversation["closed_at"]:
+            _line("closed", conversation["closed_at"])
+    click.echo("\nchanges, as Gladly recorded them")
+    for change in found["changes"]:
+        states = f"{change['status_before'] or '-'} → {change['status_after']}"
+        meant = click.style(change["transition"], bold=True) if change["transition"] else "nothing new"
+        click.echo(f"  {change['recorded_at']}  {change['type']:<15}  {states:<17}  {meant}: {change['why']}")
+    if not found["changes"]:
+        click.echo("  none kept (state.retention)")
+    click.echo("\nevents")
+    for event in found["events"]:
+        status = click.style(event["status"], fg=_STATUS_COLORS[event["status"]])
+        when = f" at {event['delivered_at']}" if event["delivered_at"] else ""
+        reason = f": {event['reason']}" if event["reason"] else ""
+        attempts = f", {event['attempts']} attempts" if event["attempts"] != 1 else ""
+        click.echo(f"  {event['occurred_at']}  {event['event']}\n    {status}{when}{attempts}{reason}")
+        click.echo(f"    messageId {event['message_id']}")
+    if not found["events"]:
+        click.echo("  none: no change of it meant a transition that is sent")
+
+
 def follow_events(
     reader: Reader, last: int, *, status: str | None, conversation: str | None
 ) -> Iterator[dict[str, Any]]:

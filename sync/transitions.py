@@ -8,6 +8,7 @@ conversation and closes more than five seconds apart; the stored status follows 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from state import Conversation, Status, Transition, TransitionRecord
 from sync.changes import OF_A_CONVERSATION, Change, ChangeType
@@ -19,11 +20,29 @@ SAME_CLOSE = timedelta(seconds=5)
 
 @dataclass(slots=True)
 class Decision:
-    """A transition, the change that showed it, and its conversation as stored from then on."""
+    """
+    What one change meant, for `explain` as well as for the event.
 
-    transition: Transition
+    Attributes:
+        transition: None where it meant nothing new.
+        why: In a few words.
+        conversation: As stored from then on.
+        before, after: Its status around this change; None where nothing was stored.
+    """
+
+    transition: Transition | None
+    why: str
     change: Change
     conversation: Conversation
+    before: Status | None
+    after: Status
+
+
+class Verdict(NamedTuple):
+    """What a change means, and why."""
+
+    transition: Transition | None
+    why: str
 
 
 def decide_all(stored: dict[str, Conversation], changes: Iterable[Change]) -> list[Decision]:
@@ -33,77 +52,84 @@ def decide_all(stored: dict[str, Conversation], changes: Iterable[Change]) -> li
     Args:
         stored: The conversations known, by id; brought up to date in place, new ones added.
         changes: In any order; those of customers' profiles mean nothing here.
+
+    Returns: a decision for each change of a conversation, in recorded order.
     """
     decisions = []
     for change in sorted(changes, key=lambda change: change.order):
+        known = stored.get(change.conversation_id)
+        before = known.status if known else None
         if change.type is ChangeType.CUSTOMER_MERGED:
-            merge(stored, change)
+            verdict = merge(stored, change)
         elif change.type in OF_A_CONVERSATION:
-            transition = decide(stored, change)
-            if transition is not None:
-                conversation = stored[change.conversation_id]
-                conversation.recorded.append(TransitionRecord(transition, change.recorded_at))
-                decisions.append(Decision(transition, change, conversation))
+            verdict = decide(stored, change)
+        else:
+            continue
+        conversation = stored.get(change.conversation_id)
+        if conversation is None:
+            continue  # a merge of customers without open conversations
+        if verdict.transition is not None:
+            conversation.recorded.append(TransitionRecord(verdict.transition, change.recorded_at))
+        decisions.append(Decision(*verdict, change, conversation, before, conversation.status))
     return decisions
 
 
-def decide(stored: dict[str, Conversation], change: Change) -> Transition | None:
+def decide(stored: dict[str, Conversation], change: Change) -> Verdict:
     """What one change of a conversation means; the stored conversation is brought up to date."""
     known = stored.get(change.conversation_id)
-    match change.type:
-        case ChangeType.CREATED:
-            return _created(stored, known, change)
-        case ChangeType.CLOSED:
-            return _closed(stored, known, change)
-        case ChangeType.REOPENED:
-            return _reopened(stored, known, change)
-    return None
+    if change.type is ChangeType.CREATED:
+        return _created(stored, known, change)
+    if change.type is ChangeType.CLOSED:
+        return _closed(stored, known, change)
+    return _reopened(stored, known, change)
 
 
-def _created(
-    stored: dict[str, Conversation], known: Conversation | None, change: Change
-) -> Transition | None:
+def _created(stored: dict[str, Conversation], known: Conversation | None, change: Change) -> Verdict:
     if known is None:
         _store(stored, change, Status.OPEN)
-        return Transition.CREATED
+        return Verdict(Transition.CREATED, "not known before")
     # A creation never reopens: what is stored already came after it, also where its closing was seen first.
-    is_recorded = any(record.transition is Transition.CREATED for record in known.recorded)
-    return None if is_recorded else Transition.CREATED
+    if any(record.transition is Transition.CREATED for record in known.recorded):
+        return Verdict(None, "its creation is recorded already")
+    return Verdict(Transition.CREATED, "its creation was missed until now")
 
 
-def _closed(stored: dict[str, Conversation], known: Conversation | None, change: Change) -> Transition | None:
+def _closed(stored: dict[str, Conversation], known: Conversation | None, change: Change) -> Verdict:
     if known is None:
         _store(stored, change, Status.CLOSED)
-        return Transition.CLOSED
+        return Verdict(Transition.CLOSED, "opened before this state file began: no creation is invented")
     is_recorded = _is_recorded_near(known, Transition.CLOSED, change.recorded_at)
+    same = Verdict(None, "the same close: one within 5 s is recorded")
     if change.recorded_at < known.updated_at or known.status is Status.DELETED:
-        return None if is_recorded else Transition.CLOSED
+        return same if is_recorded else Verdict(Transition.CLOSED, "an earlier close, missed until now")
     if known.status is Status.MERGED:
-        return None  # merged away: it never closes (2.1)
+        return Verdict(None, "merged away: it never closes")
     if is_recorded and (known.status is Status.CLOSED or change.recorded_at == known.updated_at):
-        return None
+        return same
     # Open, and closed after that: another close, however soon after the one before it was reopened.
+    why = "closed again: a reopening was missed" if known.status is Status.CLOSED else "was open"
     _become(known, change, Status.CLOSED)
-    return Transition.CLOSED
+    return Verdict(Transition.CLOSED, why)
 
 
-def _reopened(
-    stored: dict[str, Conversation], known: Conversation | None, change: Change
-) -> Transition | None:
+def _reopened(stored: dict[str, Conversation], known: Conversation | None, change: Change) -> Verdict:
     if known is None:
         _store(stored, change, Status.OPEN)
-        return Transition.REOPENED
+        return Verdict(Transition.REOPENED, "not known before")
     if known.status in (Status.MERGED, Status.DELETED):
-        return None
+        return Verdict(None, f"{known.status.lower()}: it never reopens")
     is_recorded = _is_recorded_near(known, Transition.REOPENED, change.recorded_at)
+    same = Verdict(None, "the same reopening: one within 5 s is recorded")
     if change.recorded_at < known.updated_at:
-        return None if is_recorded else Transition.REOPENED
+        return same if is_recorded else Verdict(Transition.REOPENED, "an earlier reopening, missed until now")
     was_closed = known.status is Status.CLOSED
     _become(known, change, Status.OPEN if was_closed else known.status)
-    return Transition.REOPENED if was_closed and not is_recorded else None
+    if not was_closed:
+        return Verdict(None, "was open already")
+    return same if is_recorded else Verdict(Transition.REOPENED, "was closed")
 
 
-def merge(stored: dict[str, Conversation], change: Change) -> None:
+def merge(stored: dict[str, Conversation], change: Change) -> Verdict:
     """
     `CUSTOMER/MERGED`: the source's open conversation is merged away, its others now belong to the
     destination (semantics 2.2). Those not in *stored* are the state store's to move.
@@ -111,13 +137,12 @@ def merge(stored: dict[str, Conversation], change: Change) -> None:
     for conversation in stored.values():
         if conversation.customer_id == change.customer_id:
             conversation.customer_id = change.into_customer_id
-    if not change.conversation_id:
-        return
     source = stored.get(change.conversation_id)
-    if source is None:
+    if source is None and change.conversation_id:
         _store(stored, change, Status.MERGED)
-    elif source.status.is_open:
+    elif source is not None and source.status.is_open:
         _become(source, change, Status.MERGED)
+    return Verdict(None, f"customer {change.customer_id} was merged into {change.into_customer_id}")
 
 
 def _store(stored: dict[str, Conversation], change: Change, status: Status) -> None:
