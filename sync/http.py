@@ -241,9 +241,9 @@ class Edge:
                     allow_redirects=False,
                     stream=True,
                 )
-            exchange.begin(response)
-            failpoint(f"{self.name.lower()}.answer")
             with response:
+                exchange.begin(response)
+                failpoint(f"{self.name.lower()}.answer")
                 yield exchange
         finally:
             with self._lock:
