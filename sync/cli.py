@@ -49,6 +49,11 @@ class Options:
         self._config = config
         self.debug = debug
 
+    @property
+    def config_path(self) -> Path:
+        """The config file meant, there or not."""
+        return Path(self._config or os.environ.get("GLADLY_SEGMENT_CONFIG") or "config.toml")
+
     def load(self, *, with_secrets: bool = True) -> "Config":
         """
         The settings; logs go where they say from then on.
@@ -66,7 +71,7 @@ def main() -> NoReturn:
     debug = "--debug" in sys.argv[1:]
     code = 0
     try:
-        code = cli.main(standalone_mode=False) or 0
+        code = cli.main(prog_name="gladly-segment", standalone_mode=False) or 0
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
     except click.Abort:
@@ -96,7 +101,8 @@ def complain(*sentences: str) -> None:
     """Say on standard error what is wrong, a line for each thing."""
     with contextlib.suppress(OSError):
         for sentence in sentences:
-            click.secho(f"error: {sentence}", err=True, fg="red" if sys.stderr.isatty() else None)
+            in_color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+            click.secho(f"error: {sentence}", err=True, fg="red" if in_color else None)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -116,6 +122,8 @@ def cli(context: click.Context, config: str | None, debug: bool) -> None:
       gladly-segment check && gladly-segment run
     """
     context.obj = Options(config, debug=debug)
+    if os.environ.get("NO_COLOR"):
+        context.color = False
 
 
 def _instant(_: click.Context, __: click.Parameter, value: str | None) -> "datetime | None":
@@ -148,6 +156,69 @@ def command(function: Callable[P, int | None]) -> Callable[P, None]:
         raise click.exceptions.Exit(function(*args, **kwargs) or 0)
 
     return wrapped
+
+
+# Setting up
+
+
+@cli.command()
+@click.option("--organization", metavar="NAME", help="acme of acme.gladly.com; a pasted address will do.")
+@click.option("--username", metavar="EMAIL", help="Of the Gladly agent with the API User permission.")
+@click.option("--region", type=click.Choice(["us", "eu"]), help="Of the Segment workspace.")
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.pass_obj
+@command
+def init(
+    options: Options, organization: str | None, username: str | None, region: str | None, force: bool
+) -> None:
+    """
+    Write a commented config.toml, asking for what is not given. Never for secrets.
+
+    \b
+    Example:
+      gladly-segment init
+      gladly-segment --config /etc/gladly-segment/config.toml init --organization acme \\
+          --username segment-sync@example.com --region eu
+    """
+    from sync.setup import write_config
+
+    path = options.config_path
+    if path.exists() and not force:
+        raise click.UsageError(f"{path} is there already. Add --force to replace it.")
+    asked = sys.stdin.isatty()
+    answers = {"organization": organization, "username": username, "region": region}
+    if not asked and None in answers.values():
+        missing = ", ".join(f"--{name}" for name, value in answers.items() if value is None)
+        raise click.UsageError(f"Nobody is here to ask. Give {missing}.")
+    write_config(
+        path,
+        organization or click.prompt("Gladly organization (acme of acme.gladly.com)"),
+        username or click.prompt("E-mail of the Gladly agent with the API User permission"),
+        region or click.prompt("Segment region", type=click.Choice(["us", "eu"]), default="us"),
+    )
+    click.echo(
+        f"Wrote {path}. The secrets stay out of it:\n"
+        "  export GLADLY_API_TOKEN=… SEGMENT_WRITE_KEY=…\n"
+        f"  gladly-segment --config {path} check"
+    )
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@command
+def completion(shell: str) -> None:
+    """
+    Print what a shell needs to complete commands and options.
+
+    \b
+    Example:
+      eval "$(gladly-segment completion bash)"
+    """
+    from click.shell_completion import get_completion_class
+
+    kind = get_completion_class(shell)
+    assert kind is not None
+    click.echo(kind(cli, {}, "gladly-segment", "_GLADLY_SEGMENT_COMPLETE").source())
 
 
 # Running

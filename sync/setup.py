@@ -1,0 +1,36 @@
+"""`init`: a config.toml made of the commented example and a person's answers."""
+
+import json
+import re
+from pathlib import Path
+
+from sync.config import organization_of
+from sync.errors import SettingsError
+
+# The example at the top of the project; a wheel holds a copy of it beside this module (pyproject.toml).
+_EXAMPLES = (Path(__file__).with_name("config.example.toml"), Path(__file__).parent.with_name("config.toml"))
+
+
+def write_config(path: Path, organization: str, username: str, region: str) -> None:
+    """
+    Write the commented example to *path*, with these three in place of its own.
+
+    Raises:
+        SettingsError: An answer cannot be right, or the file cannot be written.
+    """
+    try:
+        answers = {"organization": organization_of(organization), "username": username, "region": region}
+    except ValueError as error:
+        raise SettingsError(f"{error}.") from None
+    if "@" not in username:
+        raise SettingsError(f"{username!r} is no e-mail address; Gladly's user name is the agent's e-mail.")
+    text = next(example for example in _EXAMPLES if example.exists()).read_text("utf-8")
+    for name, value in answers.items():
+        # The value alone: its comment stays where it stands.
+        text = re.sub(
+            rf'^{name} = "[^"]*"', f"{name} = {json.dumps(value)}", text, count=1, flags=re.MULTILINE
+        )
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be written ({error.strerror}).") from error
