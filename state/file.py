@@ -121,6 +121,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.close()
     connection = _open(path, "rw")
     with _closing_on_error(connection, path):
+        _keep_to_the_owner(path)
         if is_new:
             # While the file still has a rollback journal: this way the mark is in the file itself, where
             # the next start looks for it, and not only in a write-ahead log that a crash may leave behind.
@@ -128,9 +129,28 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
-        # Whatever an earlier process erased and could not wipe from the log (semantics 5.1).
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return connection
+
+
+def is_there(path: Path) -> bool:
+    """
+    Whether there is a state file to read: an empty one is what a first start that was cut short leaves.
+
+    Raises:
+        StateFileError: The path cannot be looked at, or its directory does not exist.
+    """
+    try:
+        if not path.parent.is_dir():
+            raise StateFileError(f"The directory {path.parent} of the state file does not exist. Create it.")
+        return path.exists() and (path.is_dir() or path.stat().st_size > 0)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StateFileError(f"{path} cannot be opened ({why}). Check state.path.") from error
+
+
+def _keep_to_the_owner(path: Path) -> None:
+    if path.stat().st_mode & 0o077:
+        path.chmod(0o600)
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:
@@ -168,7 +188,6 @@ def _look_before_touching(path: Path, *, read_only: bool) -> bool:
                 raise StateFileError(f"There is no state file at {path} yet. The first cycle creates it.")
             # Created by hand for its mode: SQLite gives -wal and -shm the mode of the file (semantics 5.4).
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            path.chmod(0o600)
             return True
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
@@ -182,17 +201,16 @@ def _look_before_touching(path: Path, *, read_only: bool) -> bool:
                 f"{path} is an SQLite file of another program; it was left as it is. "
                 "Point state.path at another file."
             )
-        if not read_only:
-            if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
-                raise StateFileError(f"{path} or its directory cannot be written by this user.")
-            if path.stat().st_mode & 0o077:
-                path.chmod(0o600)
-    except OSError as error:
-        raise StateFileError(f"{path} cannot be opened ({error.strerror}). Check state.path.") from error
+        if not read_only and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+            raise StateFileError(f"{path} or its directory cannot be written by this user.")
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StateFileError(f"{path} cannot be opened ({why}). Check state.path.") from error
     return False
 
 
 def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # a damaged one is refused here
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version > SCHEMA_VERSION:
         raise NewerSchemaError(

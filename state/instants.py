@@ -19,8 +19,7 @@ def utc_now() -> datetime:
 
 def to_text(instant: datetime) -> str:
     """`2026-11-20T08:00:00.000Z`; what is finer than a millisecond is cut, never rounded up."""
-    utc = instant.astimezone(UTC)
-    return f"{utc:%Y-%m-%dT%H:%M:%S}.{utc.microsecond // 1000:03d}Z"
+    return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def from_text(text: str) -> datetime:

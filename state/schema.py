@@ -71,7 +71,15 @@ def m001_tables(db: Database) -> None:
         {"id": str, "seen_at": str, "source": str, "reason": str, "line": str}, pk="id"
     )
     db.table("customers").create(
-        {"id": str, "merged_into": str, "merged_at": str, "deleted_at": str, "reason": str}, pk="id"
+        {
+            "id": str,
+            "merged_into": str,
+            "merged_at": str,
+            "deleted_at": str,
+            "reason": str,
+            "wiped_at": str,
+        },
+        pk="id",
     )
 
 
@@ -88,6 +96,7 @@ def m002_indexes(db: Database) -> None:
         "CREATE INDEX delivered_payloads ON events (delivered_at)"
         " WHERE status = 'delivered' AND payload IS NOT NULL",
         "CREATE INDEX seen_changes_by_time ON seen_changes (recorded_at)",
+        "CREATE INDEX customers_to_wipe ON customers (deleted_at) WHERE wiped_at IS NULL",
         "CREATE INDEX customers_by_destination ON customers (merged_into) WHERE merged_into IS NOT NULL",
     ):
         db.execute(statement)

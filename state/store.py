@@ -10,7 +10,7 @@ import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from state.errors import StateFileError, damaged
 from state.failpoints import failpoint
-from state.file import MAIN, FileLock, Role, connect, explaining, take_role
+from state.file import BUSY_TIMEOUT_MS, MAIN, FileLock, Role, connect, explaining, take_role
 from state.instants import from_text, to_text, utc_now
 from state.records import (
     QUARANTINED_LINE_BYTES,
@@ -32,6 +32,7 @@ from state.records import (
     Transition,
     TransitionRecord,
 )
+from state.schema_version import SCHEMA_VERSION
 
 FEED = "conversations"  # the one row of `watermark`
 
@@ -65,19 +66,26 @@ class Store:
 
     def __init__(self, path: Path, role: Role = MAIN) -> None:
         self.path = path
-        self._role = take_role(path, role)
-        try:
-            self._turn = FileLock(path, ".turn.lock")
+        itself = path.resolve()  # whatever it is called here, it is one file
+        with ExitStack() as undo:
+            undo.callback(take_role(itself, role).close)
+            self._turn = FileLock(itself, ".turn.lock")
+            undo.callback(self._turn.close)
             with self.turn():
                 self._connection = connect(path, read_only=False)
+                undo.callback(self._close_connection)
                 with explaining(path):
                     self._migrate()
-        except BaseException:
-            self._role.close()
-            raise
-        self._wipe_due = False
-        stat = path.stat()
-        self._identity = stat.st_dev, stat.st_ino
+                stat = path.stat()
+                self._identity = stat.st_dev, stat.st_ino
+                self._to_truncate = True  # whatever an earlier process left in the write-ahead log
+                self._to_vacuum = bool(
+                    self._rows(
+                        "SELECT 1 FROM customers WHERE deleted_at IS NOT NULL AND wiped_at IS NULL LIMIT 1"
+                    )
+                )
+                self.wipe()
+            self._undo = undo.pop_all()
 
     @contextmanager
     def turn(
@@ -103,8 +111,6 @@ class Store:
             self._turn.give_back()
 
     def _migrate(self) -> None:
-        from state.schema_version import SCHEMA_VERSION
-
         if self._connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
             return
         # Only now: a file that is up to date needs no sqlite-utils, whose import costs 0.1 s.
@@ -112,11 +118,11 @@ class Store:
 
         from state.schema import migrate
 
-        try:
-            migrate(Database(self._connection, execute_plugins=False))
-        except BaseException:
+        migrate(Database(self._connection, execute_plugins=False))
+
+    def _close_connection(self) -> None:
+        with self.turn():  # closing checkpoints
             self._connection.close()
-            raise
 
     def __enter__(self) -> Self:
         return self
@@ -155,11 +161,8 @@ class Store:
             raise damaged(self.path, verdict)
 
     def close(self) -> None:
-        """Close the file and give the writer's lock back."""
-        with self.turn():
-            self._connection.close()
-        self._turn.close()
-        self._role.close()
+        """Close the file and give the writer's lock back; closing twice is closing once."""
+        self._undo.close()
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
@@ -269,8 +272,8 @@ class Store:
                 _move_watermark(db, taken.position)
             failpoint("take_in.watermark")
         if taken.deletions:
-            self._wipe_due = True
-        self.wipe()
+            self._to_truncate = self._to_vacuum = True
+            self.wipe()
 
     @staticmethod
     def _write_conversations(db: sqlite3.Connection, conversations: Sequence[Conversation]) -> None:
@@ -361,7 +364,7 @@ class Store:
         """
         db.execute(
             "INSERT INTO customers (id, deleted_at, reason) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE"
-            " SET deleted_at = coalesce(deleted_at, excluded.deleted_at),"
+            " SET wiped_at = NULL, deleted_at = coalesce(deleted_at, excluded.deleted_at),"
             " reason = coalesce(reason, excluded.reason)",
             (customer_id, to_text(at), reason),
         )
@@ -402,9 +405,31 @@ class Store:
         return {row[0] for row in self._rows_in("SELECT id FROM quarantine WHERE id IN ({})", ids)}
 
     def wipe(self) -> None:
-        """Overwrite what erased payloads left in the write-ahead log; a reader in the way delays it."""
-        if self._wipe_due:
-            self._wipe_due = bool(self._rows("PRAGMA wal_checkpoint(TRUNCATE)")[0][0])
+        """
+        Overwrite what erased payloads have left: in the write-ahead log by emptying it, and, after a customer
+        was deleted, in pages that SQLite has rearranged since by rebuilding the file (VACUUM;
+        `secure_delete` alone does not reach copies that moving a cell leaves behind).
+
+        A reader in the way, or a full disk, delays it to the next call; it never fails a cycle.
+        """
+        if not (self._to_truncate or self._to_vacuum):
+            return
+        # A checkpoint would wait for readers as long as a write waits for a lock.
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            if self._to_vacuum:
+                self._connection.execute("VACUUM")
+                self._connection.execute(
+                    "UPDATE customers SET wiped_at = ? WHERE wiped_at IS NULL", (to_text(utc_now()),)
+                )
+                self._to_vacuum, self._to_truncate = False, True
+            self._to_truncate = bool(
+                self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+            )
+        except sqlite3.OperationalError:
+            self._to_truncate = True
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
 
     def erase_old_payloads(self, delivered_before: datetime, limit: int = 5_000) -> int:
         """Forget the payloads of events delivered before then, at most *limit* at once (semantics 5.3)."""
@@ -420,7 +445,7 @@ class Store:
                 f"UPDATE events SET payload = NULL WHERE rowid IN ({due} LIMIT {limit:d})",  # noqa: S608
                 parameters,
             ).rowcount
-        self._wipe_due = True
+        self._to_truncate = True
         self.wipe()
         return erased
 
@@ -464,7 +489,7 @@ class Store:
         """Open conversations that nothing has changed since *before*, those longest unchecked first."""
         rows = self._rows(
             "SELECT id FROM conversations WHERE status IN ('OPEN', 'WAITING') AND updated_at < ?"
-            " ORDER BY checked_at, updated_at LIMIT ?",
+            " ORDER BY coalesce(checked_at, ''), updated_at LIMIT ?",
             (to_text(before), limit),
         )
         return list(self.conversations(row[0] for row in rows).values())

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from state import Reader, StateError, StateLockedError, Store, damaged
-from state.file import MAIN, take_role
+from state.file import MAIN, is_there, take_role
 from state.instants import utc_now
 from sync.config import Config
 from sync.errors import GladlySegmentError, SettingsError
@@ -76,7 +76,7 @@ def _segment(config: Config) -> str:
 
 def _state(config: Config) -> str:
     path: Path = config.state_path
-    if not path.exists():
+    if not is_there(path):
         take_role(path, MAIN).close()
         return f"{path} will be created by the first cycle"
     with Reader(path) as reader:

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -80,16 +81,19 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except BrokenPipeError:  # `events | head`: whoever read has what they wanted
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except SystemExit:
+        if not isinstance(sys.stdout, click.utils.PacifyFlushWrapper):
+            raise
+        # Click's way to say that the pipe is broken: `events | head` has what it wanted.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except (GladlySegmentError, StateError) as error:
         if debug:
-            raise
+            traceback.print_exc()
         complain(*str(error).splitlines())
         code = exit_code_of(error)
     except Exception as error:
         if debug:
-            raise
+            traceback.print_exc()
         complain(
             f"Unexpected {type(error).__name__}: {error}. Nothing is lost; --debug shows where it came from."
         )
@@ -245,7 +249,10 @@ def run(options: Options) -> None:
     from sync.daemon import Daemon
 
     log.configure(config.settings.log)
-    with Store(config.state_path) as store, contextlib.closing(Daemon(config, store, stop)) as daemon:
+    with (
+        Store(config.state_path) as store,
+        contextlib.closing(Daemon(config, store, stop, debug=options.debug)) as daemon,
+    ):
         daemon.run()
 
 
@@ -376,11 +383,12 @@ def events(
       gladly-segment events --conversation OOrlNMXeS72gs_WEX2TtMg --json | jq .payload
     """
     from state import Reader
+    from state.file import is_there
     from sync.screens import event_line, follow_events
 
     path = options.load(with_secrets=False).state_path
     show = (lambda event: json.dumps(event, ensure_ascii=False)) if as_json else event_line
-    if not follow and not path.exists():
+    if not follow and not is_there(path):
         return
     with Reader(path) as reader:
         last = reader.last_event()

@@ -19,9 +19,9 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    model_validator,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as EnvironmentSettingsError
 
 from state.instants import parse_duration, parse_instant, utc_now
 from sync.errors import SettingsError
@@ -42,7 +42,23 @@ _ORGANIZATION = re.compile(rf"{_LABEL}(?:\.{_LABEL})?")
 
 
 def _duration(value: Any) -> Any:
-    return parse_duration(value) if isinstance(value, str) else value
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, timedelta):
+        return value
+    raise ValueError("must be a duration in quotes: 90s, 15m, 36h or 7d")
+
+
+def _no_bool(value: Any) -> Any:
+    if not isinstance(value, bool):
+        return value
+    raise ValueError("must be a number above 0")
+
+
+def _enough(value: timedelta) -> timedelta:
+    if value < MIN_OVERLAP:
+        raise ValueError("must be at least 30s, since Gladly shows changes up to 15 s late")
+    return value
 
 
 def _positive(value: timedelta) -> timedelta:
@@ -66,11 +82,14 @@ def organization_of(text: str) -> str:
     Raises:
         ValueError: It is none of these.
     """
-    host = text.strip().lower().split("://", 1)[-1].split("/", 1)[0].removesuffix(".")
+    pasted = text.strip().lower()
+    host = pasted.split("://", 1)[-1].split("/", 1)[0].removesuffix(".")
     name = host.removesuffix(".gladly.com").removesuffix(".gladly.qa")
-    if not _ORGANIZATION.fullmatch(name):
+    is_address = "/" in pasted and name == host
+    if is_address or not _ORGANIZATION.fullmatch(name) or name.endswith(("gladly.com", "gladly.qa")):
+        shown = "that" if "@" in text else repr(text)  # a password may have been pasted with it
         raise ValueError(
-            f"{text!r} is not an organization; write the part before .gladly.com, with its region label "
+            f"{shown} is not an organization; write the part before .gladly.com, with its region label "
             "if it has one: acme or acme.us-1"
         )
     return host if host.endswith(".gladly.qa") else name
@@ -80,6 +99,10 @@ def _base_url(text: str) -> str:
     """A base URL without a slash at the end. HTTPS, but to this machine; no user name or password in it."""
     url = text.strip().rstrip("/")
     parts = urlsplit(url)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("has a port that is none") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be a URL like https://example.com")
     if parts.username is not None or parts.password is not None:
@@ -127,7 +150,7 @@ class GladlySettings(_Section):
     base_url: Annotated[str, AfterValidator(_gladly_base_url)] | None = None
     username: str | None = None
     api_token_file: Path | None = None
-    requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 7.0
+    requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_bool)] = 7.0
 
     @property
     def url(self) -> str:
@@ -156,16 +179,10 @@ class SyncSettings(_Section):
     every: Duration = timedelta(seconds=60)
     cron: Annotated[str, AfterValidator(_cron)] | None = None
     start: Annotated[str, AfterValidator(_start)] = "now"
-    overlap: Duration = timedelta(seconds=60)
+    overlap: Annotated[Duration, AfterValidator(_enough)] = timedelta(seconds=60)
     reconcile: Annotated[Duration | None, BeforeValidator(_or_off)] = timedelta(hours=24)
     closed_timestamp: Literal["created", "closed"] = "created"
     reopened: bool = False
-
-    @model_validator(mode="after")
-    def _consistent(self) -> "SyncSettings":
-        if self.overlap < MIN_OVERLAP:
-            raise ValueError("overlap: must be at least 30s, since Gladly shows changes up to 15 s late")
-        return self
 
 
 class StateSettings(_Section):
@@ -211,8 +228,8 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over the file."""
-        return env_settings, init_settings
+        """`load` has put the environment over the file, to judge what each of them says."""
+        return (init_settings,)
 
 
 class Config(NamedTuple):
@@ -240,19 +257,27 @@ def load(path: str | None, *, with_secrets: bool = True) -> Config:
     file = Path(named or "config.toml")
     content = _read_toml(file, must_exist=named is not None)
     mistakes = _secrets_in_the_file(content)
+    environment = _environment(mistakes)
     if {"every", "cron"} <= _table(content, "sync").keys():
         mistakes.append("sync.cron: give either every or cron, not both.")
+    elif "every" in _table(environment, "sync"):  # the environment wins over the file
+        _table(content, "sync").pop("cron", None)
+    merged = {
+        section: {**_table(content, section), **_table(environment, section)}
+        for section in Settings.model_fields
+    }
+    unread = {
+        name: value for name, value in content.items() if name not in merged or not isinstance(value, dict)
+    }
+    settings = Settings()
     try:
-        settings = Settings(**content)
+        settings = Settings(**{**merged, **unread})
     except ValidationError as error:
         mistakes += [_sentence(one) for one in error.errors()]
-        settings = Settings.model_construct()
-        read = content  # not all of it can be; what is missing beside the mistakes is still worth saying
-    else:
-        read = settings.model_dump()
     secrets = Secrets()
     if with_secrets:
-        gladly, segment = _table(read, "gladly"), _table(read, "segment")
+        # Of what cannot all be read, what is missing beside the mistakes is still worth saying.
+        gladly, segment = merged["gladly"], merged["segment"]
         mistakes += _what_is_missing(gladly)
         token = _Secret("Gladly's API token", GLADLY_TOKEN_VARIABLE, "gladly.api_token_file")
         key = _Secret("Segment's write key", SEGMENT_KEY_VARIABLE, "segment.write_key_file")
@@ -277,6 +302,19 @@ def _read_toml(file: Path, *, must_exist: bool) -> dict[str, Any]:
         raise SettingsError(f"{file} is not TOML: {error}") from error
     except OSError as error:
         raise SettingsError(f"{file} cannot be read ({error.strerror}).") from error
+
+
+def _environment(mistakes: list[str]) -> dict[str, Any]:
+    """The settings that the environment gives, by section."""
+    try:
+        return EnvSettingsSource(Settings)()
+    except EnvironmentSettingsError as error:
+        match = re.search(r'field "(\w+)"', str(error))
+        name = ENV_PREFIX + (match[1].upper() if match else "…")
+        mistakes.append(
+            f"The variable {name} is no section. Give its keys one by one, as in {name}__KEY=value."
+        )
+        return {}
 
 
 def _table(content: dict[str, Any], section: str) -> dict[str, Any]:
@@ -317,14 +355,14 @@ class _Secret(NamedTuple):
     variable: str
     setting: str
 
-    def read(self, named: str | Path | None, config: Path, mistakes: list[str]) -> str:
+    def read(self, named: object, config: Path, mistakes: list[str]) -> str:
         """The environment wins over the file named, as for every setting."""
         secret = os.environ.get(self.variable, "").strip()
-        if not secret and named:
+        if not secret and isinstance(named, (str, Path)):
             file = config.parent / named
             try:
                 secret = file.read_text("utf-8").strip()
-            except (OSError, UnicodeDecodeError) as error:
+            except (OSError, ValueError) as error:
                 why = getattr(error, "strerror", "not text")
                 mistakes.append(f"{self.setting}: {file} cannot be read ({why}).")
                 return ""
@@ -363,10 +401,10 @@ def _sentence(error: Any) -> str:
         return f"{name} is not a setting. Known here: {', '.join(fields)}."
     if kind == "value_error":
         detail = message.removeprefix("Value error, ")
-        if len(error["loc"]) == 1 and ": " in detail:  # a rule about a section names its key itself
-            key, detail = detail.split(": ", 1)
-            name = f"{name}.{key}"
         return f"{name}: {detail}."
-    if kind == "literal_error":
-        return f"{name} is {error['input']!r}; it must be {error['ctx']['expected']}."
-    return f"{name} is {error['input']!r}; it must be {_KINDS.get(kind, message)}."
+    allowed = error["ctx"]["expected"] if kind == "literal_error" else _KINDS.get(kind, message)
+    # What stands for a whole section, or is no simple value, may hold a secret: it is not repeated.
+    shown = ""
+    if len(error["loc"]) > 1 and isinstance(error["input"], (str, int, float)):
+        shown = f" is {error['input']!r}; it"
+    return f"{name}{shown} must be {allowed}."

@@ -32,6 +32,7 @@ class Daemon:
     def __init__(self, config: Config, store: Store, stop: Stop, *, debug: bool = False) -> None:
         self._debug = debug
         self._config = config
+        self._store = store
         self._stop = stop
         self._cycle = Cycle(config, store, stop)
         self._running = threading.Lock()
@@ -55,6 +56,7 @@ class Daemon:
         scheduler.add_job(
             self._run_cycle, _trigger(self._config.settings.sync), next_run_time=datetime.now(UTC), id="cycle"
         )
+        self._store.check_pages()
         log.info("daemon.started", pid=os.getpid(), state=str(self._config.state_path))
         scheduler.start()
         self._stop.wait()

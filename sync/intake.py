@@ -100,6 +100,9 @@ class Intake:
         )
         if seen is not None:
             seen.update(near)
+            if seen_since is not None:  # a long window must not gather them all
+                for id_ in [id_ for id_, at in seen.items() if at < seen_since]:
+                    del seen[id_]
         poll.changes += len(changes)
         poll.created += sum(d.transition is Transition.CREATED for d in decisions)
         poll.closed += sum(d.transition is Transition.CLOSED for d in decisions)

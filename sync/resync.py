@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from state import Poll, Reader, Store
-from state.file import RESYNC
+from state.file import RESYNC, is_there
 from state.instants import short_duration, to_text, utc_now
 from sync.config import Config
 from sync.cycle import Cycle
@@ -65,7 +65,7 @@ def copied_store(path: Path) -> Iterator[Store]:
     """A dry run writes to a copy, so the state file stays as it is, byte for byte, and may be in use."""
     with tempfile.TemporaryDirectory(prefix="gladly-segment-") as directory:
         copy = Path(directory) / path.name
-        if path.exists() and path.stat().st_size:
+        if is_there(path):
             with Reader(path) as reader:
                 reader.copy_to(copy)
         with Store(copy) as store:

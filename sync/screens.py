@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from state.file import is_there
 from state.instants import short_duration, to_text, utc_now
 from state.reader import Reader
 from sync.status import EVENTS_API_REACH_S, read_status
@@ -87,7 +88,7 @@ def event_line(event: dict[str, Any]) -> str:
 
 def explanation(path: Path, conversation_id: str) -> dict[str, Any] | None:
     """All that is stored of one conversation; None where nothing is."""
-    if not path.exists():
+    if not is_there(path):
         return None
     with Reader(path) as reader:
         conversation = reader.conversation(conversation_id)
@@ -152,7 +153,7 @@ def reset_meaning(path: Path, to: datetime, *, replay: bool) -> str:
         )
     position = read_status(path, now)["watermark"]
     said = [f"Watermark: {position or 'none yet'} → {to_text(to)}."]
-    if not path.exists():
+    if not is_there(path):
         return said[0]
     if position and to_text(to) > position:
         said.append(f"Changes recorded between {position} and {to_text(to)} will never be read.")

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from state import Reader
+from state.file import is_there
 from state.instants import from_text, to_text
 
 # Gladly's Events API reaches back 24 hours: a gap older than that is read from the report, day by day.
@@ -39,7 +40,7 @@ def read_status(path: Path, now: datetime) -> dict[str, Any]:
     Raises:
         StateFileError: The file is not ours, or damaged. A missing one is an empty status.
     """
-    if not path.exists() and path.parent.is_dir():
+    if not is_there(path):
         return empty_status()
     with Reader(path) as reader:
         watermark = reader.watermark()

@@ -9,7 +9,7 @@ import contextlib
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -42,13 +42,6 @@ DEFAULT_HOLD_S = 1.0
 
 # How many merges a profile is followed through: longer is a loop.
 MAX_MERGES = 20
-
-
-class Answer(NamedTuple):
-    """A whole answer, when Gladly's own clock says it was given."""
-
-    body: bytes
-    date: datetime | None
 
 
 class GladlyClient:
@@ -89,7 +82,10 @@ class GladlyClient:
 
     def clock(self) -> datetime:
         """Gladly's own clock, by the cheapest call there is; it proves the credentials as well."""
-        date = self._get("/organization").date
+        for attempt in retrying(self.stop):
+            with attempt, self.call("GET", "/organization", deadline_s=CALL_DEADLINE_S) as exchange:
+                exchange.body(BODY_MAX_BYTES)
+                date = server_date(exchange.response)
         if date is None:
             raise UnexpectedAnswerError(f"Gladly at {self.edge.host} sent no Date with its answer.")
         return date
@@ -97,7 +93,7 @@ class GladlyClient:
     def conversation(self, id_: str) -> Conversation | None:
         """A conversation as it is now; None when there is none (any more)."""
         try:
-            found = self._decode(self._get(f"/conversations/{_segment(id_)}").body, Conversation)
+            found = self._get(f"/conversations/{_segment(id_)}", Conversation)
         except NotFoundError:
             return None
         return found if found.id == id_ else None  # merged away, and the one that remains was shown for it
@@ -107,36 +103,30 @@ class GladlyClient:
         asked = [customer_id]
         while len(asked) <= MAX_MERGES:
             try:
-                answer = self._get(f"/customer-profiles/{_segment(asked[-1])}")
+                return self._get(f"/customer-profiles/{_segment(asked[-1])}", Profile)
             except _MovedError as moved:
                 if moved.to in asked:
                     break
                 asked.append(moved.to)
             except NotFoundError:
                 return None
-            else:
-                return self._decode(answer.body, Profile)
         raise UnexpectedAnswerError(f"Gladly's customer {customer_id} is merged in a circle.")
 
     def agents(self) -> dict[str, str]:
         """The names of all agents, by id; who has none is left out."""
-        return {
-            agent.id: agent.name
-            for agent in self._decode(self._get("/agents").body, list[Agent])
-            if agent.name
-        }
+        return {agent.id: agent.name for agent in self._get("/agents", list[Agent]) if agent.name}
 
     def agent(self, id_: str) -> str | None:
         """The name of one agent; None when there is no such agent or name."""
         try:
-            return self._decode(self._get(f"/agents/{_segment(id_)}").body, Agent).name or None
+            return self._get(f"/agents/{_segment(id_)}", Agent).name or None
         except NotFoundError:
             return None
 
-    def _get(self, path: str) -> Answer:
+    def _get(self, path: str, type_: type[T]) -> T:
         for attempt in retrying(self.stop):
             with attempt, self.call("GET", path, deadline_s=CALL_DEADLINE_S) as exchange:
-                return Answer(exchange.body(BODY_MAX_BYTES), server_date(exchange.response))
+                return self._decode(path, exchange.body(BODY_MAX_BYTES), type_)
         raise AssertionError("retrying ends in an answer or an error")
 
     @contextlib.contextmanager
@@ -213,7 +203,11 @@ class GladlyClient:
             f"Gladly at {host} answered {status} to {path}: {details or 'no reason given'}"
         )
 
-    def _decode(self, body: bytes, type_: type[T]) -> T:
+    def _decode(self, path: str, body: bytes, type_: type[T]) -> T:
+        """
+        Raises:
+            RetryableError: It is not what was asked for: cut, or somebody else's answer.
+        """
         try:
             return msgspec.json.decode(body, type=type_)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -221,10 +215,10 @@ class GladlyClient:
         # A second opinion, for what only one of the two decoders minds, such as half a surrogate pair.
         try:
             return msgspec.convert(json.loads(body), type=type_)
-        except (msgspec.ValidationError, ValueError, RecursionError) as error:
+        except (ValueError, RecursionError):
             raise RetryableError(
-                f"Gladly at {self.edge.host} sent something that is not the {type_} asked for."
-            ) from error
+                f"Gladly at {self.edge.host} answered {path} with something that cannot be read."
+            ) from None
 
 
 def _errors_of(exchange: Exchange) -> Errors:

@@ -219,7 +219,7 @@ class _Stream:
         does not tell its end from a cut, the overlap behind its newest change.
         """
         reaches = [at for at in [self._read_until] if at]
-        if not is_last or not reaches or (self._lines and not self._tells_its_end):
+        if not is_last or not reaches or not self._tells_its_end:
             reaches.append(self.high_water)
         self.position = max(self.position, min(reaches) - self._overlap)
         chunk = Chunk(self.changes, self.position, self.bad_lines, self._read_until)
@@ -269,17 +269,24 @@ def read_change(line: bytes) -> Change:
 
 
 def _refuse_an_answer_of_another_kind(line: bytes) -> None:
-    """A page or an error object, answered with 200, is not "no events" (faults A13)."""
-    start = line.lstrip(b"\xef\xbb\xbf \t")[:1]
+    """
+    A page, an error object or whatever else was answered with 200 is not "no events" (faults A13).
+
+    Raises:
+        UnexpectedAnswerError: *line*, the first of an answer and no event, has nothing of an event either.
+    """
+    details = ""
     try:
-        errors = msgspec.json.decode(line, type=Errors).all
+        first = msgspec.json.decode(line)
+        details = "; ".join(e.detail for e in msgspec.convert(first, Errors).all if e.detail)
+        is_of_an_event = isinstance(first, dict) and not first.keys().isdisjoint(("id", "type", "timestamp"))
     except (ValueError, RecursionError):
-        errors = []
-    if start == b"<" or errors or line.strip() in (b"{", b"["):
-        details = "; ".join(filter(None, (error.detail for error in errors)))
+        # Broken JSON: a damaged line of the feed, or the first line of something else.
+        is_of_an_event = line.lstrip().startswith(b"{") and len(line.strip()) > 1
+    if details or not is_of_an_event:
         raise UnexpectedAnswerError(
             "Gladly answered the request for events with something else"
-            + (f": {details}." if details else " (a page or an error).")
+            + (f": {details}." if details else " (a page, or an error).")
             + " The watermark has not moved."
         )
 
@@ -297,8 +304,9 @@ def _lines(exchange: Exchange) -> Iterator[bytes]:
     held: list[bytes] = []  # the beginning of a line whose end is not here yet
     size = 0
     for part in exchange.parts(decode=False):
-        exchange.extend(LINE_DEADLINE_S)
         *ends, beginning = part.split(b"\n")
+        if ends:
+            exchange.extend(LINE_DEADLINE_S)
         for end in ends:
             line = b"".join(held) + end if held else end
             held, size = [], 0
