@@ -1,0 +1,220 @@
+"""`run`: cycles until it is asked to end, and then an end in time, wherever it is."""
+
+import json
+import signal
+import time
+from contextlib import contextmanager
+
+import pytest
+
+from installation import Installation
+from sandbox import Fault
+from sandbox.raw import Proxy, swallow
+from state import Reader
+
+ENDS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+
+# Interface 2 allows ten seconds; nothing here has a reason to take half of them.
+IN_TIME_S = 5.0
+
+
+class Daemon:
+    """A running daemon, and its log as it is written."""
+
+    def __init__(self, installation: Installation, *options: str) -> None:
+        self.process = installation.start(*options, "run")
+        self.log = []
+
+    def wait_for(self, event, times=1, **fields):
+        """Read the log until *event* with these fields has been logged so many times; the last of them."""
+        found = 0
+        while True:
+            line = self.process.stderr.readline()
+            assert line, f"the daemon ended without {event}: {self.log}"
+            self.log.append(json.loads(line))
+            if self.log[-1]["event"] == event and fields.items() <= self.log[-1].items():
+                found += 1
+                if found == times:
+                    return self.log[-1]
+
+    def end(self, number=signal.SIGTERM):
+        """Ask it to end; its exit code, and how long it took."""
+        began = time.monotonic()
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=30)
+        took_s = time.monotonic() - began
+        assert out == ""
+        self.log += [json.loads(line) for line in err.splitlines()]
+        return self.process.returncode, took_s
+
+
+@contextmanager
+def running(installation, *options):
+    """Run the daemon, often enough for a test; kill it at the end at the latest."""
+    installation.settings.setdefault("GLADLY_SEGMENT_SYNC__EVERY", "0.2s")
+    daemon = Daemon(installation, *options)
+    try:
+        yield daemon
+    finally:
+        daemon.process.kill()
+        daemon.process.communicate()
+
+
+def wait_until(happened, timeout_s=10.0):
+    """Wait for something outside the daemon."""
+    deadline = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+@ENDS
+def test_it_delivers_what_happens_and_ends_when_asked(installation, opened, number):
+    """A cycle at once, then as scheduled; idle, it ends with exit 0; its beginning and end are logged."""
+    opened(60)
+    with running(installation) as daemon:
+        assert daemon.wait_for("daemon.started")["pid"] == daemon.process.pid
+        assert daemon.wait_for("cycle.finished")["delivered"] == 1
+        opened(0)
+        assert installation.sandbox.inbox.wait_for(2)
+        daemon.wait_for("cycle.finished", delivered=1)
+        code, took_s = daemon.end(number)
+    assert code == 0
+    assert took_s < IN_TIME_S
+    assert daemon.log[-1]["event"] == "daemon.stopped"
+    assert [event["status"] for event in installation.events()] == ["delivered"] * 2
+
+
+@ENDS
+def test_it_ends_in_the_middle_of_a_read_that_hangs(installation, opened, number):
+    """Gladly took the request and never answers: what was not committed is dropped (faults F1)."""
+    opened()
+    with Proxy(installation.sandbox.gladly_url) as proxy:
+        proxy.on("/api/v1/events", swallow())
+        installation.settings["GLADLY_SEGMENT_GLADLY__BASE_URL"] = proxy.url
+        with running(installation) as daemon:
+            wait_until(lambda: any("/api/v1/events" in target for _, target in proxy.seen))
+            code, took_s = daemon.end(number)
+    assert code == 0
+    assert took_s < IN_TIME_S
+    assert installation.events() == []
+
+
+@ENDS
+def test_it_ends_in_the_middle_of_a_delivery_that_hangs(installation, gladly_segment, opened, number):
+    """Segment may have it or not: the event stays pending, and is sent again under the same id."""
+    opened()
+    with Proxy(installation.sandbox.segment_url) as proxy:
+        proxy.on("/v1/batch", swallow())
+        installation.settings["GLADLY_SEGMENT_SEGMENT__BASE_URL"] = proxy.url
+        with running(installation) as daemon:
+            wait_until(lambda: len(installation.sandbox.inbox) == 1)
+            code, took_s = daemon.end(number)
+    assert code == 0
+    assert took_s < IN_TIME_S
+    (event,) = installation.events()
+    assert event["status"] == "pending"
+    del installation.settings["GLADLY_SEGMENT_SEGMENT__BASE_URL"]
+    assert gladly_segment("once").code == 0
+    assert [attempt.outcome for attempt in installation.sandbox.inbox.attempts] == ["received", "repeat"]
+
+
+def test_it_ends_while_it_waits_to_try_again(installation):
+    """Between two attempts at an end that is down."""
+    installation.sandbox.faults.add("gladly", "*", Fault(status=503, times=None))
+    with running(installation) as daemon:
+        wait_until(lambda: len(installation.sandbox.gladly_requests) >= 2)
+        code, took_s = daemon.end()
+    assert code == 0
+    assert took_s < IN_TIME_S
+
+
+def test_a_failing_cycle_is_logged_and_the_next_one_runs(installation, opened):
+    """Gladly answers 500 for a while: an error when it begins, a line when it is over, and nothing lost."""
+    opened()
+    # "At once" saves the test the pauses between a cycle's five attempts.
+    at_once = {"Retry-After": "0"}
+    installation.sandbox.faults.add("gladly", "*", Fault(status=500, headers=at_once, times=5))
+    with running(installation) as daemon:
+        assert "answered 500" in daemon.wait_for("gladly.failed")["error"]
+        assert daemon.wait_for("cycle.finished")["outcome"] == "failed"
+        daemon.wait_for("gladly.recovered")
+        assert daemon.wait_for("cycle.finished")["outcome"] == "ok"
+        assert installation.sandbox.inbox.wait_for(1)
+        assert daemon.end()[0] == 0
+
+
+@pytest.mark.parametrize("options", [[], ["--debug"]], ids=["plain", "debug"])
+def test_a_cycle_that_breaks_is_logged_and_the_next_one_runs(installation, opened, options):
+    """Whatever goes wrong in one, unforeseen as it may be; where it came from is shown with `--debug`."""
+    opened()
+    installation.settings["GLADLY_SEGMENT_FAILPOINT"] = "cycle.begin:1:raise"
+    with running(installation, *options) as daemon:
+        failed = daemon.wait_for("cycle.failed")
+        assert daemon.wait_for("cycle.finished")["outcome"] == "ok"
+        assert daemon.end()[0] == 0
+    assert "FailpointError" in failed["error"]
+    assert ("Traceback" in str(failed)) is bool(options)
+
+
+def test_an_error_that_lasts_is_logged_once(installation, opened):
+    """A refused token is said when it is found, not every second, and is no reason to end."""
+    installation.settings["GLADLY_API_TOKEN"] = "wrong"
+    with running(installation) as daemon:
+        daemon.wait_for("cycle.finished", times=3, outcome="failed")
+        assert daemon.end()[0] == 0
+    failures = [line for line in daemon.log if line["event"] == "gladly.failed"]
+    assert len(failures) == 1
+    assert "GLADLY_API_TOKEN" in failures[0]["error"]
+
+
+def test_segment_being_down_does_not_stop_polling(installation, opened, down):
+    """What happens meanwhile is taken in, and goes out when Segment is back (semantics 4.5)."""
+    installation.sandbox.faults.add("segment", "*", down)
+    with running(installation) as daemon:
+        daemon.wait_for("cycle.finished")
+        opened(0)
+        assert daemon.wait_for("cycle.finished", created=1)["delivered"] == 0
+        with Reader(installation.state_path) as reader:
+            assert reader.event_counts()["pending"] == 1
+        assert daemon.end()[0] == 0
+
+
+def test_a_cron_line_is_a_schedule_too(installation, opened):
+    """The first cycle is at once all the same; and the minutes until the next are no obstacle to an end."""
+    opened()
+    installation.settings |= {"GLADLY_SEGMENT_SYNC__CRON": "*/5 * * * *", "GLADLY_SEGMENT_SYNC__EVERY": ""}
+    with running(installation) as daemon:
+        assert daemon.wait_for("cycle.finished")["delivered"] == 1
+        code, took_s = daemon.end()
+    assert code == 0
+    assert took_s < IN_TIME_S
+
+
+def test_a_second_daemon_ends_with_4_and_the_first_goes_on(installation, gladly_segment):
+    """One process at a time is the writer, and it is named (faults C3)."""
+    with running(installation) as daemon:
+        daemon.wait_for("cycle.finished")
+        second = gladly_segment("run")
+        assert second.code == 4
+        assert f"held by process {daemon.process.pid} " in second.err
+        daemon.wait_for("cycle.finished", outcome="ok")
+        assert daemon.end()[0] == 0
+
+
+def test_settings_that_are_wrong_end_it_before_it_begins(gladly_segment):
+    """Exit 2; a supervisor that restarts it changes nothing."""
+    ended = gladly_segment("run", GLADLY_SEGMENT_SYNC__EVERY="often")
+    assert (ended.code, "sync.every" in ended.err) == (2, True)
+
+
+def test_after_a_kill_the_next_one_goes_on_where_it_was(installation, gladly_segment, opened):
+    """SIGKILL leaves a state file that opens, without anything to be removed by hand."""
+    opened(60)
+    with running(installation) as daemon:
+        daemon.wait_for("cycle.finished", delivered=1)
+        daemon.process.kill()
+        daemon.process.wait()
+    opened(0)
+    assert gladly_segment("once").code == 0
+    assert [attempt.outcome for attempt in installation.sandbox.inbox.attempts] == ["received"] * 2

@@ -1,0 +1,92 @@
+"""Help for every command, and errors that are a sentence each."""
+
+import re
+
+import click
+import pytest
+
+from sync import __version__
+from sync.cli import cli
+
+
+def every_command(group=cli, *path):
+    for name, command in group.commands.items():
+        yield (*path, name)
+        if isinstance(command, click.Group):
+            yield from every_command(command, *path, name)
+
+
+COMMANDS = list(every_command())
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_explains_itself(command, words):
+    """What it does in a sentence, and an example; a group lists its commands."""
+    ended = command(*words, "--help")
+    assert (ended.code, ended.err) == (0, "")
+    assert "Example:" in ended.out or "Commands:" in ended.out
+    assert re.search(r"\n\n  [A-Z][^\n]+", ended.out)
+
+
+def test_the_program_lists_its_commands(command):
+    """With an example to begin with."""
+    ended = command("--help")
+    assert ended.code == 0
+    assert "Example:" in ended.out
+    assert all(f"\n  {words[0]} " in ended.out for words in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "name", ["run", "once", "check", "status", "events", "watermark", "retry", "sandbox", "demo"]
+)
+def test_the_commands_people_have_in_scripts_are_there(name):
+    """Renaming one breaks a cron line (interface 2)."""
+    assert (name,) in COMMANDS
+
+
+def test_the_version_is_told(command):
+    """`--version`."""
+    assert command("--version").out == f"gladly-segment, version {__version__}\n"
+
+
+BAD = {
+    "settings": (["once"], {"GLADLY_SEGMENT_SYNC__EVERY": "often"}, 2),
+    "a secret is missing": (["once"], {"GLADLY_API_TOKEN": ""}, 2),
+    "no such config": (["--config", "nowhere.toml", "status"], {}, 2),
+    "no directory": (["once"], {"GLADLY_SEGMENT_STATE__PATH": "nowhere/state.db"}, 2),
+    "a directory as state file": (["status"], {"GLADLY_SEGMENT_STATE__PATH": "."}, 2),
+    "a wrong token": (["once"], {"GLADLY_API_TOKEN": "wrong"}, 3),
+    "nothing to follow": (["events", "--follow"], {}, 2),
+}
+
+
+@pytest.mark.parametrize(("arguments", "environment", "code"), BAD.values(), ids=BAD)
+def test_an_error_is_a_sentence(gladly_segment, arguments, environment, code):
+    """On standard error, with what to do; nobody has to read a traceback."""
+    ended = gladly_segment(*arguments, **environment)
+    assert (ended.code, ended.out) == (code, "")
+    assert "Traceback" not in ended.err
+    complaints = [line for line in ended.err.splitlines() if line.startswith("error: ")]
+    assert complaints
+    assert all(line.endswith(".") for line in complaints)
+
+
+@pytest.mark.parametrize("what", ["settings", "no directory"])
+def test_with_debug_there_is_a_traceback_and_the_same_exit_code(installation, what):
+    """`--debug` shows where an error came from, and changes nothing that scripts rely on."""
+    arguments, environment, code = BAD[what]
+    installation.settings |= environment
+    ended = installation.run("--debug", *arguments)
+    assert "Traceback (most recent call last)" in ended.stderr
+    assert (ended.returncode, ended.stdout) == (code, "")
+
+
+@pytest.mark.parametrize("path", ["", "a\0b", "x" * 300, "~/../..//", "/dev/null", "/proc/self/mem"])
+def test_no_path_is_too_strange_to_be_answered(command, tmp_path, path):
+    """Whatever stands in `state.path` ends in an answer or a sentence, not in an unexpected error."""
+    (tmp_path / "config.toml").write_text(
+        f"[state]\npath = '{path}'\n" if "\0" not in path else '[state]\npath = "a\\u0000b"\n'
+    )
+    ended = command("status")
+    assert ended.code in (0, 2)
+    assert "Unexpected" not in ended.err

@@ -1,0 +1,170 @@
+"""`watermark`: where the sync stands, and moving it after saying what that means."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from datetime import timedelta
+
+import pytest
+
+from state import Reader, Store, TakenIn
+from state.instants import from_text, to_text, utc_now
+
+
+def position(installation):
+    with Reader(installation.state_path) as reader:
+        return reader.watermark()["position"]
+
+
+@pytest.fixture
+def standing(installation):
+    """A state file whose watermark lies an hour back."""
+    at = (utc_now() - timedelta(hours=1)).replace(microsecond=0)
+    with Store(installation.state_path) as store:
+        store.take_in(TakenIn(position=at, seen=[("change-1", at)]))
+    return to_text(at)
+
+
+# --- show -----------------------------------------------------------------------------------------------
+
+
+def test_before_the_first_cycle_there_is_none(gladly_segment, installation):
+    """It says who sets it, and makes no file."""
+    assert "No watermark yet" in gladly_segment("watermark", "show").out
+    assert json.loads(gladly_segment("watermark", "show", "--json").out)["watermark"] is None
+    assert list(installation.directory.iterdir()) == []
+
+
+def test_it_is_shown_with_its_age(gladly_segment, standing):
+    """For people and as JSON."""
+    assert gladly_segment("watermark", "show").out.startswith(f"{standing}  (1h")
+    shown = json.loads(gladly_segment("watermark", "show", "--json").out)
+    assert shown["watermark"] == standing
+    assert shown["lag_seconds"] == pytest.approx(3_600, abs=10)
+    assert shown["gap_seconds_left"] == pytest.approx(82_800, abs=10)
+
+
+# --- reset ----------------------------------------------------------------------------------------------
+
+
+def test_a_reset_says_what_it_means_and_does_it(gladly_segment, installation, standing):
+    """From where to where, and what is read again; the seen changes are forgotten with it."""
+    ended = gladly_segment("watermark", "reset", "--to", "2026-11-20T08:00+01:00", "--yes")
+    assert ended.code == 0
+    assert f"{standing} → 2026-11-20T07:00:00.000Z" in ended.out
+    assert "reads every change since then again" in ended.out
+    assert position(installation) == "2026-11-20T07:00:00.000Z"
+    with Store(installation.state_path) as store:
+        assert store.seen_changes() == {}
+
+
+def test_an_age_is_an_instant_too(gladly_segment, installation, standing):
+    """`--to 6h` is six hours ago."""
+    assert gladly_segment("watermark", "reset", "--to", "6h", "--yes").code == 0
+    assert abs(utc_now() - timedelta(hours=6) - from_text(position(installation))) < timedelta(minutes=1)
+
+
+def test_a_reset_forward_says_what_will_never_be_read(gladly_segment, installation, standing):
+    """It is allowed, and not silent."""
+    ended = gladly_segment("watermark", "reset", "--to", "10m", "--yes")
+    assert ended.code == 0
+    assert f"between {standing} and {position(installation)} will never be read" in ended.out
+
+
+def test_a_reset_before_the_first_cycle_says_where_to_begin(gladly_segment, installation):
+    """The file is made, and the first poll begins there."""
+    assert gladly_segment("watermark", "reset", "--to", "2026-11-20", "--yes").code == 0
+    assert position(installation) == "2026-11-20T00:00:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        pytest.param(["--to", "2999-01-01", "--yes"], "lies in the future", id="the future"),
+        pytest.param(["--to", "6h"], "Add --yes", id="nobody to ask"),
+        pytest.param(["--to", "tomorrow", "--yes"], "an age: 15m, 36h, 7d", id="no instant"),
+        pytest.param(["--to", "900000d", "--yes"], "longer than time goes back", id="before the calendar"),
+        pytest.param(["--yes"], "--to", id="nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_wrong_usage_and_moves_nothing(
+    gladly_segment, installation, standing, arguments, why
+):
+    """Exit 2, and why; the watermark stays where it was."""
+    ended = gladly_segment("watermark", "reset", *arguments)
+    assert ended.code == 2
+    assert why in ended.err
+    assert position(installation) == standing
+
+
+def test_a_reset_to_the_beginning_of_time_does_no_harm(gladly_segment, installation, standing):
+    """The next command still reads the file, whatever the year."""
+    gladly_segment("watermark", "reset", "--to", "0999-01-01", "--yes")
+    assert gladly_segment("watermark", "show").code == 0
+    with Store(installation.state_path) as store:
+        assert store.watermark() is not None
+
+
+def test_a_reset_waits_for_nobody(gladly_segment, installation, standing):
+    """While the daemon holds the file it is refused: exit 4."""
+    with Store(installation.state_path):
+        assert gladly_segment("watermark", "reset", "--to", "6h", "--yes").code == 4
+    assert position(installation) == standing
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
+def test_on_a_terminal_a_person_is_asked(installation, standing, answer, code):
+    """Yes does it; no leaves everything as it is."""
+    ours, theirs = pty.openpty()
+    program = [sys.executable, "-m", "sync", "watermark", "reset", "--to", "2026-11-20"]
+    with subprocess.Popen(
+        program,
+        cwd=installation.directory,
+        env=installation.environment,
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as asking:
+        os.write(ours, answer.encode() + b"\n")
+        out, _ = asking.communicate(timeout=20)
+    os.close(ours)
+    os.close(theirs)
+    assert asking.returncode == code
+    assert b"Do it?" in out
+    assert (position(installation) == standing) is (answer == "n")
+
+
+# --- and then -------------------------------------------------------------------------------------------
+
+
+def test_after_a_reset_everything_is_read_again_and_nothing_is_sent_twice(
+    gladly_segment, installation, opened
+):
+    """What is recorded is recognised (semantics 3.7)."""
+    opened()
+    assert gladly_segment("once").code == 0
+    assert gladly_segment("watermark", "reset", "--to", "1h", "--yes").code == 0
+    assert gladly_segment("once").code == 0
+    assert [attempt.outcome for attempt in installation.sandbox.inbox.attempts] == ["received"]
+
+
+def test_a_replay_sends_what_was_delivered_since_then_again(gladly_segment, installation, opened):
+    """With the message ids and bytes it had; Segment drops the repeats."""
+    opened()
+    assert gladly_segment("once").code == 0
+    ended = gladly_segment("watermark", "reset", "--to", "1h", "--replay", "--yes")
+    assert "--replay sends 1 delivered events again" in ended.out
+    assert "1 events are pending again" in ended.out
+    assert gladly_segment("once").code == 0
+    first, second = installation.sandbox.inbox.attempts
+    assert (first.raw, second.outcome) == (second.raw, "repeat")
+
+
+def test_a_replay_of_what_segment_has_forgotten_is_warned_of(gladly_segment, standing):
+    """Beyond its 24 hours repeats arrive twice, and that is said before it is done."""
+    ended = gladly_segment("watermark", "reset", "--to", "3d", "--replay", "--yes")
+    assert "arrive in your destinations twice" in ended.out
+    ended = gladly_segment("watermark", "reset", "--to", "3h", "--replay", "--yes")
+    assert "twice" not in ended.out.replace("not sent twice", "")

@@ -1,0 +1,50 @@
+"""A world that stands still, and the sync in this process against it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from faults.fault_helpers import Program
+from installation import Installation
+from sandbox import Sandbox
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A world whose clock moves when a test moves it; nothing happens by itself, changes show at once."""
+    with Sandbox(pace=0, lateness_s=0, requests_per_second=None) as running:
+        yield running
+
+
+@pytest.fixture
+def begin(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., Program]]:
+    """
+    Start the sync in this process, its first watermark ten minutes back: `begin()`, `begin(gladly=url)`,
+    `begin(segment=url)`, or with further settings by their variables' names less the prefix.
+    """
+    started: list[Program] = []
+
+    def start(*, gladly: str | None = None, segment: str | None = None, **settings: Any) -> Program:
+        variables = {"SYNC__START": "10m", **settings}
+        if gladly is not None:
+            variables["GLADLY__BASE_URL"] = gladly
+        if segment is not None:
+            variables["SEGMENT__BASE_URL"] = segment
+        named = {f"GLADLY_SEGMENT_{name}": value for name, value in variables.items()}
+        started.append(Program(Installation(tmp_path, sandbox, named), monkeypatch))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.close()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Next to no wait between two attempts; how many there are stays as it is."""
+    for module in ("sync.http", "sync.gladly.feed"):
+        monkeypatch.setattr(f"{module}.backoff_s", lambda attempt: 0.01)

@@ -1,0 +1,203 @@
+"""What clocks can do to it (faults E): wrong ones, jumping ones, other zones, too little time."""
+
+import sqlite3
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from checker import problems
+from faults.crash_helpers import assert_nothing_lost, history, rows, running, wait_until
+from installation import Installation
+from sandbox import Fault, Sandbox
+from state.instants import from_text
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A world whose time goes on as ours does: what runs here are processes."""
+    with Sandbox(lateness_s=0, requests_per_second=None) as running_world:
+        yield running_world
+
+
+_LIBRARIES = "/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1"
+
+
+def _another_clock(installation: Installation, offset_s: float) -> Path:
+    """Give the program a clock so many seconds off, by libfaketime; returns the file that says how many."""
+    found = [file for pattern in _LIBRARIES for file in Path("/").glob(pattern.lstrip("/"))]
+    if not found:
+        pytest.skip("libfaketime is not installed (package faketime)")
+    says = installation.directory / "clock.txt"
+    says.write_text(f"{offset_s:+.0f}\n")
+    installation.settings |= {
+        "LD_PRELOAD": str(found[0]),
+        "FAKETIME_TIMESTAMP_FILE": str(says),
+        "FAKETIME_NO_CACHE": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+    return says
+
+
+def _polls(installation: Installation) -> list[tuple[datetime, datetime]]:
+    sql = "SELECT started_at, finished_at FROM polls ORDER BY id"
+    try:
+        found = rows(installation.state_path, sql)
+    except sqlite3.OperationalError:  # not made yet
+        return []
+    return [(from_text(begun), from_text(ended)) for begun, ended in found]
+
+
+OFFSETS = [
+    pytest.param(timedelta(minutes=5), id="five minutes ahead"),
+    pytest.param(timedelta(minutes=-5), id="five minutes behind"),
+    pytest.param(timedelta(days=3), id="three days ahead"),
+    pytest.param(timedelta(days=-3), id="three days behind"),
+]
+
+
+@pytest.mark.parametrize("offset", OFFSETS)
+def test_e1_a_wrong_clock_loses_nothing(tmp_path, offset):
+    """
+    The watermark is by Gladly's clock, an overlap behind it, however far off this machine's is; `check`
+    says that it is off.
+    """
+    with Sandbox(start=datetime.now(UTC) + offset, lateness_s=0, requests_per_second=None) as sandbox:
+        installation = Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__START": "10m"})
+        history(sandbox)
+        assert installation.run("once").returncode == 0
+        ((position,),) = rows(installation.state_path, "SELECT position FROM watermark")
+        behind = sandbox.clock.now() - from_text(position)
+        assert timedelta(seconds=60) <= behind < timedelta(seconds=75)
+        history(sandbox, seconds_ago=45)
+        assert_nothing_lost(installation)
+        assert sandbox.inbox.repeats.total() == 0
+        checked = installation.run("check")
+        assert "This machine's clock is" in checked.stdout
+        seconds = int(checked.stdout.split("clock is ", 1)[1].split(" s ", 1)[0])
+        assert abs(seconds + offset.total_seconds()) < 10
+
+
+@pytest.mark.parametrize("seconds", [300, -3 * 86_400])
+def test_e1_a_process_with_a_wrong_clock_loses_nothing(installation, seconds):
+    """The same with the clock of the process itself put off."""
+    _another_clock(installation, seconds)
+    history(installation.sandbox)
+    assert_nothing_lost(installation)
+    ((position,),) = rows(installation.state_path, "SELECT position FROM watermark")
+    behind = installation.sandbox.clock.now() - from_text(position)
+    assert timedelta(seconds=60) <= behind < timedelta(seconds=75)
+
+
+@pytest.mark.parametrize("jump_s", [25 * 3_600, -3_600], ids=["25 hours on", "an hour back"])
+def test_e2_a_clock_that_jumps_under_a_daemon_stops_nothing(installation, jump_s):
+    """It goes on polling in its rhythm: what happens after the jump is delivered within seconds."""
+    says = _another_clock(installation, 0)
+    installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.3s"
+    with running(installation, "run") as process:
+        wait_until(lambda: len(_polls(installation)) > 1)
+        says.write_text(f"{jump_s:+d}\n")
+        history(installation.sandbox, seconds_ago=45)
+        wait_until(lambda: problems(installation.sandbox) == [], seconds=6)
+        process.terminate()
+        assert process.wait(10) == 0
+    says.write_text("+0\n")
+    assert_nothing_lost(installation)
+    assert installation.sandbox.inbox.repeats.total() == 0
+
+
+def test_e2_gladlys_clock_put_back_moves_no_watermark_back_and_loses_nothing(installation):
+    """A mended server clock: the watermark waits where it is, and what is recorded later is read."""
+    world, clock = installation.sandbox.world, installation.sandbox.clock
+    history(installation.sandbox)
+    assert installation.run("once").returncode == 0
+    ((before,),) = rows(installation.state_path, "SELECT position FROM watermark")
+    clock.advance(-30)
+    assert installation.run("once").returncode == 0
+    ((after,),) = rows(installation.state_path, "SELECT position FROM watermark")
+    assert after >= before
+    world.open_conversation(world.add_customer())
+    assert_nothing_lost(installation)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", ":nowhere/at/all"])
+def test_e3_the_hosts_zone_means_nothing(installation, zone):
+    """Whatever `TZ` says: instants are UTC, and the schedule runs."""
+    installation.settings |= {"TZ": zone, "GLADLY_SEGMENT_SYNC__EVERY": "0.2s"}
+    history(installation.sandbox)
+    with running(installation, "run") as process:
+        wait_until(lambda: len(_polls(installation)) > 3)
+        process.terminate()
+        assert process.wait(10) == 0
+    now = datetime.now(UTC)
+    for begun, ended in _polls(installation):
+        assert now - timedelta(seconds=30) < begun <= ended <= now
+    ((position,),) = rows(installation.state_path, "SELECT position FROM watermark")
+    assert timedelta(seconds=60) <= installation.sandbox.clock.now() - from_text(position)
+    assert_nothing_lost(installation)
+    assert installation.sandbox.inbox.repeats.total() == 0
+
+
+@pytest.mark.parametrize(
+    ("zone", "change"),
+    [
+        pytest.param("America/New_York", datetime(2026, 11, 1, 6, tzinfo=UTC), id="the hour twice"),
+        pytest.param("America/New_York", datetime(2027, 3, 14, 7, tzinfo=UTC), id="the hour left out"),
+    ],
+)
+def test_e3_no_poll_is_skipped_or_doubled_in_the_night_the_clocks_change(tmp_path, zone, change):
+    """Over the change of the host's summer time the interval stays the interval."""
+    begun = change - timedelta(seconds=2)
+    with Sandbox(start=begun, lateness_s=0, requests_per_second=None) as sandbox:
+        installation = Installation(
+            tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__START": "10m", "GLADLY_SEGMENT_SYNC__EVERY": "0.5s"}
+        )
+        installation.settings["TZ"] = zone
+        _another_clock(installation, (begun - datetime.now(UTC)).total_seconds())
+        history(sandbox)
+        with running(installation, "run") as process:
+            wait_until(lambda: _polls(installation) and _polls(installation)[-1][0] > change)
+            wait_until(lambda: _polls(installation)[-1][0] > change + timedelta(seconds=1))
+            process.terminate()
+            assert process.wait(10) == 0
+        polls = _polls(installation)
+        assert problems(sandbox) == []
+    starts = [start for start, _ in polls]
+    assert starts[0] < change < starts[-1]
+    gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(starts)]
+    assert all(0.2 < gap < 1.4 for gap in gaps), gaps
+    assert 0.4 < sum(gaps) / len(gaps) < 0.7
+
+
+def test_e4_a_poll_longer_than_its_interval_is_followed_by_one_not_by_many(installation):
+    """Cycles never overlap, and those that fell due meanwhile are one."""
+    installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.2s"
+    history(installation.sandbox)
+    sandbox = installation.sandbox
+    sandbox.faults.add("gladly", "/api/v1/events", Fault(delay_s=0.8, times=2))
+    with running(installation, "run") as process:
+        wait_until(lambda: len(_polls(installation)) > 6)
+        process.terminate()
+        assert process.wait(10) == 0
+    polls = _polls(installation)
+    assert all(earlier[1] <= later[0] for earlier, later in pairwise(polls))
+    # Two long ones and then the rhythm again: had they queued up, those after would follow at once.
+    assert all(ended - begun >= timedelta(seconds=0.8) for begun, ended in polls[:2])
+    gaps = [later[0] - earlier[0] for earlier, later in pairwise(polls[3:])]
+    assert all(gap > timedelta(seconds=0.1) for gap in gaps), gaps
+    assert_nothing_lost(installation)
+    assert sandbox.inbox.repeats.total() == 0
+
+
+def test_e4_a_cron_line_is_read_in_utc(installation):
+    """`sync.cron` fires by UTC in any zone: the daemon starts with a cycle and waits for the next minute."""
+    installation.settings |= {"TZ": "Asia/Kathmandu", "GLADLY_SEGMENT_SYNC__CRON": "* * * * *"}
+    history(installation.sandbox)
+    with running(installation, "run") as process:
+        wait_until(lambda: problems(installation.sandbox) == [])
+        process.terminate()
+        assert process.wait(10) == 0
+    assert_nothing_lost(installation)

@@ -1,0 +1,312 @@
+"""What can befall the process (faults F): signals, errors that nobody expects, too little memory, a hang."""
+
+import contextlib
+import json
+import signal
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from checker import problems
+from faults.crash_helpers import (
+    FAILPOINT,
+    Process,
+    assert_nothing_lost,
+    end,
+    history,
+    people_writing_in,
+    rows,
+    run_under,
+    running,
+    say,
+    shell,
+    stderr_of,
+    wait_until,
+)
+from installation import Installation
+from sandbox import Fault, Sandbox
+from sandbox.raw import Action, Exchange, Proxy, drip
+from state.failpoints import NAMES
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """A world whose time goes on as ours does: what runs here are processes."""
+    with Sandbox(lateness_s=0, requests_per_second=None) as running_world:
+        yield running_world
+
+
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+by_name = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+
+
+def _ends_within(process: Process, seconds: float, number: int) -> int:
+    """Send the signal, and return the exit code; an end that takes longer is a failure."""
+    begun = time.monotonic()
+    process.send_signal(number)
+    code = process.wait(seconds + 15)
+    took = time.monotonic() - begun
+    assert took < seconds, f"it took {took:.1f} s"
+    return code
+
+
+@contextlib.contextmanager
+def _daemon(installation: Installation) -> Iterator[Process]:
+    with running(installation, "run") as process:
+        yield process
+    assert "Traceback" not in stderr_of(installation)
+
+
+# Row F1, signals
+
+
+@by_name
+def test_f1_an_idle_daemon_ends_at_once(installation, number):
+    """Between two cycles: exit 0 in a moment."""
+    history(installation.sandbox)
+    with _daemon(installation) as process:
+        wait_until(lambda: "cycle.finished" in stderr_of(installation))
+        assert _ends_within(process, 2, number) == 0
+    assert_nothing_lost(installation)
+    assert installation.sandbox.inbox.repeats.total() == 0
+
+
+def _hangs(reached: threading.Event, then: Action | None = None) -> Action:
+    def action(exchange: Exchange) -> bool | None:
+        if then is not None:
+            exchange.forward()
+        reached.set()
+        if then is not None:
+            return then(exchange)
+        exchange.pause(60)
+        return False
+
+    return action
+
+
+@pytest.mark.parametrize(
+    ("side", "path", "then", "number"),
+    [
+        pytest.param("GLADLY", "/api/v1/events", None, signal.SIGTERM, id="the feed never answers"),
+        pytest.param("GLADLY", "/api/v1/events", drip(2), signal.SIGINT, id="the feed drips"),
+        pytest.param("GLADLY", "/api/v1/conversations/*", None, signal.SIGTERM, id="no conversation"),
+        pytest.param("SEGMENT", "/v1/batch", None, signal.SIGINT, id="Segment never answers"),
+        pytest.param("SEGMENT", "/v1/batch", drip(2), signal.SIGTERM, id="Segment took them and drips"),
+    ],
+)
+def test_f1_a_signal_in_a_hanging_call_ends_it(installation, number, side, path, then):
+    """The socket is shut: exit 0 within five seconds, and what was not committed is read again."""
+    history(installation.sandbox)
+    reached, setting = threading.Event(), f"GLADLY_SEGMENT_{side}__BASE_URL"
+    direct = installation.environment[setting]
+    with Proxy(direct) as proxy:
+        proxy.on(path, _hangs(reached, then))
+        installation.settings[setting] = proxy.url
+        with _daemon(installation) as process:
+            assert reached.wait(10)
+            time.sleep(0.1)
+            assert _ends_within(process, 5, number) == 0
+        # The organization's host is part of each messageId, so Gladly keeps its address.
+        proxy.script.clear()
+        assert_nothing_lost(installation)
+
+
+@pytest.mark.parametrize(("side", "number"), [("gladly", signal.SIGTERM), ("segment", signal.SIGINT)])
+def test_f1_a_signal_in_a_retry_wait_ends_it(installation, number, side):
+    """A wait between two attempts is no reason to wait."""
+    history(installation.sandbox)
+    sandbox = installation.sandbox
+    sandbox.faults.add(side, "*", Fault(status=503, headers={"Retry-After": "6"}, times=None))
+    log = sandbox.gladly_log if side == "gladly" else sandbox.segment_log
+    with _daemon(installation) as process:
+        wait_until(log.seen)
+        assert _ends_within(process, 2, number) == 0
+    sandbox.faults.clear()
+    assert_nothing_lost(installation)
+
+
+def _is_in_a_transaction(installation: Installation) -> bool:
+    if not installation.sandbox.gladly_requests:  # its tables may still be being made
+        return False
+    with contextlib.closing(
+        sqlite3.connect(installation.state_path, timeout=0, isolation_level=None)
+    ) as other:
+        try:
+            other.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            return "locked" in str(error)
+    return False
+
+
+def _is_hung_at(installation: Installation, name: str) -> Callable[[], bool]:
+    if name.startswith(("take_in.", "transaction.commit:")):
+        return lambda: _is_in_a_transaction(installation)
+    if name.startswith("segment.answer"):
+        return lambda: len(installation.sandbox.inbox) > 0
+    if name.startswith("transaction.committed"):
+        return lambda: installation.state_path.exists() and bool(installation.events())
+    return lambda: bool(installation.sandbox.gladly_requests)
+
+
+def test_f1_a_signal_in_a_cycle_that_hangs_for_good_ends_the_process(tmp_path):
+    """
+    In a transaction, after a commit, in a POST: exit 0 within ten seconds, the transaction undone, the file
+    whole. Together, since each takes the whole of the daemon's patience.
+    """
+    points = [
+        "take_in.watermark:1:sleep",
+        "transaction.commit:1:sleep",
+        "transaction.committed:1:sleep",
+        "segment.answer:1:sleep",
+        "gladly.answer:3:sleep",
+    ]
+    with contextlib.ExitStack() as stack:
+        installed: dict[str, Installation] = {}
+        processes: dict[str, Process] = {}
+        for point in points:
+            sandbox = stack.enter_context(Sandbox(lateness_s=0, requests_per_second=None))
+            (tmp_path / point).mkdir()
+            history(sandbox)
+            installed[point] = Installation(tmp_path / point, sandbox, {"GLADLY_SEGMENT_SYNC__START": "10m"})
+            installed[point].settings[FAILPOINT] = point
+            processes[point] = stack.enter_context(running(installed[point], "run"))
+        for point, process in processes.items():
+            wait_until(_is_hung_at(installed[point], point))
+            process.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        assert {point: process.wait(20) for point, process in processes.items()} == dict.fromkeys(points, 0)
+        assert time.monotonic() - begun < 10
+        for point, installation in installed.items():
+            del installation.settings[FAILPOINT]
+            was_committed = point.startswith(("transaction.committed", "segment.answer"))
+            assert bool(installation.events()) == was_committed
+            assert_nothing_lost(installation)
+            assert bool(installation.sandbox.inbox.repeats) == point.startswith("segment.answer")
+
+
+@pytest.mark.parametrize(
+    ("command", "delay"),
+    [("run", delay) for delay in (0, 0.02, 0.05, 0.15, 0.3)] + [("once", 0.05), ("once", 0.3)],
+)
+def test_f1_a_signal_during_the_start_leaves_nothing_half_done(installation, command, delay):
+    """
+    From the first instant on: the process ends soon, with 0 unless the interpreter itself was still starting
+    (then nothing has been touched), and the next start finds everything in order.
+    """
+    history(installation.sandbox)
+    process = installation.start(command)
+    try:
+        time.sleep(delay)
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=10)
+    finally:
+        end(process)
+    assert "Traceback" not in err
+    if process.returncode == -signal.SIGTERM:
+        assert list(installation.directory.iterdir()) == []
+    elif command == "run":
+        assert process.returncode == 0, err
+    else:  # stopped before its work was done, `once` has failed; after it, it has not
+        assert process.returncode in (0, 1), err
+    assert_nothing_lost(installation)
+
+
+def test_f1_the_second_signal_does_not_ask(installation):
+    """Where the first one meets a hang, a second one ends the process there and then; nothing is lost."""
+    history(installation.sandbox)
+    installation.settings[FAILPOINT] = "take_in.events:1:sleep"
+    with running(installation, "run") as process:
+        wait_until(lambda: _is_in_a_transaction(installation))
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(2) == -signal.SIGTERM
+    del installation.settings[FAILPOINT]
+    assert_nothing_lost(installation)
+
+
+# Row F2, errors nobody expects
+
+
+@pytest.mark.parametrize("name", NAMES[::3])
+def test_f2_an_error_nobody_expects_fails_one_cycle_with_a_sentence(installation, name):
+    """`once` ends with 1 and says so, without a traceback; the next one makes up for it."""
+    history(installation.sandbox)
+    installation.settings[FAILPOINT] = f"{name}:1:raise"
+    done = installation.run("once")
+    del installation.settings[FAILPOINT]
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"FailpointError: {name}" in say(done)
+    assert "Traceback" not in done.stderr
+    assert_nothing_lost(installation)
+
+
+SURVIVED = ["gladly.request", "take_in.events", "segment.answer", "cycle.end"]
+
+
+@pytest.mark.parametrize("name", SURVIVED)
+def test_f2_a_daemon_survives_an_error_nobody_expects(installation, name):
+    """Wherever in a cycle it is raised: it is logged, and the next cycle does what was left undone."""
+    history(installation.sandbox)
+    installation.settings |= {"GLADLY_SEGMENT_SYNC__EVERY": "0.1s", FAILPOINT: f"{name}:1:raise"}
+    with _daemon(installation) as process:
+        wait_until(
+            lambda: problems(installation.sandbox) == [] and "cycle.finished" in stderr_of(installation)
+        )
+        assert _ends_within(process, 3, signal.SIGTERM) == 0
+    logged = [json.loads(line) for line in stderr_of(installation).splitlines()]
+    failed = [line["error"] for line in logged if line["event"] == "cycle.failed"]
+    assert failed == [f"FailpointError: {name}"]
+    del installation.settings[FAILPOINT]
+    assert bool(installation.sandbox.inbox.repeats) == (name == "segment.answer")
+    assert_nothing_lost(installation)
+
+
+@pytest.mark.parametrize("name", ["cycle.begin", "gladly.answer", "take_in.events", "segment.answer"])
+def test_f2_an_exit_from_within_a_cycle_ends_the_daemon(installation, name):
+    """APScheduler would swallow it: the process ends, with a code that is not 0, and nothing is lost."""
+    history(installation.sandbox)
+    installation.settings |= {"GLADLY_SEGMENT_SYNC__EVERY": "0.1s", FAILPOINT: f"{name}:1:exit"}
+    done = installation.run("run", timeout=30)
+    assert done.returncode not in (0, None)
+    assert "Traceback" not in done.stderr
+    del installation.settings[FAILPOINT]
+    assert_nothing_lost(installation)
+
+
+@pytest.mark.parametrize("megabytes", [60, 100, 180, 400])
+def test_f2_too_little_memory_loses_nothing(installation, megabytes):
+    """From no start at all to a cycle that fails in the middle: no hang, no damage, and the rest follows."""
+    history(installation.sandbox)
+    people_writing_in(installation.sandbox, 100)
+    done = run_under(installation, shell(f"ulimit -v {megabytes * 1024}"), "once", timeout=30)
+    if problems(installation.sandbox):
+        assert done.returncode != 0, done.stderr
+    assert_nothing_lost(installation)
+
+
+# Row F3, a hang
+
+
+def test_f3_a_daemon_that_hangs_is_found_by_the_health_check(installation):
+    """The process lives, but its heartbeat stands still: `status --max-lag` fails, and says since when."""
+    history(installation.sandbox)
+    installation.settings |= {"GLADLY_SEGMENT_SYNC__EVERY": "0.2s", FAILPOINT: "cycle.begin:3:sleep"}
+    with running(installation, "run") as process:
+        wait_until(lambda: installation.state_path.exists() and problems(installation.sandbox) == [])
+        assert installation.run("status", "--max-lag", "5m").returncode == 0
+        time.sleep(3)
+        assert process.poll() is None
+        assert len(rows(installation.state_path, "SELECT 1 FROM polls")) == 2
+        checked = installation.run("status", "--json", "--max-lag", "62s")
+        assert checked.returncode == 1
+        assert say(checked).startswith("error: Behind: the watermark is too old")
+        status = json.loads(checked.stdout)
+        assert status["lag_seconds"] > 62
+        assert status["last_success"] == status["last_poll"]["finished_at"]
+        process.kill()
+    del installation.settings[FAILPOINT]
+    assert_nothing_lost(installation)

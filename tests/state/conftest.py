@@ -1,0 +1,25 @@
+"""A state file of its own for each test, and a store on it."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from state import Store
+
+# `state_samples` stands beside these tests. As `state.…` it would be sought in the package of that name.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a state file may be; there is none yet."""
+    return tmp_path / "state.db"
+
+
+@pytest.fixture
+def store(path: Path) -> Iterator[Store]:
+    """A new, empty store."""
+    with Store(path) as opened:
+        yield opened
