@@ -120,7 +120,7 @@ def m003_views(db: Database) -> None:
                'gladly-segment retry ' || message_id AS command
         FROM events WHERE status = 'rejected'
         UNION ALL
-        SELECT 'unreadable line', id, reason, seen_at,
+        SELECT CASE WHEN reason LIKE 'gap: %' THEN 'gap' ELSE 'unreadable line' END, id, reason, seen_at,
                'SELECT line FROM quarantine WHERE id = ''' || id || ''''
         FROM quarantine
         """,

@@ -20,7 +20,7 @@ from datetime import UTC, date, datetime, timedelta
 import structlog
 
 from state import QUARANTINED_LINE_BYTES, BadLine
-from state.instants import from_text
+from state.instants import from_text, to_text
 from sync.changes import (
     CHUNK_CHANGES,
     CHUNK_TRANSITIONS,
@@ -31,7 +31,7 @@ from sync.changes import (
     Chunk,
     checked_id,
 )
-from sync.errors import RetryableError, UnexpectedAnswerError
+from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
 from sync.gladly.client import GladlyClient
 from sync.http import Exchange, retrying
 
@@ -75,8 +75,11 @@ class Report:
         """
         day = since.date()
         while day <= until.date():
-            end = min(datetime.combine(day + _DAY, datetime.min.time(), UTC), until)
-            read = self._day(day)
+            end = min(_midnight(day + _DAY), until)
+            try:
+                read = self._day(day)
+            except TooOldError:
+                read = _Rows(bad_lines=[_gap(max(since, _midnight(day)), end)])
             changes = sorted(
                 (c for c in read.changes if since <= c.recorded_at <= until), key=lambda change: change.order
             )
@@ -88,12 +91,10 @@ class Report:
         """All of a UTC day. Where the cap cut it, it is asked for again from an hour before the cut."""
         rows = self._ask(day, 0)
         hour = 0
-        end = datetime.combine(day + _DAY, datetime.min.time(), UTC)
+        end = _midnight(day + _DAY)
         while rows.is_cut and not (rows.is_ordered and rows.last >= end):
             # Time zones are what moves a report's day: one whose midnight is at this hour of UTC.
-            reached = int(
-                (rows.last - datetime.combine(day, datetime.min.time(), UTC)).total_seconds() // 3_600
-            )
+            reached = int((rows.last - _midnight(day)).total_seconds() // 3_600)
             if not rows.is_ordered or not hour < reached < 24:
                 log.error("report.incomplete", day=day.isoformat(), rows=rows.rows)
                 reason = f"the report of {day} is cut at {rows.rows} rows: changes of that day may be missing"
@@ -295,6 +296,18 @@ def _change(row: list[str], columns: dict[str, int]) -> Change | None:
         conversation_id=checked_id(cell("conversation id"), "Conversation ID"),
         agent_id=cell("assigned agent id"),
     )
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, datetime.min.time(), UTC)
+
+
+def _gap(start: datetime, end: datetime) -> BadLine:
+    """What nothing can fill is recorded with both its ends, for `status` to show (faults B7)."""
+    interval = f"{to_text(start)} to {to_text(end)}"
+    log.error("report.gap", start=to_text(start), end=to_text(end))
+    reason = f"gap: {interval} cannot be read, Gladly's report does not reach back that far"
+    return BadLine("report", reason, interval.encode())
 
 
 def _bad(row: list[str], reason: str) -> BadLine:

@@ -248,6 +248,20 @@ def test_b7_the_first_start_can_lie_long_ago(tmp_path):
         assert problems(sandbox) == []
 
 
+def test_b7_a_gap_that_nothing_can_fill_is_recorded_with_both_ends(old_world):
+    """Days that the report refuses are passed over, and said: degraded, with both ends, in `status`."""
+    sandbox = old_world.sandbox
+    live_for(sandbox, 5 * DAY, 20)
+    refusal = json.dumps({"errors": [{"attr": "startAt", "code": "invalid", "detail": "too long ago"}]})
+    sandbox.faults.add("gladly", "/api/v1/reports", Fault(status=400, body=refusal.encode(), times=2))
+    assert old_world.run("once").returncode == 0
+    assert problems(sandbox, since=NOON.replace(hour=0) + timedelta(days=2)) == []
+    status = json.loads(old_world.run("status", "--json").stdout)
+    assert status["last_poll"]["outcome"] == "degraded"
+    assert [need["what"] for need in status["needs_attention"]] == ["gap", "gap"]
+    assert "2026-11-21T00:00:00.000Z to 2026-11-22T00:00:00.000Z" in status["needs_attention"][1]["reason"]
+
+
 def test_b8_transitions_within_one_poll_or_second_all_count(old_world):
     """Closes without a known opening, and close, reopen, close in one poll: each once, in order."""
     sandbox, world = old_world.sandbox, old_world.sandbox.world
