@@ -55,7 +55,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path, suffix: str) -> None:
-        beside = path.with_name(path.name + suffix)
+        self._path = beside = path.with_name(path.name + suffix)
         try:
             self._fd = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         except OSError as error:
@@ -68,8 +68,12 @@ class FileLock:
         """Take the lock if no other process has it, and leave the process id for whoever asks."""
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             return False
+        except OSError as error:
+            raise StateFileError(
+                f"{self._path} cannot be locked ({error.strerror}). Keep the state file on a local disk."
+            ) from error
         with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
             os.ftruncate(self._fd, 0)
             os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)

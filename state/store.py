@@ -45,6 +45,7 @@ MAY_DUPLICATE_AFTER = timedelta(hours=20)
 
 # How often whoever waits for the turn looks whether it is free.
 _TURN_LOOK_S = 0.05
+_TURN_AT_CLOSE_S = 2.0
 
 # A customer and everyone merged into them, however many merges ago.
 _EVERYONE = (
@@ -121,8 +122,13 @@ class Store:
         migrate(Database(self._connection, execute_plugins=False))
 
     def _close_connection(self) -> None:
-        with self.turn():  # closing checkpoints
-            self._connection.close()
+        """In turn, since closing checkpoints; but a resync that hangs in its own must not hold up an end."""
+        until = time.monotonic() + _TURN_AT_CLOSE_S
+        while not (taken := self._turn.try_to_take()) and time.monotonic() < until:
+            time.sleep(_TURN_LOOK_S)
+        self._connection.close()
+        if taken:
+            self._turn.give_back()
 
     def __enter__(self) -> Self:
         return self

@@ -81,11 +81,6 @@ def main() -> NoReturn:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except SystemExit:
-        if type(sys.stdout).__name__ != "PacifyFlushWrapper":
-            raise
-        # Click's way to say that the pipe is broken: `events | head` has what it wanted.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     except (GladlySegmentError, StateError) as error:
         if debug:
             traceback.print_exc()
@@ -153,11 +148,16 @@ def _duration(_: click.Context, __: click.Parameter, value: str | None) -> "time
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
-    """Let a command return its exit code."""
+    """Let a command return its exit code; `events | head` is no error: it has what it wanted."""
 
     @wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        raise click.exceptions.Exit(function(*args, **kwargs) or 0)
+        try:
+            code = function(*args, **kwargs) or 0
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            code = 0
+        raise click.exceptions.Exit(code)
 
     return wrapped
 

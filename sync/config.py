@@ -306,6 +306,12 @@ def _read_toml(file: Path, *, must_exist: bool) -> dict[str, Any]:
 
 def _environment(mistakes: list[str]) -> dict[str, Any]:
     """The settings that the environment gives, by section."""
+    for name in os.environ:
+        section, is_key, _ = name.upper().removeprefix(ENV_PREFIX).partition("__")
+        if name.upper().startswith(ENV_PREFIX) and is_key and section.lower() not in Settings.model_fields:
+            mistakes.append(
+                f"The variable {name} names no section. There are {', '.join(Settings.model_fields)}."
+            )
     try:
         return EnvSettingsSource(Settings)()
     except EnvironmentSettingsError as error:
