@@ -2,11 +2,10 @@
 The writer's side of the state file.
 
 Two transactions carry the promise (semantics 4): `take_in`, which writes what a chunk of changes came to
-together with the watermark, and the acknowledgements, which note what Segment answered. Where a cycle
-writes, the statements are plain SQL: sqlite-utils' upserts cost two to three times as much.
+together with the watermark, and the acknowledgements, which note what Segment answered. How each record is
+written is in `state/writing.py`.
 """
 
-import hashlib
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,12 +15,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from state import writing
 from state.errors import StateFileError, damaged
 from state.failpoints import failpoint
 from state.file import BUSY_TIMEOUT_MS, MAIN, FileLock, Role, connect, explaining, take_role
 from state.instants import from_text, to_text, utc_now
 from state.records import (
-    QUARANTINED_LINE_BYTES,
     BadLine,
     Conversation,
     PendingEvent,
@@ -34,8 +33,6 @@ from state.records import (
 )
 from state.schema_version import SCHEMA_VERSION
 
-FEED = "conversations"  # the one row of `watermark`
-
 # SQLite before 3.32 takes 999 parameters a statement; ids are asked for in slices below that.
 _PARAMETERS = 900
 
@@ -46,12 +43,6 @@ MAY_DUPLICATE_AFTER = timedelta(hours=20)
 # How often whoever waits for the turn looks whether it is free.
 _TURN_LOOK_S = 0.05
 _TURN_AT_CLOSE_S = 2.0
-
-# A customer and everyone merged into them, however many merges ago.
-_EVERYONE = (
-    "WITH RECURSIVE everyone (id) AS (SELECT ? UNION"
-    " SELECT customers.id FROM customers JOIN everyone ON customers.merged_into = everyone.id) "
-)
 
 
 class Store:
@@ -200,7 +191,7 @@ class Store:
 
     def watermark(self) -> datetime | None:
         """Every change recorded before this has been taken in; None before the first poll (semantics 3.1)."""
-        rows = self._rows("SELECT position FROM watermark WHERE feed = ?", (FEED,))
+        rows = self._rows("SELECT position FROM watermark WHERE feed = ?", (writing.FEED,))
         return from_text(rows[0][0]) if rows else None
 
     def seen_changes(self) -> dict[str, datetime]:
@@ -261,153 +252,29 @@ class Store:
                 ((id_, to_text(at)) for id_, at in taken.seen),
             )
             failpoint("take_in.seen")
-            self._write_conversations(db, taken.conversations)
-            self._write_merges(db, taken)
-            self._write_changes(db, taken)
+            writing.write_conversations(db, taken.conversations)
+            writing.write_merges(db, taken)
+            writing.write_changes(db, taken)
             failpoint("take_in.conversations")
-            self._write_events(db, taken)
+            writing.write_events(db, taken)
             for customer_id, (at, reason) in taken.deletions.items():
-                self._erase_customer(db, customer_id, at, reason)
-            self._write_bad_lines(db, taken.bad_lines)
+                writing.erase_customer(db, customer_id, at, reason)
+            writing.write_bad_lines(db, taken.bad_lines)
             failpoint("take_in.events")
             if taken.resync is not None and taken.position is not None:
                 db.execute(
                     "UPDATE resyncs SET position = ? WHERE id = ?", (to_text(taken.position), taken.resync)
                 )
             elif taken.position is not None:
-                _move_watermark(db, taken.position)
+                writing.move_watermark(db, taken.position)
             failpoint("take_in.watermark")
         if taken.deletions:
             self._to_truncate = self._to_vacuum = True
             self.wipe()
 
-    @staticmethod
-    def _write_conversations(db: sqlite3.Connection, conversations: Sequence[Conversation]) -> None:
-        db.executemany(
-            "INSERT INTO conversations (id, customer_id, status, created_at, closed_at, updated_at)"
-            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id,"
-            " status = excluded.status, created_at = excluded.created_at, closed_at = excluded.closed_at,"
-            " updated_at = excluded.updated_at",
-            (
-                (
-                    c.id,
-                    c.customer_id,
-                    c.status.value,
-                    to_text(c.created_at) if c.created_at else None,
-                    to_text(c.closed_at) if c.closed_at else None,
-                    to_text(c.updated_at),
-                )
-                for c in conversations
-            ),
-        )
-
-    @staticmethod
-    def _write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
-        for merge in taken.merges:
-            db.execute(
-                "INSERT INTO customers (id, merged_into, merged_at) VALUES (?, ?, ?)"
-                " ON CONFLICT (id) DO UPDATE SET merged_into = excluded.merged_into,"
-                " merged_at = excluded.merged_at",
-                (merge.source_id, merge.destination_id, to_text(merge.recorded_at)),
-            )
-            db.execute(
-                "UPDATE conversations SET customer_id = ? WHERE customer_id = ?",
-                (merge.destination_id, merge.source_id),
-            )
-
-    @staticmethod
-    def _write_changes(db: sqlite3.Connection, taken: TakenIn) -> None:
-        now = to_text(utc_now())
-        db.executemany(
-            # What was decided when it was first seen stays: read again, it is only known already.
-            "INSERT OR IGNORE INTO changes (conversation_id, type, recorded_at, change_id, status_before,"
-            " status_after, transition, why, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                (
-                    c.conversation_id,
-                    c.type,
-                    to_text(c.recorded_at),
-                    c.change_id,
-                    c.status_before and c.status_before.value,
-                    c.status_after.value,
-                    c.transition and c.transition.value,
-                    c.why,
-                    now,
-                )
-                for c in taken.changes
-            ),
-        )
-
-    @staticmethod
-    def _write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
-        now = to_text(utc_now())
-        db.executemany(
-            "INSERT OR IGNORE INTO events (message_id, conversation_id, customer_id, transition, event,"
-            " occurred_at, status, reason, payload, attempts, created_at)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
-            (
-                (
-                    e.message_id,
-                    e.conversation_id,
-                    e.customer_id,
-                    e.transition.value,
-                    e.event,
-                    to_text(e.occurred_at),
-                    e.status.value,
-                    e.reason,
-                    e.payload.decode() if e.payload is not None else None,
-                    now,
-                )
-                for e in taken.events
-            ),
-        )
-
-    @staticmethod
-    def _erase_customer(db: sqlite3.Connection, customer_id: str, at: datetime, reason: str) -> None:
-        """
-        Forget what was kept of a customer and of everyone merged into them; what was pending becomes
-        suppressed (semantics 5.1).
-        """
-        db.execute(
-            "INSERT INTO customers (id, deleted_at, reason) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE"
-            " SET wiped_at = NULL, deleted_at = coalesce(deleted_at, excluded.deleted_at),"
-            " reason = coalesce(reason, excluded.reason)",
-            (customer_id, to_text(at), reason),
-        )
-        # S608: constants joined; the values are parameters.
-        db.execute(
-            _EVERYONE + "UPDATE conversations SET status = 'DELETED'"  # noqa: S608
-            " WHERE customer_id IN everyone AND status <> 'MERGED'",
-            (customer_id,),
-        )
-        db.execute(
-            _EVERYONE + "UPDATE events SET payload = NULL,"  # noqa: S608
-            " reason = CASE WHEN status IN ('pending', 'rejected') THEN ? ELSE reason END,"
-            " status = CASE WHEN status IN ('pending', 'rejected') THEN 'suppressed' ELSE status END"
-            " WHERE customer_id IN everyone",
-            (customer_id, reason),
-        )
-
-    @staticmethod
-    def _write_bad_lines(db: sqlite3.Connection, lines: Sequence[BadLine]) -> None:
-        now = to_text(utc_now())
-        db.executemany(
-            "INSERT OR IGNORE INTO quarantine (id, seen_at, source, reason, line) VALUES (?, ?, ?, ?, ?)",
-            (
-                (
-                    bad_line_id(bad),
-                    now,
-                    bad.source,
-                    bad.reason,
-                    bad.line[:QUARANTINED_LINE_BYTES].decode("utf-8", "replace"),
-                )
-                for bad in lines
-            ),
-        )
-
     def known_bad_lines(self, lines: Iterable[BadLine]) -> set[str]:
         """The `bad_line_id` of those *lines* that are in quarantine already: the stretch is read twice."""
-        ids = (bad_line_id(line) for line in lines)
+        ids = (writing.bad_line_id(line) for line in lines)
         return {row[0] for row in self._rows_in("SELECT id FROM quarantine WHERE id IN ({})", ids)}
 
     def wipe(self) -> None:
@@ -578,13 +445,13 @@ class Store:
         with self._transaction() as db:
             failpoint("poll.record")
             if position is not None:
-                _move_watermark(db, position)
-            _write_poll(db, poll)
+                writing.move_watermark(db, position)
+            writing.write_poll(db, poll)
 
     def reset_watermark(self, to: datetime) -> None:
         """Put the watermark elsewhere; what is recorded stays, so nothing is sent twice (semantics 3.7)."""
         with self._transaction() as db:
-            _move_watermark(db, to)
+            writing.move_watermark(db, to)
             db.execute("DELETE FROM seen_changes")
 
     def replay(self, since: datetime) -> int:
@@ -595,34 +462,3 @@ class Store:
                 " AND payload IS NOT NULL AND occurred_at >= ?",
                 (to_text(since),),
             ).rowcount
-
-
-def bad_line_id(bad: BadLine) -> str:
-    """The same line, read again in the overlap, is the same row of `quarantine`."""
-    return hashlib.sha256(bad.source.encode() + b"\0" + bad.line).hexdigest()[:24]
-
-
-def _move_watermark(db: sqlite3.Connection, position: datetime) -> None:
-    db.execute(
-        "INSERT INTO watermark (feed, position, updated_at) VALUES (?, ?, ?) ON CONFLICT (feed) DO UPDATE"
-        " SET position = excluded.position, updated_at = excluded.updated_at",
-        (FEED, to_text(position), to_text(utc_now())),
-    )
-
-
-def _write_poll(db: sqlite3.Connection, poll: Poll) -> None:
-    db.execute(
-        "INSERT INTO polls (started_at, finished_at, window_start, window_end, changes, created, closed,"
-        " delivered, requests, outcome, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            to_text(poll.started_at),
-            *(to_text(at) if at else None for at in (poll.finished_at, poll.window_start, poll.window_end)),
-            poll.changes,
-            poll.created,
-            poll.closed,
-            poll.delivered,
-            poll.requests,
-            poll.outcome.value,
-            poll.error,
-        ),
-    )

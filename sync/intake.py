@@ -23,7 +23,7 @@ from state import (
     Transition,
 )
 from state.instants import utc_now
-from state.store import bad_line_id
+from state.writing import bad_line_id
 from sync.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
 from sync.config import SyncSettings
 from sync.gladly import Lookups

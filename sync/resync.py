@@ -49,11 +49,11 @@ def run_resync(config: Config, since: datetime, until: datetime | None, stop: St
                 click.echo(payload)
         return 0
     with Store(config.state_path, RESYNC) as store, Cycle(config, store, stop) as cycle:
-        if until is None and (unfinished := store.unfinished_resync()) is not None:
-            # An age such as 7d is another instant each time it is given.
-            if abs(unfinished.since - since) <= _SAME_AGE:
-                since, end = unfinished.since, unfinished.until
-                click.echo(f"Going on with the resync of {to_text(since)} to {to_text(end)}.", err=True)
+        unfinished = store.unfinished_resync() if until is None else None
+        # An age such as 7d is another instant each time it is given.
+        if unfinished is not None and abs(unfinished.since - since) <= _SAME_AGE:
+            since, end = unfinished.since, unfinished.until
+            click.echo(f"Going on with the resync of {to_text(since)} to {to_text(end)}.", err=True)
         poll = Poll(started_at=utc_now())
         with _progress(since, end) as show:
             for position, figures in cycle.resync(since, end):

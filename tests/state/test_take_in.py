@@ -20,7 +20,7 @@ from state import (
     TakenIn,
     Transition,
 )
-from state.store import bad_line_id
+from state.writing import bad_line_id
 
 # One of everything, so that every table is written.
 EVERYTHING = TakenIn(

@@ -1,0 +1,176 @@
+"""
+How each record is written: plain SQL inside a transaction that `Store` has begun.
+
+sqlite-utils' upserts cost two to three times as much, and these run in every cycle.
+"""
+
+import hashlib
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+
+from state.instants import to_text, utc_now
+from state.records import QUARANTINED_LINE_BYTES, BadLine, Conversation, Poll, TakenIn
+
+FEED = "conversations"  # the one row of `watermark`
+
+# A customer and everyone merged into them, however many merges ago.
+_EVERYONE = (
+    "WITH RECURSIVE everyone (id) AS (SELECT ? UNION"
+    " SELECT customers.id FROM customers JOIN everyone ON customers.merged_into = everyone.id) "
+)
+
+
+def write_conversations(db: sqlite3.Connection, conversations: Sequence[Conversation]) -> None:
+    db.executemany(
+        "INSERT INTO conversations (id, customer_id, status, created_at, closed_at, updated_at)"
+        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id,"
+        " status = excluded.status, created_at = excluded.created_at, closed_at = excluded.closed_at,"
+        " updated_at = excluded.updated_at",
+        (
+            (
+                c.id,
+                c.customer_id,
+                c.status.value,
+                to_text(c.created_at) if c.created_at else None,
+                to_text(c.closed_at) if c.closed_at else None,
+                to_text(c.updated_at),
+            )
+            for c in conversations
+        ),
+    )
+
+
+def write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
+    for merge in taken.merges:
+        db.execute(
+            "INSERT INTO customers (id, merged_into, merged_at) VALUES (?, ?, ?)"
+            " ON CONFLICT (id) DO UPDATE SET merged_into = excluded.merged_into,"
+            " merged_at = excluded.merged_at",
+            (merge.source_id, merge.destination_id, to_text(merge.recorded_at)),
+        )
+        db.execute(
+            "UPDATE conversations SET customer_id = ? WHERE customer_id = ?",
+            (merge.destination_id, merge.source_id),
+        )
+
+
+def write_changes(db: sqlite3.Connection, taken: TakenIn) -> None:
+    now = to_text(utc_now())
+    db.executemany(
+        # What was decided when it was first seen stays: read again, it is only known already.
+        "INSERT OR IGNORE INTO changes (conversation_id, type, recorded_at, change_id, status_before,"
+        " status_after, transition, why, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            (
+                c.conversation_id,
+                c.type,
+                to_text(c.recorded_at),
+                c.change_id,
+                c.status_before and c.status_before.value,
+                c.status_after.value,
+                c.transition and c.transition.value,
+                c.why,
+                now,
+            )
+            for c in taken.changes
+        ),
+    )
+
+
+def write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
+    now = to_text(utc_now())
+    db.executemany(
+        "INSERT OR IGNORE INTO events (message_id, conversation_id, customer_id, transition, event,"
+        " occurred_at, status, reason, payload, attempts, created_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        (
+            (
+                e.message_id,
+                e.conversation_id,
+                e.customer_id,
+                e.transition.value,
+                e.event,
+                to_text(e.occurred_at),
+                e.status.value,
+                e.reason,
+                e.payload.decode() if e.payload is not None else None,
+                now,
+            )
+            for e in taken.events
+        ),
+    )
+
+
+def erase_customer(db: sqlite3.Connection, customer_id: str, at: datetime, reason: str) -> None:
+    """
+    Forget what was kept of a customer and of everyone merged into them; what was pending becomes
+    suppressed (semantics 5.1).
+    """
+    db.execute(
+        "INSERT INTO customers (id, deleted_at, reason) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE"
+        " SET wiped_at = NULL, deleted_at = coalesce(deleted_at, excluded.deleted_at),"
+        " reason = coalesce(reason, excluded.reason)",
+        (customer_id, to_text(at), reason),
+    )
+    # S608: constants joined; the values are parameters.
+    db.execute(
+        _EVERYONE + "UPDATE conversations SET status = 'DELETED'"  # noqa: S608
+        " WHERE customer_id IN everyone AND status <> 'MERGED'",
+        (customer_id,),
+    )
+    db.execute(
+        _EVERYONE + "UPDATE events SET payload = NULL,"  # noqa: S608
+        " reason = CASE WHEN status IN ('pending', 'rejected') THEN ? ELSE reason END,"
+        " status = CASE WHEN status IN ('pending', 'rejected') THEN 'suppressed' ELSE status END"
+        " WHERE customer_id IN everyone",
+        (customer_id, reason),
+    )
+
+
+def write_bad_lines(db: sqlite3.Connection, lines: Sequence[BadLine]) -> None:
+    now = to_text(utc_now())
+    db.executemany(
+        "INSERT OR IGNORE INTO quarantine (id, seen_at, source, reason, line) VALUES (?, ?, ?, ?, ?)",
+        (
+            (
+                bad_line_id(bad),
+                now,
+                bad.source,
+                bad.reason,
+                bad.line[:QUARANTINED_LINE_BYTES].decode("utf-8", "replace"),
+            )
+            for bad in lines
+        ),
+    )
+
+
+def bad_line_id(bad: BadLine) -> str:
+    """The same line, read again in the overlap, is the same row of `quarantine`."""
+    return hashlib.sha256(bad.source.encode() + b"\0" + bad.line).hexdigest()[:24]
+
+
+def move_watermark(db: sqlite3.Connection, position: datetime) -> None:
+    db.execute(
+        "INSERT INTO watermark (feed, position, updated_at) VALUES (?, ?, ?) ON CONFLICT (feed) DO UPDATE"
+        " SET position = excluded.position, updated_at = excluded.updated_at",
+        (FEED, to_text(position), to_text(utc_now())),
+    )
+
+
+def write_poll(db: sqlite3.Connection, poll: Poll) -> None:
+    db.execute(
+        "INSERT INTO polls (started_at, finished_at, window_start, window_end, changes, created, closed,"
+        " delivered, requests, outcome, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            to_text(poll.started_at),
+            *(to_text(at) if at else None for at in (poll.finished_at, poll.window_start, poll.window_end)),
+            poll.changes,
+            poll.created,
+            poll.closed,
+            poll.delivered,
+            poll.requests,
+            poll.outcome.value,
+            poll.error,
+        ),
+    )
