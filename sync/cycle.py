@@ -35,6 +35,10 @@ _PAGE = 500
 # A refused token or key is tried again this often: a person has to mend it, and need not restart anything.
 REFUSED_PAUSE_S = 300.0
 
+# Of cycles that found nothing and sent nothing, one a minute is written, with the watermark it came to: a
+# commit is a write to the disk, and a watermark that lags behind costs no more than reading a minute twice.
+_UNEVENTFUL_EVERY_S = 60.0
+
 # Payloads past their retention are looked for this often.
 _RETENTION_EVERY_S = 3_600.0
 
@@ -116,7 +120,7 @@ class Cycle:
         self._reconciler = Reconciler(settings.sync, store, self._lookups, self._intake)
         self._segment = SegmentClient(settings.segment.url, secrets.write_key, stop=stop)
         self._gladly_side, self._segment_side = _Side("gladly"), _Side("segment")
-        self._retention_due = 0.0
+        self._retention_due = self._record_due = 0.0
         self._position: datetime | None = None  # a watermark not yet worth a write of its own
 
     def __enter__(self) -> Self:
@@ -154,13 +158,19 @@ class Cycle:
             poll.outcome = PollOutcome.FAILED
             poll.error = " ".join(str(error) for error in result.errors)
         poll.finished_at = utc_now()
-        self._store.record_poll(poll, self._position)
-        self._position = None
+        if not self._is_uneventful(poll) or time.monotonic() >= self._record_due:
+            self._store.record_poll(poll, self._position)
+            self._position = None
+            self._record_due = time.monotonic() + _UNEVENTFUL_EVERY_S
         self._forget_old_payloads()
         failpoint("cycle.end")
         seconds = round(time.monotonic() - started, 3)
         log.info("cycle.finished", outcome=poll.outcome.value, **poll.figures(), seconds=seconds)
         return result
+
+    @staticmethod
+    def _is_uneventful(poll: Poll) -> bool:
+        return poll.outcome is PollOutcome.OK and not (poll.changes or poll.delivered)
 
     def resync(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, Poll]]:
         """
@@ -212,7 +222,7 @@ class Cycle:
     # Poll and take in
 
     def _take_in_changes(self, poll: Poll) -> None:
-        position = self._store.watermark()
+        position = self._position or self._store.watermark()
         if position is None:
             position = self._position = self._beginning()
         poll.window_start = position

@@ -118,7 +118,7 @@ def stderr_of(installation: Installation) -> str:
     return (installation.directory / "stderr.txt").read_text("utf-8")
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 15) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait for *condition*; a wait in vain is a failure."""
     deadline = time.monotonic() + seconds
     while not condition():
