@@ -430,6 +430,44 @@ def explain(options: Options, conversation_id: str, as_json: bool) -> int:
     return 0
 
 
+@cli.command()
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=8412, show_default=True, help="0 takes a free one."
+)
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Others than this machine can then read it."
+)
+@click.option("--no-open", is_flag=True, help="Do not open a browser.")
+@click.pass_obj
+@command
+def inspect(options: Options, port: int, host: str, no_open: bool) -> None:
+    """
+    Open the state file in a browser: a live debugger, an overview, every conversation, all tables.
+
+    Read-only, on this machine alone, while the daemon runs or not.
+
+    \b
+    Example:
+      gladly-segment inspect
+      gladly-segment inspect --no-open --port 8500
+    """
+    from inspector import serve
+
+    path = options.load(with_secrets=False).state_path
+    try:
+        serve(
+            path,
+            port=port,
+            host=host,
+            open_browser=not no_open,
+            ready=lambda url: click.echo(f"{url}  (Ctrl-C ends it)"),
+        )
+    except OSError as error:
+        raise click.UsageError(
+            f"Cannot listen on {host}:{port} ({error.strerror}). Name another with --port."
+        ) from error
+
+
 # The watermark and the outbox
 
 

@@ -7,7 +7,7 @@ from installation import Installation
 from sandbox import Fault, Sandbox
 from state import Reader
 
-EVENTS = int(os.environ.get("GLADLY_SEGMENT_BACKLOG", "4000"))
+EVENTS = int(os.environ.get("GLADLY_SEGMENT_BACKLOG", "2400"))
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 

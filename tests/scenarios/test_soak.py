@@ -16,7 +16,7 @@ from checker import problems, suppressed
 from installation import Installation
 from sandbox import Fault, Sandbox
 
-SECONDS = float(os.environ.get("GLADLY_SEGMENT_SOAK_S", "20"))
+SECONDS = float(os.environ.get("GLADLY_SEGMENT_SOAK_S", "12"))
 
 FAULTS = [
     ("gladly", "/api/v1/events", Fault(status=503, times=2)),

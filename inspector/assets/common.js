@@ -1,0 +1,193 @@
+// What every page shares: instants in the viewer's own time, ages that tick, copying, JSON in colours, and
+// pages that refresh themselves. Text is only ever set as text, never as markup.
+
+// As inspector/text.py: characters that change how other text looks are written out.
+const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\udb40[\udc00-\udc7f]/g;
+
+export function visible(text) {
+  return String(text).replace(INVISIBLE, (found) =>
+    Array.from({ length: found.length }, (_, n) => "\\u" + found.charCodeAt(n).toString(16).padStart(4, "0")).join(""));
+}
+
+/** An element with a class, text or children, and attributes. */
+export function element(tag, className, content, attributes = {}) {
+  const made = document.createElement(tag);
+  if (className) made.className = className;
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (Array.isArray(content)) made.append(...content.filter((each) => each !== null && each !== undefined));
+  else if (content !== null && content !== undefined) made.textContent = visible(content);
+  return made;
+}
+
+const twoDigits = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+const CLOCK = new Intl.DateTimeFormat(undefined, { ...twoDigits, second: "2-digit" });
+const SHORT = new Intl.DateTimeFormat(undefined, twoDigits);
+const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
+const DAY_AND_YEAR = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+
+/** An instant for people: the clock for today's, the day before it for others. */
+export function localTime(instant) {
+  const at = new Date(instant);
+  const now = new Date();
+  if (at.toDateString() === now.toDateString()) return CLOCK.format(at);
+  const day = at.getFullYear() === now.getFullYear() ? DAY : DAY_AND_YEAR;
+  return `${day.format(at)}, ${CLOCK.format(at)}`;
+}
+
+export function timeElement(instant) {
+  const made = element("time", "", instant, { datetime: instant });
+  showTime(made);
+  return made;
+}
+
+function showTime(time) {
+  const instant = time.getAttribute("datetime");
+  if (Number.isNaN(Date.parse(instant))) return;
+  time.title = `${instant.replace("T", " ").replace("Z", "")} UTC`;
+  time.textContent = localTime(instant);
+}
+
+/** A duration as `gladly-segment status` writes it: 45s, 12m 5s, 23h 10m, 3d 4h. */
+export function shortDuration(seconds) {
+  let left = Math.round(Math.abs(seconds));
+  const parts = [];
+  for (const [unit, size] of [["d", 86400], ["h", 3600], ["m", 60], ["s", 1]]) {
+    const count = Math.floor(left / size);
+    left -= count * size;
+    if (count) parts.push(`${count}${unit}`);
+  }
+  return (seconds < 0 && parts.length ? "-" : "") + (parts.slice(0, 2).join(" ") || "0s");
+}
+
+function tick() {
+  for (const each of document.querySelectorAll("[data-ago]")) {
+    const at = Date.parse(each.dataset.ago);
+    if (Number.isNaN(at)) continue;
+    const words = `${shortDuration((Date.now() - at) / 1000)} ago`;
+    if (each.textContent !== words) each.textContent = words;
+    each.title = `${each.dataset.ago.replace("T", " ").replace("Z", "")} UTC`;
+  }
+}
+
+export function setWatermark(position) {
+  const mark = document.getElementById("mark");
+  mark.hidden = !position;
+  mark.querySelector("[data-ago]").dataset.ago = position ?? "";
+  tick();
+}
+
+const TOKEN = /("(?:\\.|[^"\\])*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|\b(true|false|null)\b/g;
+
+/** Colour the JSON in a <pre>; its text stays as it is. */
+export function colourJson(pre) {
+  const text = pre.textContent;
+  const parts = [];
+  let from = 0;
+  for (const found of text.matchAll(TOKEN)) {
+    const [whole, string, colon, number] = found;
+    const kind = string ? (colon ? "key" : "string") : number ? "number" : "word";
+    const token = string ?? whole;
+    const span = document.createElement("span");
+    span.className = `j-${kind}`;
+    span.textContent = token;
+    parts.push(text.slice(from, found.index), span);
+    from = found.index + token.length;
+  }
+  parts.push(text.slice(from));
+  pre.replaceChildren(...parts);
+}
+
+/** Bring a part of the page to life. */
+export function enliven(root) {
+  root.querySelectorAll("time[datetime]").forEach(showTime);
+  root.querySelectorAll("[data-instant]").forEach((each) => {
+    const at = new Date(each.dataset.instant);
+    if (each.dataset.after !== undefined) each.textContent = localTime(at) + each.dataset.after;
+    else each.textContent = (each.dataset.as === "day" ? DAY : SHORT).format(at);
+  });
+  root.querySelectorAll("pre[data-kind=json]").forEach(colourJson);
+  tick();
+}
+
+export function say(words) {
+  document.getElementById("said").textContent = words;
+}
+
+export async function copy(text, button) {
+  let done = true;
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // No clipboard without a secure context: the old way.
+    const area = element("textarea", "unseen", null, { "aria-hidden": "true" });
+    area.value = text;
+    document.body.append(area);
+    area.select();
+    done = document.execCommand("copy");
+    area.remove();
+  }
+  say(done ? "Copied" : "Could not copy");
+  if (!button) return;
+  const before = button.dataset.words ?? button.textContent;
+  button.dataset.words = before;
+  button.textContent = done ? "Copied" : "Failed";
+  setTimeout(() => { button.textContent = before; }, 1200);
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("button[data-copy], button[data-copy-from]");
+  if (!button) return;
+  const from = button.dataset.copyFrom && document.getElementById(button.dataset.copyFrom);
+  copy(from ? from.textContent : button.dataset.copy, button);
+});
+
+export function isTyping(event) {
+  return event.target.closest?.("input, select, textarea, [contenteditable]") || event.ctrlKey || event.metaKey || event.altKey;
+}
+
+document.addEventListener("keydown", (event) => {
+  if (event.target.matches?.("textarea[data-submits]") && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.target.form.requestSubmit();
+  } else if (event.key === "/" && !isTyping(event)) {
+    const search = document.querySelector("input[type=search]");
+    if (!search) return;
+    event.preventDefault();
+    search.focus();
+    search.select();
+  }
+});
+
+// Pages drawn by the server ask for themselves again; nothing moves while it is being used.
+const page = document.querySelector("[data-refresh]");
+let drawn = null;
+
+function isInUse() {
+  const selection = document.getSelection();
+  return document.hidden || (selection && !selection.isCollapsed) || page.contains(document.activeElement);
+}
+
+async function refresh() {
+  if (isInUse()) return;
+  try {
+    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const next = fresh.querySelector("[data-refresh]");
+    if (!next || isInUse()) return;
+    setWatermark(fresh.querySelector("#mark [data-ago]")?.dataset.ago || null);
+    if (drawn === next.innerHTML) return;
+    drawn = next.innerHTML;
+    const open = [...page.querySelectorAll("details[open][id]")].map((each) => each.id);
+    page.replaceChildren(...next.childNodes);
+    for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+    enliven(page);
+  } catch {
+    // The inspector has ended; the page stays as it was.
+  }
+}
+
+if (page) {
+  drawn = page.innerHTML;
+  setInterval(refresh, 1000 * Number(page.dataset.refresh));
+}
+enliven(document);
+setInterval(tick, 1000);

@@ -1,0 +1,114 @@
+"""
+Who may ask for what, before Datasette sees the request.
+
+The state file holds names, e-mails and phones, and a loopback port is reachable by every web page the person
+has open. So: only GET and HEAD; only the addresses that exist for a reason; only under a name that is this
+machine's, which stops DNS rebinding; nothing for another site's scripts, images or forms. The answers forbid
+the browser to load anything from elsewhere or to run what is not in `assets/`.
+"""
+
+import ipaddress
+import re
+import socket
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_PATHS = re.compile(
+    r"/|/(overview|conversation|favicon\.ico)|/(api|assets)/[\w.-]+|/state(\.json|\.csv)?|/state/.+"
+)
+
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
+
+_HEADERS = (
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        b"form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+    (b"cache-control", b"no-store"),  # nothing of it stays in the browser's cache on disk
+)
+_REPLACED = frozenset(name for name, _ in _HEADERS) | {b"set-cookie"}  # no page needs a cookie
+
+
+class Gate:
+    """The application behind *app*, for those who come to *host* by one of its names."""
+
+    def __init__(self, app: App, host: str) -> None:
+        self._app = app
+        self._names = set(_LOOPBACK_NAMES)
+        self._any_address = host.lower() not in self._names
+        if self._any_address:
+            # Told to listen to others: by address, or by a name that is this machine's own.
+            self._names |= {host.lower(), socket.gethostname().lower()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: MutableMapping[str, Any]) -> None:
+            if message["type"] == "http.response.start":
+                kept = [pair for pair in message.get("headers", []) if pair[0].lower() not in _REPLACED]
+                message = {**message, "headers": [*kept, *_HEADERS]}
+            await send(message)
+
+        if refusal := self._refusal(scope):
+            status, sentence = refusal
+            body = f"{sentence}\n".encode()
+            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"allow", b"GET, HEAD")]
+            await send_guarded({"type": "http.response.start", "status": status, "headers": headers})
+            await send_guarded({"type": "http.response.body", "body": body})
+            return
+        await self._app(scope, receive, send_guarded)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """The status and the sentence for a request that goes no further."""
+        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
+        if not self._is_ours(host):
+            return 403, "This is not an address of the inspector. Open the one that gladly-segment printed."
+        origin = headers.get(b"origin")
+        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+            return 403, "Another site may not read the state file."
+        if headers.get(b"sec-fetch-site") in ("cross-site", "same-site") and not _is_link(scope, headers):
+            return 403, "Another site may not read the state file."
+        if scope["method"] not in ("GET", "HEAD"):
+            return 405, "The inspector only shows; nothing here can be changed."
+        if not _PATHS.fullmatch(scope["path"]):
+            return 404, "There is no such page."
+        return None
+
+    def _is_ours(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname
+        except ValueError:
+            return False
+        if not name:
+            return False
+        return name.lower() in self._names or (self._any_address and _is_address(name))
+
+
+def _is_link(scope: Scope, headers: dict[bytes, str]) -> bool:
+    """A link somewhere else that the person followed; one that brings its own SQL is not followed."""
+    followed = headers.get(b"sec-fetch-mode") == "navigate" and headers.get(b"sec-fetch-dest") == "document"
+    return followed and "sql" not in parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

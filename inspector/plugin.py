@@ -1,0 +1,149 @@
+"""The Datasette plugin: our pages, and how cells of Datasette's own pages look."""
+
+import logging
+import re
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar
+from urllib.parse import urlencode
+
+from datasette import hookimpl
+from datasette.database import QueryInterrupted
+from datasette.utils.asgi import Base400, Response
+from datasette.views.base import DatasetteError
+from markupsafe import Markup, escape
+
+from inspector import pages
+from inspector.database import NAME
+from inspector.questions import Questions
+from inspector.text import pretty_json, visible
+
+log = logging.getLogger(__name__)
+
+F = TypeVar("F", bound=Callable[..., Any])
+# pluggy's marker, with a type.
+hook: Callable[[F], F] = hookimpl
+
+_INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+# Longer cells than this are folded up.
+_CELL_CHARACTERS = 160
+
+
+@hook
+def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
+    """Our pages, and the two addresses the debugger asks."""
+    return [
+        (r"/$", pages.debugger),
+        (r"/overview$", pages.overview),
+        (r"/conversation$", pages.conversation),
+        (r"/api/events$", pages.api_events),
+        (r"/api/event$", pages.api_event),
+    ]
+
+
+@hook
+def prepare_jinja2_environment(env: Any) -> None:
+    """Filters that our templates use."""
+    env.filters.update(
+        cell=_cell, visible=visible, instant=instant, pill=pill, query=urlencode, pretty=pretty_json
+    )
+    env.filters.update(duration=pages.duration, count=lambda number: f"{number:,}")
+
+
+@hook
+def extra_template_vars(datasette: Any) -> Any:
+    """What the frame around every page shows."""
+
+    async def found() -> dict[str, Any]:
+        try:
+            watermark = await Questions(datasette.databases[NAME]).watermark()
+        except (sqlite3.Error, QueryInterrupted):
+            watermark = None  # a page that says what is wrong needs its frame too
+        tables = datasette.metadata("tables", database=NAME, fallback=False) or {}
+        return {"page_watermark": watermark, "metadata_of_state": tables}
+
+    return found
+
+
+@hook
+def render_cell(row: Any, value: Any, column: str, table: str | None, database: str) -> Any:
+    """A cell: instants in the viewer's time, ids that lead on, payloads folded up, nothing that hides."""
+    if value is None or not isinstance(value, str):
+        return None
+    if _INSTANT.fullmatch(value):
+        return instant(value)
+    if column == "conversation_id" or (column == "id" and table in ("conversations", "open_conversations")):
+        return _link("/conversation", "id", value)
+    if column == "customer_id":
+        return _link("/", "q", value)
+    if column == "message_id":
+        return _link("/", "event", value)
+    if column in ("status", "outcome"):
+        return pill(value)
+    if column == "payload":
+        return _folded("JSON", pretty_json(value) or "", "json")
+    if len(value) > _CELL_CHARACTERS:
+        return _folded(f"{value[:40]}…", value, "text")
+    return visible(value) or None
+
+
+@hook
+def handle_exception(datasette: Any, request: Any, exception: Exception) -> Any:
+    """
+    An error as a page, or as JSON; in place of Datasette's own, which prints every local variable, customers'
+    data among them, to the terminal.
+    """
+
+    async def answer() -> Any:
+        if isinstance(exception, DatasetteError):
+            status, title, message = exception.status, exception.title, str(exception.message or "")
+        elif isinstance(exception, Base400):
+            status, title, message = exception.status, None, str(exception)
+        elif isinstance(exception, QueryInterrupted):
+            status, title, message = (
+                503,
+                "Too slow",
+                "The question took too long. Ask for less, or try again.",
+            )
+        else:
+            status, title, message = 500, None, f"{type(exception).__name__}: {exception}"
+            log.error("inspect: %s: %s", request.path, message)
+        if request.path.partition("?")[0].endswith(".json") or request.path.startswith("/api/"):
+            return Response.json({"ok": False, "error": message, "status": status}, status=status)
+        context = {"title": title, "status": status, "error": message}
+        return Response.html(
+            await datasette.render_template("error.html", context, request=request), status=status
+        )
+
+    return answer
+
+
+def instant(text: str | None) -> Markup:
+    """An instant: UTC in the page, turned into the viewer's own time by `common.js`."""
+    if not text:
+        return Markup('<span class="none">—</span>')
+    return Markup('<time datetime="{0}">{0}</time>').format(visible(text))
+
+
+def pill(word: str) -> Markup:
+    """A status, in its colour."""
+    name = word.lower() if word.isascii() and word.isalpha() else "other"
+    return Markup('<span class="pill is-{}">{}</span>').format(name, visible(word))
+
+
+def _cell(value: object) -> object:
+    """A cell as Datasette made it, markup included, without what hides."""
+    return Markup(visible(value)) if isinstance(value, Markup) else visible(value)  # noqa: S704  # was markup
+
+
+def _link(page: str, parameter: str, value: str) -> Markup:
+    return Markup('<a class="id" href="{}?{}">{}</a>').format(
+        page, urlencode({parameter: value}), visible(value)
+    )
+
+
+def _folded(summary: str, text: str, kind: str) -> Markup:
+    return Markup('<details><summary>{}</summary><pre class="code" data-kind="{}">{}</pre></details>').format(
+        visible(summary), kind, escape(visible(text))
+    )

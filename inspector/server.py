@@ -1,0 +1,150 @@
+"""Serving: the socket, the signals, the person's browser."""
+
+import signal
+import socket
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from inspector.application import Inspector
+from state.errors import StateFileError
+from state.file import connect
+
+# Beside the sandbox's 8410 and 8411.
+DEFAULT_PORT = 8412
+
+# How long a page being served may hold up the end.
+_GRACE_S = 2
+
+_BACKLOG = 128
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, but a signal that ends it is the end of it: uvicorn would raise the signal once more."""
+
+    def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._started = started
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self._end) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        self.force_exit = self.should_exit  # the second signal does not wait
+        self.should_exit = True
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets=sockets)
+        if self.started:
+            self._started()
+
+
+def serve(
+    path: Path,
+    *,
+    port: int = DEFAULT_PORT,
+    host: str = "127.0.0.1",
+    open_browser: bool = True,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """
+    Serve the state file until SIGINT or SIGTERM.
+
+    Args:
+        path: The state file. Where there is none yet, the pages say so and show it as soon as there is.
+        port: 0 takes any free one.
+        host: What to listen on. Whoever can reach it can read the state file: names, e-mails, phones.
+        ready: Called with the address once it answers.
+
+    Raises:
+        StateFileError: The file is not ours, or damaged, or its directory is missing.
+        NewerSchemaError: A newer release wrote it.
+        OSError: The port is taken, or *host* is none of this machine's addresses.
+    """
+    look_at(path)
+    with bind(host, port) as listening:
+        url = f"http://{_in_url(host)}:{listening.getsockname()[1]}/"
+        inspector = Inspector(path, host)
+
+        def started() -> None:
+            if ready is not None:
+                ready(url)
+            if open_browser:
+                # Apart: some browsers' launchers return only when the browser is closed.
+                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+
+        try:
+            make_server(inspector, started).run(sockets=[listening])
+        finally:
+            inspector.close()
+
+
+def look_at(path: Path) -> None:
+    """
+    Refuse what is no state file of ours before serving it; a missing or an empty one is none *yet*.
+
+    Raises:
+        StateFileError: The file is not ours, or damaged, or its directory is missing.
+        NewerSchemaError: A newer release wrote it.
+    """
+    if not path.parent.is_dir():
+        raise StateFileError(f"The directory {path.parent} of the state file does not exist. Create it.")
+    if path.is_dir() or (path.exists() and path.stat().st_size):
+        connect(path, read_only=True).close()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """
+    Raises:
+        OSError: The port is taken, or *host* is none of this machine's addresses.
+    """
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listening = socket.socket(family, kind, protocol)
+    try:
+        if sys.platform != "win32":  # there it would let two programs share the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(_BACKLOG)
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def make_server(inspector: Inspector, started: Callable[[], None]) -> uvicorn.Server:
+    """The server for an application, not yet running."""
+    config = uvicorn.Config(
+        inspector.app,
+        log_level="warning",
+        access_log=False,  # its lines hold ids of customers
+        server_header=False,
+        proxy_headers=False,  # nothing a client says about itself is believed
+        ws="none",
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    return _Server(config, started)
+
+
+def _in_url(host: str) -> str:
+    if host in ("0.0.0.0", ""):  # noqa: S104  # compared with, not bound to
+        return "127.0.0.1"
+    if host == "::":
+        return "[::1]"
+    return f"[{host}]" if ":" in host else host

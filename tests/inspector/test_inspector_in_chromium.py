@@ -1,0 +1,252 @@
+"""The pages in a real browser: they load, live, are found by keyboard, and stay on this machine."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from inspector_samples import HOSTILE, fill, make_event, served, touch
+
+from installation import Installation
+from sandbox import Sandbox
+from state import Store, TakenIn, Transition
+from state.instants import utc_now
+
+playwright_api = pytest.importorskip("playwright.sync_api", reason="the Playwright package is not installed")
+axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
+
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium, or set CHROMIUM"
+)
+
+# Headless, and silent: whatever the browser itself would fetch is switched off.
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+SHAPES = [
+    pytest.param("light", 1280, id="light, wide"),
+    pytest.param("dark", 380, id="dark, narrow"),
+]
+PAGES = [
+    "",
+    "overview",
+    "conversation?id=conversation-1",
+    "conversation",
+    "state",
+    "state/events",
+    "state?sql=select+1",
+]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium."""
+    with playwright_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def expect_rows(page: Any, number: int) -> None:
+    """Wait until the list has so many events."""
+    playwright_api.expect(page.locator("#events li")).to_have_count(number, timeout=5_000)
+
+
+class Watched:
+    """A page that notes what must not happen: errors on its console, requests to other hosts."""
+
+    def __init__(self, browser: Any, scheme: str = "light", width: int = 1280) -> None:
+        self.context = browser.new_context(
+            color_scheme=scheme,
+            viewport={"width": width, "height": 800},
+            reduced_motion="reduce",
+            permissions=["clipboard-read", "clipboard-write"],
+        )
+        self.page = self.context.new_page()
+        self.troubles: list[str] = []
+        self.hosts: set[str] = set()
+        self.page.on("console", self._hear)
+        self.page.on("pageerror", lambda error: self.troubles.append(str(error)))
+        self.page.on("request", lambda request: self.hosts.add(request.url.split("/")[2].partition(":")[0]))
+
+    def _hear(self, message: Any) -> None:
+        if message.type in ("error", "warning"):
+            self.troubles.append(message.text)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """An inspector over a file with something of everything; nothing writes to it."""
+    path = tmp_path_factory.mktemp("site") / "gladly-segment.db"
+    fill(path)
+    with served(path) as (url, _):
+        yield url
+
+
+@pytest.fixture
+def watched(chromium: Any) -> Iterator[Watched]:
+    """A wide, light page; what it noted is held against it at the end."""
+    watched = Watched(chromium)
+    yield watched
+    watched.context.close()
+    assert watched.troubles == []
+    assert watched.hosts <= {"127.0.0.1"}
+
+
+@pytest.mark.parametrize(("scheme", "width"), SHAPES)
+def test_every_page_loads_stays_here_and_can_be_used_by_everyone(
+    chromium: Any, site: str, scheme: str, width: int
+) -> None:
+    """
+    No error on the console, no request to another host, nothing wider than the screen, and axe-core finds
+    no serious fault, in light and in dark, wide and narrow.
+    """
+    watched = Watched(chromium, scheme, width)
+    page = watched.page
+    for address in PAGES:
+        page.goto(site + address)
+        if address == "":
+            page.wait_for_selector("#events li")
+        assert page.locator("main").is_visible()
+        wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+        assert wider <= 0, address
+        faults = [
+            (address, fault["id"], [node["target"] for node in fault["nodes"]][:3])
+            for fault in axe_api.Axe().run(page).response["violations"]
+            if fault["impact"] in ("serious", "critical")
+        ]
+        assert faults == []
+    watched.context.close()
+    assert watched.troubles == []
+    assert watched.hosts == {"127.0.0.1"}
+
+
+def test_before_the_first_cycle_the_pages_wait_and_then_show_it(watched: Watched, state_path: Path) -> None:
+    """The empty page looks meant, and fills by itself."""
+    with served(state_path) as (url, _):
+        page = watched.page
+        page.goto(url)
+        page.get_by_role("heading", name="No state file yet").wait_for()
+        fill(state_path)
+        page.locator("#events li").first.wait_for(timeout=5_000)
+        assert page.locator("#events li").count() == 6
+
+
+def test_the_list_is_used_with_the_keyboard(watched: Watched, site: str) -> None:
+    """Arrows and j/k move, Enter selects, / searches, p pauses, c copies; the selection has an address."""
+    page = watched.page
+    page.goto(site)
+    page.locator("#events li").first.wait_for()
+    page.keyboard.press("j")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("k")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    third = page.locator("#events li").nth(2)
+    assert third.get_attribute("aria-selected") == "true"
+    page.wait_for_url("**event=message-1-closed*")
+    payload = page.locator("#payload")
+    assert '"customerName": "Zoë 1"' in payload.inner_text()
+    page.keyboard.press("c")
+    playwright_api.expect(page.locator("#said")).to_have_text("Copied")
+    assert page.evaluate("navigator.clipboard.readText()") == payload.inner_text()
+    page.keyboard.press("p")
+    assert page.locator("#pause").get_attribute("aria-pressed") == "true"
+    page.keyboard.press("/")
+    assert page.evaluate("document.activeElement.id") == "q"
+
+
+@pytest.mark.parametrize(
+    ("q", "expected"),
+    [("conversation-2", 1), ("customer-1", 3), ("message-4", 1)],
+    ids=["conversation", "customer", "message"],
+)
+def test_search_finds(watched: Watched, site: str, q: str, expected: int) -> None:
+    """By any of the three ids; the address carries the search."""
+    page = watched.page
+    page.goto(site)
+    page.fill("#q", q)
+    expect_rows(page, expected)
+    assert f"q={q}" in page.url
+    page.fill("#q", "nothing like it")
+    page.get_by_text("Nothing matches").wait_for()
+
+
+def test_the_status_filters(watched: Watched, site: str) -> None:
+    """A rejected event comes with the command that tries it again."""
+    page = watched.page
+    page.goto(site + "?status=rejected")
+    expect_rows(page, 1)
+    page.locator("#detail code").first.wait_for()
+    assert "gladly-segment retry message-3" in page.locator("#detail code").first.inner_text()
+
+
+def test_a_hostile_name_is_text(watched: Watched, site: str) -> None:
+    """Nothing in a name runs, nor turns the text around it."""
+    page = watched.page
+    page.on("dialog", lambda dialog: watched.troubles.append(dialog.message))
+    page.goto(site + "?status=rejected")
+    who = page.locator("#events .who").first
+    who.wait_for()
+    assert "<script>alert(1)</script>" in who.inner_text()
+    assert "\\u202e" in who.inner_text()
+    assert page.locator("#detail img, #events img").count() == 0
+    assert HOSTILE not in page.locator("main").inner_text()
+
+
+def test_pausing_holds_the_list_and_counts_what_waits(watched: Watched, state_path: Path) -> None:
+    """Paused, the list stands still; resumed, it has everything."""
+    fill(state_path)
+    with served(state_path) as (url, _):
+        page = watched.page
+        page.goto(url)
+        expect_rows(page, 6)
+        page.click("#pause")
+        with Store(state_path) as store:
+            store.take_in(TakenIn(events=[make_event(20, Transition.CREATED, utc_now())]))
+        page.get_by_text("1 new").wait_for(timeout=5_000)
+        assert page.locator("#events li").count() == 6
+        page.click("#pause")
+        expect_rows(page, 7)
+        touch(state_path, "UPDATE events SET status = 'delivered' WHERE message_id LIKE 'message-20-%'")
+        page.locator("#events li").first.get_by_text("delivered").wait_for(timeout=5_000)
+
+
+def test_the_list_grows_while_the_sync_runs(watched: Watched, tmp_path: Path) -> None:
+    """The real daemon against the sandbox: events appear by themselves, and settle."""
+    with Sandbox(seed=7, tempo=60, lateness_s=0.2, requests_per_second=None) as sandbox:
+        installation = Installation(
+            tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__START": "1m", "GLADLY_SEGMENT_SYNC__EVERY": "1s"}
+        )
+        daemon = subprocess.Popen(
+            [sys.executable, "-m", "sync", "run"],
+            cwd=tmp_path,
+            env=installation.environment | {"PYTHONPATH": str(Path(__file__).parents[2])},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            with served(installation.state_path) as (url, _):
+                page = watched.page
+                page.goto(url)
+                page.locator("#events li").first.wait_for(timeout=15_000)
+                before = page.locator("#events li").count()
+                page.locator("#events li").nth(before + 2).wait_for(timeout=15_000)
+                page.locator("#events .is-delivered").first.wait_for(timeout=5_000)
+                page.goto(url + "overview")
+                assert page.locator(".tile .pill.is-ok").count() >= 1
+        finally:
+            daemon.send_signal(signal.SIGTERM)
+            assert daemon.wait(timeout=15) == 0
