@@ -153,8 +153,11 @@ def is_there(path: Path) -> bool:
 
 
 def _keep_to_the_owner(path: Path) -> None:
-    if path.stat().st_mode & 0o077:
-        path.chmod(0o600)
+    """Its siblings have the mode that the file had when they were made."""
+    for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        with contextlib.suppress(FileNotFoundError):
+            if each.stat().st_mode & 0o077:
+                each.chmod(0o600)
 
 
 def _open(path: Path, mode: str) -> sqlite3.Connection:

@@ -41,6 +41,13 @@ def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding]]:
             yield name, error
 
 
+def _secrets_others_can_read(config: Config) -> Iterator[str]:
+    for named in (config.settings.gladly.api_token_file, config.settings.segment.write_key_file):
+        file = config.directory / named if named is not None else None
+        if file is not None and file.exists() and file.stat().st_mode & 0o077:
+            yield f"{file} is readable by others; mend it with: chmod 600 {file}"
+
+
 def _gladly(config: Config) -> str:
     gladly = config.settings.gladly
     client = GladlyClient(

@@ -20,6 +20,7 @@ import click
 from state.errors import StateError, StateFileError, StateLockedError
 from sync import __version__
 from sync.errors import CredentialsRefusedError, GladlySegmentError, SettingsError
+from sync.text import printable
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -69,6 +70,7 @@ class Options:
 
 def main() -> NoReturn:
     """Run a command; every error ends as a sentence on standard error and a documented exit code."""
+    _have_standard_streams()
     debug = "--debug" in sys.argv[1:]
     code = 0
     try:
@@ -96,12 +98,23 @@ def main() -> NoReturn:
     sys.exit(code)
 
 
+def _have_standard_streams() -> None:
+    """Started with one of them closed, the state file must not become standard error, nor a log fail."""
+    for number in (0, 1, 2):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 (for as long as the process)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
+
+
 def complain(*sentences: str) -> None:
     """Say on standard error what is wrong, a line for each thing."""
     with contextlib.suppress(OSError):
         for sentence in sentences:
             in_color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
-            click.secho(f"error: {sentence}", err=True, fg="red" if in_color else None)
+            click.secho(f"error: {printable(sentence)}", err=True, fg="red" if in_color else None)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -387,7 +400,7 @@ def events(
     from sync.screens import event_line, follow_events
 
     path = options.load(with_secrets=False).state_path
-    show = (lambda event: json.dumps(event, ensure_ascii=False)) if as_json else event_line
+    show = (lambda event: json.dumps(event)) if as_json else event_line
     if not follow and not is_there(path):
         return
     with Reader(path) as reader:
@@ -424,7 +437,7 @@ def explain(options: Options, conversation_id: str, as_json: bool) -> int:
         )
         return FAILED
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json.dumps(found))
     else:
         explain_screen(found)
     return 0

@@ -237,7 +237,12 @@ class Config(NamedTuple):
 
     settings: Settings
     secrets: Secrets
-    state_path: Path
+    directory: Path
+
+    @property
+    def state_path(self) -> Path:
+        """Of the state file; like every path, relative to the config file."""
+        return self.directory / self.settings.state.path
 
 
 def load(path: str | None, *, with_secrets: bool = True) -> Config:
@@ -288,7 +293,7 @@ def load(path: str | None, *, with_secrets: bool = True) -> Config:
     if mistakes:
         where = f"{file}: " if content else ""
         raise SettingsError(*(where + mistake for mistake in mistakes))
-    return Config(settings, secrets, file.parent / settings.state.path)
+    return Config(settings, secrets, file.parent)
 
 
 def _read_toml(file: Path, *, must_exist: bool) -> dict[str, Any]:

@@ -9,7 +9,9 @@ clocks skips or doubles a cycle.
 import os
 import sys
 import threading
+import time
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -19,11 +21,19 @@ from sync.cycle import Cycle
 from sync.errors import StoppedError
 from sync.stop import Stop
 
+if TYPE_CHECKING:
+    from apscheduler.schedulers.background import BackgroundScheduler
+
 log = structlog.get_logger()
 
 # How long a cycle may take to notice a stop: its sockets are shut, so it is a moment, but for a full disk or
 # a lock. What it has not committed by then is dropped and read again.
 PATIENCE_WITH_A_CYCLE_S = 6.0
+
+
+# How often the clock is looked at, and by how much it must have jumped for the cycles to be planned anew.
+_CLOCK_LOOK_S = 2.0
+_CLOCK_JUMP_S = 2.0
 
 
 class Daemon:
@@ -59,7 +69,7 @@ class Daemon:
         self._store.check_pages()
         log.info("daemon.started", pid=os.getpid(), state=str(self._config.state_path))
         scheduler.start()
-        self._stop.wait()
+        self._mind_the_clock(scheduler)
         scheduler.shutdown(wait=False)
         if not self._running.acquire(timeout=PATIENCE_WITH_A_CYCLE_S):
             log.warning("daemon.stopped", note="a cycle hung; what it had not committed is read again")
@@ -68,6 +78,19 @@ class Daemon:
         if self._fatal is not None:
             raise self._fatal
         log.info("daemon.stopped")
+
+    def _mind_the_clock(self, scheduler: "BackgroundScheduler") -> None:
+        """
+        Wait for the end. APScheduler plans by the wall clock: put back by an hour, it would wait for an hour,
+        so a jump has the cycles planned anew (faults E2).
+        """
+        ahead_s = time.time() - time.monotonic()
+        while not self._stop.wait(_CLOCK_LOOK_S):
+            now_ahead_s = time.time() - time.monotonic()
+            if abs(now_ahead_s - ahead_s) > _CLOCK_JUMP_S:
+                log.warning("clock.jumped", seconds=round(now_ahead_s - ahead_s))
+                ahead_s = now_ahead_s
+                scheduler.modify_job("cycle", next_run_time=datetime.now(UTC))
 
     def close(self) -> None:
         """Close both ends' connections."""

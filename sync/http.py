@@ -19,10 +19,11 @@ import random
 import socket
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import requests
 import tenacity
@@ -36,6 +37,7 @@ from state.failpoints import failpoint
 from sync.errors import RetryableError
 from sync.hosts import is_loopback
 from sync.stop import Stop
+from sync.text import printable
 
 CONNECT_TIMEOUT_S = 4.0
 READ_TIMEOUT_S = 15.0  # between two bytes
@@ -44,6 +46,9 @@ READ_TIMEOUT_S = 15.0  # between two bytes
 # as much again, a cycle whose ends are both down is over within 20 seconds (interface 2).
 MAX_ATTEMPTS = 5
 PATIENCE_S = 8.0
+
+# An error answer is quoted up to this.
+QUOTED_CHARACTERS = 200
 
 # No host is believed about a wait longer than this.
 LONGEST_RETRY_AFTER_S = 900.0
@@ -140,6 +145,10 @@ class Exchange:
                 raise RetryableError(f"{self._edge.name} at {self._edge.host} sent over {limit} bytes.")
         return b"".join(parts)
 
+    def quoted(self, text: str) -> str:
+        """See `Edge.quoted`."""
+        return self._edge.quoted(text)
+
     def check_in_time(self) -> None:
         """
         Raises:
@@ -178,6 +187,9 @@ class Edge:
         self._session = requests.Session()
         self._session.trust_env = False  # .netrc would replace our credentials; the rest is read here, once
         self._session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode())
+        basic = b64encode(":".join(auth).encode()).decode()
+        secret = auth[1] or auth[0]  # Segment's write key is the user name
+        self._secrets = [s for s in (basic, basic.rstrip("="), secret, quote(secret, safe="")) if s]
         self._session.headers["User-Agent"] = "gladly-segment-sync"
         if not is_loopback(base_url):
             self._session.proxies = dict(requests.utils.get_environ_proxies(base_url))
@@ -259,6 +271,12 @@ class Edge:
             raise RetryableError(
                 f"{self.name} could not be reached at {self.host}: {_reason(error)}."
             ) from error
+
+    def quoted(self, text: str) -> str:
+        """What the host said, on one line and cut, without our credentials, which a gateway may repeat."""
+        for secret in self._secrets:
+            text = text.replace(secret, "…")
+        return " ".join(printable(" ".join(text.split())).split())[:QUOTED_CHARACTERS]
 
     def _watch(self) -> None:
         """Shut the socket of every call past its deadline, until closed."""

@@ -14,12 +14,13 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from sync.config import LogSettings
+from sync.text import printable
 
 
 def _printable(_: Any, __: str, event: EventDict) -> EventDict:
     for name, value in event.items():
-        if isinstance(value, str) and not value.isprintable():
-            event[name] = value.encode("unicode_escape").decode("ascii")
+        if isinstance(value, str):
+            event[name] = printable(value)
     return event
 
 

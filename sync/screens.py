@@ -13,6 +13,7 @@ from state.file import is_there
 from state.instants import short_duration, to_text, utc_now
 from state.reader import Reader
 from sync.status import EVENTS_API_REACH_S, read_status
+from sync.text import printable
 
 _STATUS_COLORS = {"delivered": "green", "pending": "yellow", "rejected": "red", "suppressed": "blue"}
 
@@ -48,7 +49,7 @@ def status_screen(status: dict[str, Any], path: Path) -> None:
     if not needs:
         _line("needs you", click.style("nothing", fg="green"))
     for need in needs:
-        _line("needs you", click.style(f"{need['what']}: {need['reason']}", fg="red"))
+        _line("needs you", click.style(printable(f"{need['what']}: {need['reason']}"), fg="red"))
         _line("", f"{need['since']}  {need['command']}")
 
 
@@ -60,7 +61,7 @@ def _poll_words(poll: dict[str, Any] | None) -> str:
         f"{poll[name]} {name}" for name in ("changes", "created", "closed", "delivered", "requests")
     )
     words = f"{poll['finished_at']}  {click.style(poll['outcome'], fg=color)}  {figures}"
-    return words + (f"\n{'':<15}{poll['error']}" if poll["error"] else "")
+    return words + (f"\n{'':<15}{printable(poll['error'])}" if poll["error"] else "")
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -79,10 +80,11 @@ def event_line(event: dict[str, Any]) -> str:
         f"{event['conversation_id']}  {event['message_id']}"
     )
     if event["reason"]:
-        head += f"\n    {event['reason']}"
+        head += f"\n    {printable(event['reason'])}"
     if event["payload"]:
         properties = json.dumps(event["payload"]["properties"], ensure_ascii=False)
-        head += f"\n    userId {event['payload']['userId']}  {properties}"
+        shown = printable(f"userId {event['payload']['userId']}  {properties}")
+        head += f"\n    {shown}"
     return head
 
 
@@ -120,7 +122,7 @@ def explain_screen(found: dict[str, Any]) -> None:
     for event in found["events"]:
         status = click.style(event["status"], fg=_STATUS_COLORS[event["status"]])
         when = f" at {event['delivered_at']}" if event["delivered_at"] else ""
-        reason = f": {event['reason']}" if event["reason"] else ""
+        reason = f": {printable(event['reason'])}" if event["reason"] else ""
         attempts = f", {event['attempts']} attempts" if event["attempts"] != 1 else ""
         click.echo(f"  {event['occurred_at']}  {event['event']}\n    {status}{when}{attempts}{reason}")
         click.echo(f"    messageId {event['message_id']}")

@@ -198,7 +198,7 @@ class GladlyClient:
                 f"Gladly at {host} answered with a redirect ({status}), which is never followed. "
                 "Check gladly.organization or gladly.base_url."
             )
-        details = "; ".join(filter(None, (error.detail for error in errors.all)))
+        details = exchange.quoted("; ".join(filter(None, (error.detail for error in errors.all))))
         return UnexpectedAnswerError(
             f"Gladly at {host} answered {status} to {path}: {details or 'no reason given'}"
         )

@@ -8,7 +8,7 @@ stands a little out of order is, too (semantics 3.2, 3.3).
 """
 
 import contextlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timedelta
 
 import msgspec
@@ -101,7 +101,7 @@ class ChangeFeed:
         """
         furthest, stuck = position, 0
         while True:
-            stream = _Stream(position, self._overlap)
+            stream = _Stream(position, self._overlap, self._client.edge.quoted)
             try:
                 yield from self._read(stream, until)
             except RetryableError:
@@ -159,7 +159,8 @@ class ChangeFeed:
 class _Stream:
     """One answer of the Events API as it is read: its changes so far, and how far they reach."""
 
-    def __init__(self, position: datetime, overlap: timedelta) -> None:
+    def __init__(self, position: datetime, overlap: timedelta, quoted: Callable[[str], str]) -> None:
+        self._quoted = quoted
         self.position = position
         self.high_water = position  # the newest change of this answer
         self.is_open = False
@@ -168,7 +169,6 @@ class _Stream:
         self._overlap = overlap
         self._transitions = 0
         self._lines = 0
-        self._host = ""
         self._read_until: datetime | None = None
         self._tells_its_end = False
 
@@ -203,7 +203,7 @@ class _Stream:
             change = read_change(line)
         except ValueError as error:
             if not self._lines:
-                _refuse_an_answer_of_another_kind(line)
+                _refuse_an_answer_of_another_kind(line, self._quoted)
             self.bad_lines.append(BadLine("events", str(error), line[:QUARANTINED_LINE_BYTES]))
         else:
             self.changes.append(change)
@@ -268,7 +268,7 @@ def read_change(line: bytes) -> Change:
     return change
 
 
-def _refuse_an_answer_of_another_kind(line: bytes) -> None:
+def _refuse_an_answer_of_another_kind(line: bytes, quoted: Callable[[str], str]) -> None:
     """
     A page, an error object or whatever else was answered with 200 is not "no events" (faults A13).
 
@@ -278,7 +278,7 @@ def _refuse_an_answer_of_another_kind(line: bytes) -> None:
     details = ""
     try:
         first = msgspec.json.decode(line)
-        details = "; ".join(e.detail for e in msgspec.convert(first, Errors).all if e.detail)
+        details = quoted("; ".join(e.detail for e in msgspec.convert(first, Errors).all if e.detail))
         is_of_an_event = isinstance(first, dict) and not first.keys().isdisjoint(("id", "type", "timestamp"))
     except (ValueError, RecursionError):
         # Broken JSON: a damaged line of the feed, or the first line of something else.

@@ -22,8 +22,6 @@ from sync.stop import Stop
 # A whole batch is 500 KB: half a minute is a slow line.
 CALL_DEADLINE_S = 30.0
 
-_REASON_CHARACTERS = 200
-
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
@@ -152,10 +150,9 @@ class SegmentClient:
 
 
 def _text_of(exchange: Exchange) -> str:
-    """What an error answer says, on one line and cut: it may hold anything."""
+    """What an error answer says: it may be anything."""
     try:
         text = exchange.body(100_000).decode("utf-8", "replace")
     except RetryableError:
-        return "no reason given"
-    printable = "".join(c if c.isprintable() else " " for c in text)
-    return " ".join(printable.split())[:_REASON_CHARACTERS] or "no reason given"
+        text = ""
+    return exchange.quoted(text) or "no reason given"

@@ -1,6 +1,7 @@
 """What the fault tests of the state file, of time, of the process and of security share."""
 
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -118,6 +119,21 @@ def stderr_of(installation: Installation) -> str:
     return (installation.directory / "stderr.txt").read_text("utf-8")
 
 
+def cycles_of(installation: Installation) -> list[tuple[datetime, datetime]]:
+    """When each cycle that a `running` command has logged began and ended, by its own clock."""
+    try:
+        lines = stderr_of(installation).splitlines(keepends=True)
+    except FileNotFoundError:
+        return []
+    logged = [json.loads(line) for line in lines if line.endswith("\n") and line.startswith("{")]
+    ends = [
+        (datetime.fromisoformat(line["timestamp"]), timedelta(seconds=line["seconds"]))
+        for line in logged
+        if line["event"] == "cycle.finished"
+    ]
+    return [(ended - took, ended) for ended, took in ends]
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Wait for *condition*; a wait in vain is a failure."""
     deadline = time.monotonic() + seconds
@@ -184,7 +200,8 @@ def assert_nothing_lost(installation: Installation, *, until: datetime | None = 
     assert_whole(installation)
     settle(installation)
     assert_whole(installation)
-    assert problems(installation.sandbox, until=until) == []
+    found = problems(installation.sandbox, until=until)
+    assert found == [], "\n".join(found)
     assert suppressed(installation.sandbox, installation.events()) == []
 
 

@@ -15,10 +15,10 @@ from faults.crash_helpers import (
     FAILPOINT,
     Process,
     assert_nothing_lost,
+    cycles_of,
     end,
     history,
     people_writing_in,
-    rows,
     run_under,
     running,
     say,
@@ -300,13 +300,12 @@ def test_f3_a_daemon_that_hangs_is_found_by_the_health_check(installation):
         assert installation.run("status", "--max-lag", "5m").returncode == 0
         time.sleep(3)
         assert process.poll() is None
-        assert len(rows(installation.state_path, "SELECT 1 FROM polls")) == 2
+        assert len(cycles_of(installation)) == 2
         checked = installation.run("status", "--json", "--max-lag", "62s")
         assert checked.returncode == 1
         assert say(checked).startswith("error: Behind: the watermark is too old")
         status = json.loads(checked.stdout)
         assert status["lag_seconds"] > 62
-        assert status["last_success"] == status["last_poll"]["finished_at"]
         process.kill()
     del installation.settings[FAILPOINT]
     assert_nothing_lost(installation)

@@ -18,9 +18,9 @@ def test_a_day_without_segment_is_delivered_in_order_and_within_limits(tmp_path)
         installation.settings["GLADLY_SEGMENT_GLADLY__REQUESTS_PER_SECOND"] = "100000"
         assert installation.run("once").returncode == 0
         sandbox.faults.add("segment", "*", Fault(status=503, times=None))
-        for hour in range(4):
+        for hour in range(2):
             sandbox.world.bulk(
-                conversations=EVENTS // 8,
+                conversations=EVENTS // 4,
                 closed_fraction=1.0,
                 at=NOON + timedelta(hours=5 * hour + 1),
                 over_s=3 * 3_600,
@@ -30,7 +30,7 @@ def test_a_day_without_segment_is_delivered_in_order_and_within_limits(tmp_path)
             assert done.returncode == 1
             assert "Segment" in done.stderr
             with Reader(installation.state_path) as reader:
-                assert reader.last_poll()["changes"] >= EVENTS // 4
+                assert reader.last_poll()["changes"] >= EVENTS // 2
         with Reader(installation.state_path) as reader:
             assert reader.event_counts()["pending"] == EVENTS
         sandbox.faults.clear()
