@@ -3,13 +3,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO_SECONDS ?= 30
 
-.PHONY: help demo install dev test soak lint audit lock clean
+.PHONY: help demo install dev test bench soak lint audit lock clean
 
 help:
 	@echo "make demo     the real job against a local Gladly and Segment, no account needed (DEMO_SECONDS=n)"
 	@echo "make install  the environment in .venv: $(BIN)/gladly-segment"
 	@echo "make test     the whole test suite"
 	@echo "make soak     the long runs: faults for ten minutes, 200 kills, a backlog of 20,000 events"
+	@echo "make bench    figures beside their floors and peers (BENCH_ARGS=--quick)"
 	@echo "make lint     ruff, mypy and the import contract"
 	@echo "make audit    known vulnerabilities among the pinned dependencies"
 	@echo "make lock     renew the pinned dependencies in requirements/"
@@ -36,12 +37,16 @@ demo: install
 	@DEMO_SECONDS=$(DEMO_SECONDS) $(BIN)/gladly-segment demo
 
 test: dev
-	$(BIN)/python -m pytest -n 2 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 $(PYTEST_ARGS)
 
 # Ten minutes under faults, 200 kills, and a backlog of 20,000 events: too long for every change.
 soak: dev
 	GLADLY_SEGMENT_SOAK_S=600 GLADLY_SEGMENT_KILLS=200 GLADLY_SEGMENT_BACKLOG=20000 GLADLY_SEGMENT_EXAMPLES=300 \
 		$(BIN)/python -m pytest -n 2 --timeout 1200 -s tests/scenarios tests/faults/test_c_state_store.py
+
+# The peers beside it: `uv pip install --group bench` (or pip, 25.1 or newer) adds dlt.
+bench: dev
+	$(BIN)/python -m bench $(BENCH_ARGS)
 
 lint: dev
 	$(BIN)/ruff check .

@@ -307,7 +307,9 @@ class Store:
     def erase_old_payloads(self, delivered_before: datetime, limit: int = 5_000) -> int:
         """Forget the payloads of events delivered before then, at most *limit* at once (semantics 5.3)."""
         due = (
-            "SELECT rowid FROM events WHERE status = 'delivered' AND payload IS NOT NULL AND delivered_at < ?"
+            # Left to itself, SQLite takes the index by status, and reads every delivered event.
+            "SELECT rowid FROM events INDEXED BY delivered_payloads"
+            " WHERE status = 'delivered' AND payload IS NOT NULL AND delivered_at < ?"
         )
         parameters = (to_text(delivered_before),)
         if not self._rows(due + " LIMIT 1", parameters):

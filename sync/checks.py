@@ -30,10 +30,8 @@ def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding]]:
     except SettingsError as error:
         yield "settings", error
         return
-    yield (
-        "settings",
-        f"good; Gladly is {config.settings.gladly.url}, Segment is {config.settings.segment.url}",
-    )
+    good = f"good; Gladly is {config.settings.gladly.url}, Segment is {config.settings.segment.url}"
+    yield "settings", "\n".join([good, *_secrets_others_can_read(config)])
     for name, look in (("gladly", _gladly), ("segment", _segment), ("state file", _state)):
         try:
             yield name, look(config)

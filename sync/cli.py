@@ -400,7 +400,7 @@ def events(
     from sync.screens import event_line, follow_events
 
     path = options.load(with_secrets=False).state_path
-    show = (lambda event: json.dumps(event)) if as_json else event_line
+    show = json.dumps if as_json else event_line
     if not follow and not is_there(path):
         return
     with Reader(path) as reader:

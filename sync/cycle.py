@@ -37,7 +37,7 @@ REFUSED_PAUSE_S = 300.0
 
 # Of cycles that found nothing and sent nothing, one a minute is written, with the watermark it came to: a
 # commit is a write to the disk, and a watermark that lags behind costs no more than reading a minute twice.
-_UNEVENTFUL_EVERY_S = 60.0
+UNEVENTFUL_EVERY_S = 60.0
 
 # Payloads past their retention are looked for this often.
 _RETENTION_EVERY_S = 3_600.0
@@ -161,7 +161,7 @@ class Cycle:
         if not self._is_uneventful(poll) or time.monotonic() >= self._record_due:
             self._store.record_poll(poll, self._position)
             self._position = None
-            self._record_due = time.monotonic() + _UNEVENTFUL_EVERY_S
+            self._record_due = time.monotonic() + UNEVENTFUL_EVERY_S
         self._forget_old_payloads()
         failpoint("cycle.end")
         seconds = round(time.monotonic() - started, 3)

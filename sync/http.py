@@ -235,6 +235,7 @@ class Edge:
         with self._lock:
             self.requests += 1
             self._exchanges.add(exchange)
+            self._lock.notify()
             if self._watchdog is None:
                 self._watchdog = threading.Thread(
                     target=self._watch, name=f"{self.name} watchdog", daemon=True
@@ -286,7 +287,7 @@ class Edge:
                 for exchange in self._exchanges:
                     if exchange.deadline <= now:
                         exchange.shut()
-                self._lock.wait(0.25)
+                self._lock.wait(0.25 if self._exchanges else None)
 
     def _shut_all(self) -> None:
         for exchange in list(self._exchanges):

@@ -231,13 +231,13 @@ def too_large(payload: bytes) -> str:
 
 def _not_seen(changes: list[Change], seen: dict[str, datetime]) -> list[Change]:
     """Each change once, but those already taken in; a change of the report has no id to know it by."""
-    taken = set(seen)
+    here: set[str] = set()
     new = []
     for change in changes:
-        if change.id not in taken:
+        if change.id not in seen and change.id not in here:
             new.append(change)
             if change.id:
-                taken.add(change.id)
+                here.add(change.id)
     return new
 
 

@@ -20,7 +20,7 @@ AGENTS_FRESH_S = 3_600.0
 AGENTS_UNKNOWN_S = 60.0
 
 # What is kept in memory: a profile is about 2 KB as objects.
-MAX_PROFILES = 10_000
+MAX_PROFILES = 2_000
 MAX_CONVERSATIONS = 2_000
 
 _CHANGES_A_PROFILE = frozenset(

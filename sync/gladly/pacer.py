@@ -6,6 +6,7 @@ Gladly says with each answer (`Ratelimit-Remaining-Second`, `Retry-After`) has t
 the limiters made for `requests` do not take.
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -26,6 +27,7 @@ class Pacer:
 
     def __init__(self, requests_per_second: float, stop: Stop) -> None:
         self._interval_s = 1.0 / requests_per_second
+        self._most = math.ceil(requests_per_second)  # in any second
         self._stop = stop
         self._turn = threading.Lock()
         self._free_at = 0.0  # monotonic: when the next request may pass
@@ -42,7 +44,7 @@ class Pacer:
             StoppedError: A stop was asked for meanwhile.
         """
         with self._turn:
-            while (delay := max(self._free_at, self._held_until) - (now := time.monotonic())) > 0:
+            while (delay := self._next_at() - (now := time.monotonic())) > 0:
                 if self._held_until - now > PATIENCE_S:
                     left = self._held_until - now
                     raise RetryableError(f"Gladly asks to wait {left:.0f} s more.", retry_after_s=left)
@@ -51,8 +53,15 @@ class Pacer:
             # Kept to the schedule where a sleep was a little late; after a pause, begun anew.
             self._free_at = max(self._free_at, now - self._interval_s / 2) + self._interval_s
             self._last_second.append(now)
-            while self._last_second[0] <= now - 1.0:
+            while len(self._last_second) > self._most or self._last_second[0] <= now - 2.0:
                 self._last_second.popleft()
+
+    def _next_at(self) -> float:
+        """When the next request may pass: in its turn, after any hold, and not one too many in a second."""
+        at = max(self._free_at, self._held_until)
+        if len(self._last_second) >= self._most:
+            at = max(at, self._last_second[-self._most] + 1.0)
+        return at
 
     def hold(self, seconds: float) -> None:
         """Let nothing pass for that long: Gladly answered 429."""
@@ -61,6 +70,7 @@ class Pacer:
 
     def hold_for_this_second(self) -> None:
         """Gladly's second is used up (`Ratelimit-Remaining-Second: 0`): wait until our part of it is over."""
-        passed = list(self._last_second)
+        now = time.monotonic()
+        passed = [at for at in list(self._last_second) if at > now - 1.0]
         if passed:
-            self.hold(max(0.0, passed[0] + 1.0 - time.monotonic()))
+            self.hold(passed[0] + 1.0 - now)

@@ -146,9 +146,6 @@ def test_an_idle_once_is_exactly_one_request_to_gladly(installation, sandbox):
     assert sandbox.segment_requests == []
 
 
-@pytest.mark.xfail(
-    reason="Store.erase_old_payloads reads every delivered event: INDEXED BY delivered_payloads", strict=True
-)
 def test_what_an_idle_cycle_asks_of_the_state_file_does_not_grow_with_it(installation, program):
     """Counted in steps of SQLite's machine, which are the same on every computer."""
     program.run()

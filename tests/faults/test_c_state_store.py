@@ -389,6 +389,7 @@ def test_c6_a_file_that_may_not_grow_stops_a_cycle_and_loses_nothing(installatio
     """Exit 1 (or no harm at all), a sentence that names the file, and the next cycle carries on."""
     history(installation.sandbox)
     people_writing_in(installation.sandbox, 60)
+    installation.settings["COVERAGE_PROCESS_CONFIG"] = ""  # what measures coverage writes files, too
     done = run_under(installation, shell(f"ulimit -f {blocks}"), "once")
     if done.returncode:
         assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
@@ -511,6 +512,7 @@ def test_c7_a_log_whose_reader_has_gone_stops_no_daemon(installation):
 def test_c7_too_few_descriptors_is_an_error_that_passes(installation, descriptors):
     """Whatever cannot be opened: a documented exit code, no traceback, nothing lost."""
     history(installation.sandbox)
+    installation.settings["COVERAGE_PROCESS_CONFIG"] = ""  # what measures coverage opens files, too
     done = run_under(installation, shell(f"ulimit -n {descriptors}"), "once")
     assert done.returncode in (0, 1, 2), done.stderr
     assert "Traceback" not in done.stderr

@@ -1,0 +1,36 @@
+"""
+Idle cycles as they run inside the daemon: one process, its connections and state file open, N cycles.
+
+    python -m bench.cycles N
+
+Prints seconds of wall and CPU as JSON, for one.
+"""
+
+import json
+import sys
+import time
+
+from state import Store
+from sync import log
+from sync.config import load
+from sync.cycle import Cycle
+from sync.stop import Stop
+
+
+def main(cycles: int) -> None:
+    """Three to warm up, then N measured."""
+    config = load(None)
+    log.configure(config.settings.log)
+    with Store(config.state_path) as store, Cycle(config, store, Stop()) as cycle:
+        for _ in range(3):
+            cycle.run()
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(cycles):
+            result = cycle.run()
+            assert not result.errors
+        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+    sys.stdout.write(json.dumps({"wall_s": wall / cycles, "cpu_s": cpu / cycles}))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
