@@ -8,7 +8,7 @@ DEMO_SECONDS ?= 30
 help:
 	@echo "make demo     the real job against a local Gladly and Segment, no account needed (DEMO_SECONDS=n)"
 	@echo "make install  the environment in .venv: $(BIN)/gladly-segment"
-	@echo "make test     the whole test suite"
+	@echo "make test     the test suite, in under three minutes; LONG=1 adds crashes, clocks, browsers"
 	@echo "make soak     the long runs: faults for ten minutes, 200 kills, a backlog of 20,000 events"
 	@echo "make bench    figures beside their floors and peers (BENCH_ARGS=--quick)"
 	@echo "make lint     ruff, mypy and the import contract"
@@ -37,7 +37,7 @@ demo: install
 	@DEMO_SECONDS=$(DEMO_SECONDS) $(BIN)/gladly-segment demo
 
 test: dev
-	$(BIN)/python -m pytest -n 4 $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 4 $(if $(LONG),,-m "not long") $(PYTEST_ARGS)
 
 # Ten minutes under faults, 200 kills, and a backlog of 20,000 events: too long for every change.
 soak: dev

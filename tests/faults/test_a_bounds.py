@@ -26,6 +26,8 @@ from sandbox.raw import Proxy, drip
 from state.instants import from_text
 from sync.cli import exit_code_of
 
+pytestmark = pytest.mark.long
+
 MB = 1_000_000
 
 JSON_LINES = "Content-Type: application/x-jsonlines"

@@ -50,6 +50,8 @@ from state.instants import from_text
 from state.schema import migrations
 from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 
 # The suite kills this often at random moments; GLADLY_SEGMENT_KILLS=200 is the long run.

@@ -13,6 +13,8 @@ from installation import Installation
 from sandbox import Fault, Sandbox
 from state.instants import from_text
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:

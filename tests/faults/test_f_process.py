@@ -31,6 +31,8 @@ from sandbox import Fault, Sandbox
 from sandbox.raw import Action, Exchange, Proxy, drip
 from state.failpoints import NAMES
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:

@@ -33,6 +33,8 @@ from installation import Installation
 from sandbox import Fault, Sandbox
 from sandbox.raw import RawServer
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:

@@ -21,9 +21,12 @@ playwright_api = pytest.importorskip("playwright.sync_api", reason="the Playwrig
 axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
 
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium, or set CHROMIUM"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium, or set CHROMIUM"
+    ),
+]
 
 # Headless, and silent: whatever the browser itself would fetch is switched off.
 FLAGS = [

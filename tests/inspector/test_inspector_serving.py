@@ -18,6 +18,8 @@ from inspector.server import bind, look_at
 from state import EventStatus, NewerSchemaError, StateFileError, Store, TakenIn, Transition
 from state.instants import utc_now
 
+pytestmark = pytest.mark.long
+
 # Events a second while the inspector is open, and for how long; by hand it ran for 5 minutes.
 RATE, SECONDS = 50, 3
 

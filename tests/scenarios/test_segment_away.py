@@ -3,9 +3,13 @@
 import os
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from installation import Installation
 from sandbox import Fault, Sandbox
 from state import Reader
+
+pytestmark = pytest.mark.long
 
 EVENTS = int(os.environ.get("GLADLY_SEGMENT_BACKLOG", "2400"))
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -16,6 +16,8 @@ from checker import problems, suppressed
 from installation import Installation
 from sandbox import Fault, Sandbox
 
+pytestmark = pytest.mark.long
+
 SECONDS = float(os.environ.get("GLADLY_SEGMENT_SOAK_S", "12"))
 
 FAULTS = [
