@@ -285,7 +285,8 @@ class Edge:
             while not self._closed:
                 now = time.monotonic()
                 for exchange in self._exchanges:
-                    if exchange.deadline <= now:
+                    # At a stop as well: its signal may come just before a socket is noted.
+                    if exchange.deadline <= now or self.stop.is_set():
                         exchange.shut()
                 self._lock.wait(0.25 if self._exchanges else None)
 
