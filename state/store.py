@@ -6,6 +6,7 @@ together with the watermark, and the acknowledgements, which note what Segment a
 written is in `state/writing.py`.
 """
 
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -39,6 +40,10 @@ _PARAMETERS = 900
 # Segment drops repeats of a messageId for about 24 hours (Handling Duplicate Data). What is delivered so long
 # after it was first tried, when an earlier attempt may have arrived unanswered, is marked.
 MAY_DUPLICATE_AFTER = timedelta(hours=20)
+
+# When to say so. A backlog of a million events is about 1 GB.
+LOW_DISK_BYTES = 1_000_000_000
+LARGE_WAL_BYTES = 64_000_000
 
 # How often whoever waits for the turn looks whether it is free.
 _TURN_LOOK_S = 0.05
@@ -145,6 +150,23 @@ class Store:
                 f"{self.path} was moved, deleted or replaced while in use. What was committed is in the file "
                 "that was there: put it back, or start again with what is there now."
             )
+
+    def check_room(self, warn: Callable[..., object]) -> None:
+        """
+        Say when the disk runs out, or when a reader that never ends has let the write-ahead log
+        grow, which is then emptied as soon as the reader lets it (faults C12, C15).
+
+        Args:
+            warn: Takes a name and figures in megabytes.
+        """
+        free = shutil.disk_usage(self.path.parent).free
+        if free < LOW_DISK_BYTES:
+            warn("disk.low", free_mb=free // 1_000_000)
+        beside = self.path.with_name(self.path.name + "-wal")
+        size = beside.stat().st_size if beside.exists() else 0
+        if size > LARGE_WAL_BYTES:
+            warn("wal.large", mb=size // 1_000_000)
+            self._to_truncate = True
 
     def check_pages(self) -> None:
         """

@@ -39,6 +39,9 @@ REFUSED_PAUSE_S = 300.0
 # commit is a write to the disk, and a watermark that lags behind costs no more than reading a minute twice.
 UNEVENTFUL_EVERY_S = 60.0
 
+# Date has whole seconds, and an answer takes a moment.
+SKEW_WARNING_S = 5.0
+
 # Payloads past their retention are looked for this often.
 _RETENTION_EVERY_S = 3_600.0
 
@@ -121,6 +124,7 @@ class Cycle:
         self._segment = SegmentClient(settings.segment.url, secrets.write_key, stop=stop)
         self._gladly_side, self._segment_side = _Side("gladly"), _Side("segment")
         self._retention_due = self._record_due = 0.0
+        self._skew_told = False
         self._position: datetime | None = None  # a watermark not yet worth a write of its own
 
     def __enter__(self) -> Self:
@@ -230,10 +234,20 @@ class Cycle:
         seen = self._store.seen_changes()
         for chunk in self._feed.since(position):
             poll.window_end = chunk.read_until or chunk.position
+            self._mind_the_skew(chunk.read_until)
             wrote = self._intake.take_in(chunk, poll, seen=seen)
             # Where there was nothing new, the watermark waits for the cycle's one last write.
             self._position = None if wrote else chunk.position
         self._reconciler.reconcile(poll)
+
+    def _mind_the_skew(self, gladly_now: datetime | None) -> None:
+        """Our clock decides nothing, but people read it in logs: said once when it is off (faults E1)."""
+        if gladly_now is None or self._skew_told:
+            return
+        skew_s = (utc_now() - gladly_now).total_seconds()
+        if abs(skew_s) > SKEW_WARNING_S:
+            self._skew_told = True
+            log.warning("clock.skewed", seconds=round(skew_s), note="this machine's clock against Gladly's")
 
     def _beginning(self) -> datetime:
         """Where the very first poll begins (semantics 3.6): by Gladly's clock, since ours may be wrong."""
@@ -281,6 +295,7 @@ class Cycle:
         self._store.wipe()
         if time.monotonic() < self._retention_due:
             return
+        self._store.check_room(log.warning)
         long_ago = utc_now() - self._retention
         if not self._store.erase_old_payloads(long_ago) + self._store.forget_old_changes(long_ago):
             self._retention_due = time.monotonic() + _RETENTION_EVERY_S

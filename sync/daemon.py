@@ -32,8 +32,11 @@ PATIENCE_WITH_A_CYCLE_S = 6.0
 
 
 # How often the clock is looked at, and by how much it must have jumped for the cycles to be planned anew.
-_CLOCK_LOOK_S = 2.0
+_CLOCK_LOOK_S = 1.0
 _CLOCK_JUMP_S = 2.0
+
+# While the state file cannot be written, cycles come this far apart at the most.
+_LONGEST_PAUSE_S = 60.0
 
 
 class Daemon:
@@ -47,6 +50,8 @@ class Daemon:
         self._cycle = Cycle(config, store, stop)
         self._running = threading.Lock()
         self._fatal: BaseException | None = None
+        self._failures = 0  # in a row, of the state file
+        self._not_before = 0.0  # monotonic
 
     def run(self) -> None:
         """
@@ -55,6 +60,7 @@ class Daemon:
         Raises:
             BaseException: What ended the last cycle, where no further one would go better.
         """
+        from apscheduler.events import EVENT_JOB_MAX_INSTANCES
         from apscheduler.executors.pool import ThreadPoolExecutor
         from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -68,6 +74,10 @@ class Daemon:
         )
         self._store.check_pages()
         log.info("daemon.started", pid=os.getpid(), state=str(self._config.state_path))
+        scheduler.add_listener(
+            lambda _: log.warning("cycle.missed", reason="the one before it was still running"),
+            EVENT_JOB_MAX_INSTANCES,
+        )
         scheduler.start()
         self._mind_the_clock(scheduler)
         scheduler.shutdown(wait=False)
@@ -98,15 +108,22 @@ class Daemon:
 
     def _run_cycle(self) -> None:
         """A job: APScheduler swallows whatever it raises, so nothing is left to it."""
+        if time.monotonic() < self._not_before:
+            return
         with self._running:
             try:
                 self._cycle.run()
+                self._failures = 0
             except StoppedError:
                 pass
             except StateFileError as error:
                 self._end(error)
             except StateError as error:
-                log.error("cycle.failed", error=str(error))
+                # A full disk does not get any emptier for being written to: polling slows down (C6).
+                self._failures += 1
+                pause_s = min(_LONGEST_PAUSE_S, 0.5 * 2.0**self._failures)
+                self._not_before = time.monotonic() + pause_s
+                log.error("cycle.failed", error=str(error), next_in_seconds=pause_s)
             except Exception as error:
                 log.error("cycle.failed", error=f"{type(error).__name__}: {error}", exc_info=self._debug)
             except BaseException as error:
