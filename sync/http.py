@@ -1,7 +1,9 @@
 """
-One pooled HTTP session to one host, as both clients use it (`requests`, with `tenacity` for retries).
+One host and the pooled connections to it, as both clients use them (`requests`, and `tenacity` for retries).
 
-What it adds to requests, each for a reason:
+requests prepares once: credentials, headers, proxies, certificates, the pool of connections. A call then goes
+straight to the pool, at half the cost of `Session.request` (bench/PROFILE.md). What is added, each for a
+reason:
 
 * Credentials go to the configured host only: redirects are never followed, and `.netrc` never replaces them
   (semantics 5.5). Proxy and CA variables of the environment are honoured, except towards loopback.
@@ -20,16 +22,18 @@ import socket
 import threading
 import time
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 import tenacity
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
+from urllib3 import BaseHTTPResponse
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
@@ -77,10 +81,20 @@ class _HTTPSPool(HTTPSConnectionPool):
     ConnectionCls = _HTTPSConnection
 
 
+_POOLS = {"http": _HTTPPool, "https": _HTTPSPool}
+
+
 class _Adapter(HTTPAdapter):
+    """requests' own, with the connections above, to the host itself and through a proxy."""
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, **kwargs)
-        self.poolmanager.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
 
 
 class Exchange:
@@ -88,10 +102,10 @@ class Exchange:
     A call under way: its answer, the body still to be read.
 
     Attributes:
-        response: As requests has it; its body is read through `parts` or `body` only.
+        response: As urllib3 has it; its body is read through `parts` or `body` only.
     """
 
-    response: requests.Response
+    response: BaseHTTPResponse
 
     def __init__(self, edge: "Edge", deadline_s: float) -> None:
         self._edge = edge
@@ -99,7 +113,7 @@ class Exchange:
         self._socket: socket.socket | None = None
         self.deadline = time.monotonic() + deadline_s
 
-    def begin(self, response: requests.Response) -> None:
+    def begin(self, response: BaseHTTPResponse) -> None:
         """The answer's head has arrived."""
         self.response = response
         self._socket = _sockets.pop(self._thread, None)
@@ -125,7 +139,7 @@ class Exchange:
             StoppedError: A stop was asked for.
         """
         with self._edge.explaining(self):
-            yield from self.response.raw.stream(65_536, decode_content=decode)
+            yield from self.response.stream(65_536, decode_content=decode)
             # A shut socket looks like an ordinary end where the answer does not say how long it is.
             self.check_in_time()
 
@@ -179,25 +193,30 @@ class Edge:
         self.name = name
         self.host = urlsplit(base_url).netloc
         self.stop = stop
-        self.requests = 0  # calls made
+        self._failpoints = f"{name.lower()}.request", f"{name.lower()}.answer"
+        self.answers: Counter[str] = Counter()  # calls made, by status; "none" where no answer came
         self._exchanges: set[Exchange] = set()
         self._lock = threading.Condition()
         self._watchdog: threading.Thread | None = None
+        self._watchdog_rests = False
         self._closed = False
-        self._session = requests.Session()
-        self._session.trust_env = False  # .netrc would replace our credentials; the rest is read here, once
-        self._session.auth = HTTPBasicAuth(auth[0].encode(), auth[1].encode())
         basic = b64encode(":".join(auth).encode()).decode()
         secret = auth[1] or auth[0]  # Segment's write key is the user name
         self._secrets = [s for s in (basic, basic.rstrip("="), secret, quote(secret, safe="")) if s]
-        self._session.headers["User-Agent"] = "gladly-segment-sync"
+        self._adapter = _Adapter(pool_maxsize=connections)
+        self._prepared = requests.Request(
+            "GET",
+            base_url + "/",
+            headers={**requests.utils.default_headers(), "User-Agent": "gladly-segment-sync"},
+            auth=HTTPBasicAuth(auth[0].encode(), auth[1].encode()),
+        ).prepare()
+        # No `Session`, so `.netrc` is not read, which would replace our credentials.
+        self._proxies: dict[str, str] = {}
+        self._verify: bool | str = True
         if not is_loopback(base_url):
-            self._session.proxies = dict(requests.utils.get_environ_proxies(base_url))
-            if bundle := os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE"):
-                self._session.verify = bundle
-        adapter = _Adapter(pool_maxsize=connections)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+            self._proxies = dict(requests.utils.get_environ_proxies(base_url))
+            self._verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        self._way: tuple[HTTPConnectionPool, str] | None = None
         stop.call(self._shut_all)
 
     def close(self) -> None:
@@ -205,7 +224,12 @@ class Edge:
         with self._lock:
             self._closed = True
             self._lock.notify()
-        self._session.close()
+        self._adapter.close()
+
+    @property
+    def requests(self) -> int:
+        """Calls made."""
+        return self.answers.total()
 
     @contextlib.contextmanager
     def call(
@@ -233,34 +257,49 @@ class Edge:
         self.stop.check()
         exchange = Exchange(self, deadline_s)
         with self._lock:
-            self.requests += 1
             self._exchanges.add(exchange)
-            self._lock.notify()
+            if self._watchdog_rests:
+                self._lock.notify()
             if self._watchdog is None:
                 self._watchdog = threading.Thread(
                     target=self._watch, name=f"{self.name} watchdog", daemon=True
                 )
                 self._watchdog.start()
+        answered = "none"
         try:
-            failpoint(f"{self.name.lower()}.request")
+            failpoint(self._failpoints[0])
             with self.explaining(exchange):
-                response = self._session.request(
+                pool, prefix = self._way = self._way or self._find_the_way()
+                response = pool.urlopen(
                     method,
-                    self.base_url + path,
-                    params=params,
-                    data=body,
-                    headers=headers,
-                    timeout=(CONNECT_TIMEOUT_S, silence_s),
-                    allow_redirects=False,
-                    stream=True,
+                    f"{prefix}{path}?{urlencode(params)}" if params else prefix + path,
+                    body=body,
+                    headers={**self._prepared.headers, **headers} if headers else self._prepared.headers,
+                    timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=silence_s),
+                    retries=False,
+                    redirect=False,
+                    assert_same_host=False,
+                    preload_content=False,
+                    decode_content=False,
                 )
-            with response:
+            answered = str(response.status)
+            try:
                 exchange.begin(response)
-                failpoint(f"{self.name.lower()}.answer")
+                failpoint(self._failpoints[1])
                 yield exchange
+            finally:
+                response.close()  # only what has not been read to its end; what has is in the pool again
         finally:
             with self._lock:
+                self.answers[answered] += 1
                 self._exchanges.discard(exchange)
+
+    def _find_the_way(self) -> tuple[HTTPConnectionPool, str]:
+        """The pool of connections, through a proxy where there is one, and what a path is put behind."""
+        prepared, proxies = self._prepared, self._proxies
+        pool: Any = self._adapter.get_connection_with_tls_context(prepared, self._verify, proxies=proxies)
+        self._adapter.cert_verify(pool, prepared.url, self._verify, None)  # type: ignore[no-untyped-call]
+        return pool, self._adapter.request_url(prepared, proxies).rstrip("/")
 
     @contextlib.contextmanager
     def explaining(self, exchange: Exchange) -> Iterator[None]:
@@ -288,7 +327,8 @@ class Edge:
                     # At a stop as well: its signal may come just before a socket is noted.
                     if exchange.deadline <= now or self.stop.is_set():
                         exchange.shut()
-                self._lock.wait(0.25 if self._exchanges else None)
+                self._watchdog_rests = not self._exchanges
+                self._lock.wait(None if self._watchdog_rests else 0.25)
 
     def _shut_all(self) -> None:
         for exchange in list(self._exchanges):
@@ -313,7 +353,7 @@ def _reason(error: BaseException) -> str:
     return text.rsplit(">: ", 1)[-1].removeprefix("Failed to resolve ") if text else type(cause).__name__
 
 
-def server_date(response: requests.Response) -> datetime | None:
+def server_date(response: BaseHTTPResponse) -> datetime | None:
     """The host's own clock, from the `Date` header: whole seconds, cut; None where it says nothing."""
     try:
         return email.utils.parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
@@ -321,7 +361,7 @@ def server_date(response: requests.Response) -> datetime | None:
         return None
 
 
-def retry_after_s(response: requests.Response) -> float | None:
+def retry_after_s(response: BaseHTTPResponse) -> float | None:
     """
     How long the host asks to wait: `Retry-After` as seconds or a date, else `X-RateLimit-Reset` as seconds.
 

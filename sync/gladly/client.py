@@ -13,7 +13,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
-import requests
+from urllib3 import BaseHTTPResponse
 
 from sync.errors import (
     CredentialsRefusedError,
@@ -153,12 +153,12 @@ class GladlyClient:
             silence_s=silence_s,
         ) as exchange:
             self._heed_the_rate_limit(exchange.response)
-            if exchange.response.status_code != 200:
+            if exchange.response.status != 200:
                 raise self._refusal(exchange, path)
             yield exchange
 
-    def _heed_the_rate_limit(self, response: requests.Response) -> None:
-        if response.status_code == 429:
+    def _heed_the_rate_limit(self, response: BaseHTTPResponse) -> None:
+        if response.status == 429:
             asked = retry_after_s(response)
             self.pacer.hold(DEFAULT_HOLD_S if asked is None else asked)
         elif response.headers.get("Ratelimit-Remaining-Second", "").strip() == "0":
@@ -167,7 +167,7 @@ class GladlyClient:
     def _refusal(self, exchange: Exchange, path: str) -> Exception:
         """What a status other than 200 means."""
         response = exchange.response
-        host, status = self.edge.host, response.status_code
+        host, status = self.edge.host, response.status
         if status in (401, 403):
             lacks = "" if status == 401 else ", or its agent lacks the API User permission"
             return CredentialsRefusedError(
@@ -235,7 +235,7 @@ class _MovedError(Exception):
         self.to = to
 
 
-def _moved_to(errors: Errors, response: requests.Response) -> str | None:
+def _moved_to(errors: Errors, response: BaseHTTPResponse) -> str | None:
     for error in errors.all:
         if error.meta and error.meta.new:
             return error.meta.new

@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterator
 from datetime import datetime, timedelta
 
 import msgspec
-import requests
+from urllib3 import BaseHTTPResponse
 
 from state import QUARANTINED_LINE_BYTES, BadLine
 from state.instants import from_text, to_text
@@ -172,7 +172,7 @@ class _Stream:
         self._read_until: datetime | None = None
         self._tells_its_end = False
 
-    def begin(self, response: requests.Response) -> None:
+    def begin(self, response: BaseHTTPResponse) -> None:
         """The answer's head is here."""
         self.is_open = True
         self._read_until = server_date(response)

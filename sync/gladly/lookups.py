@@ -6,8 +6,9 @@ merge or deletion of it. Agents are one list, read again when an unknown id appe
 """
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 from sync.changes import Change, ChangeType
@@ -18,6 +19,9 @@ T = TypeVar("T")
 
 AGENTS_FRESH_S = 3_600.0
 AGENTS_UNKNOWN_S = 60.0
+
+# A call that took longer has a latency worth hiding: Gladly's take 100 ms and more.
+SLOW_S = 0.005
 
 # What is kept in memory: a profile is about 2 KB as objects.
 MAX_PROFILES = 2_000
@@ -37,12 +41,12 @@ class Lookups:
         self._profiles: dict[str, Profile | None] = {}  # by the id asked for: a merge makes it another
         self._agents: dict[str, str | None] = {}  # None: Gladly knows nobody by that id
         self._agents_read_at: float | None = None  # monotonic
-        self._executor: ThreadPoolExecutor | None = None
+        # Starts a thread only when there is work for it.
+        self._threads = ThreadPoolExecutor(client.workers - 1, thread_name_prefix="gladly")
 
     def close(self) -> None:
         """End the threads."""
-        if self._executor is not None:
-            self._executor.shutdown(cancel_futures=True)
+        self._threads.shutdown(cancel_futures=True)
 
     def begin_poll(self, *, keep_profiles: bool = True) -> None:
         """
@@ -107,18 +111,34 @@ class Lookups:
         return found
 
     def _fetch(self, ids: list[str], fetch: Callable[[str], T]) -> list[T]:
-        """Several calls at once hide the latency of each; the pace is the client's. One failing ends all."""
-        if len(ids) < 2:
-            return [fetch(id_) for id_ in ids]
-        if self._executor is None:
-            self._executor = ThreadPoolExecutor(self._client.workers, thread_name_prefix="gladly")
-        futures = [self._executor.submit(fetch, id_) for id_ in ids]
+        """
+        Fetch each, in this thread and, once a call has been slow, in others beside it: they hide its latency,
+        and only cost where there is none. The pace is the client's. One call failing ends all.
+        """
+        found: dict[str, T] = {}
+        waiting = deque(ids)
+        helpers: list[Future[None]] = []
+
+        def work(*, may_have_help: bool = False) -> None:
+            while True:
+                try:
+                    id_ = waiting.popleft()
+                except IndexError:
+                    return
+                began = time.monotonic()
+                try:
+                    found[id_] = fetch(id_)
+                except BaseException:
+                    waiting.clear()
+                    raise
+                if may_have_help and not helpers and time.monotonic() - began > SLOW_S:
+                    more = min(len(waiting), self._client.workers - 1)
+                    helpers.extend(self._threads.submit(work) for _ in range(more))
+
         try:
-            failed = next((f for f in wait(futures, return_when=FIRST_EXCEPTION).done if f.exception()), None)
-            if failed is not None:
-                failed.result()
-            return [future.result() for future in futures]
+            work(may_have_help=True)
         finally:
-            for future in futures:
-                future.cancel()
-            wait(futures)
+            wait(helpers)
+        for helper in helpers:
+            helper.result()
+        return [found[id_] for id_ in ids]

@@ -106,7 +106,7 @@ class SegmentClient:
                 self._judge(exchange)
 
     def _judge(self, exchange: Exchange) -> None:
-        host, status = self.edge.host, exchange.response.status_code
+        host, status = self.edge.host, exchange.response.status
         if 200 <= status < 300:
             return self._believe(exchange)
         if status in (401, 403):

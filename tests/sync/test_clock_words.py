@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-import requests
 from freezegun import freeze_time
+from urllib3 import HTTPResponse
 
 from state import Store
 from state.instants import parse_instant, utc_now
@@ -72,6 +72,4 @@ def test_an_age_is_an_instant_before_now():
 @freeze_time(NOON)
 def test_a_host_is_believed_about_a_wait_that_makes_sense(headers, expected):
     """Seconds or a date, by the host's own clock where it tells it; never for longer than the cap (A17)."""
-    response = requests.Response()
-    response.headers.update(headers)
-    assert retry_after_s(response) == expected
+    assert retry_after_s(HTTPResponse(headers=headers)) == expected
