@@ -25,7 +25,7 @@ NAMES = {
     "CONVERSATION/CREATED": "Gladly Conversation Created",
     "CONVERSATION/CLOSED": "Gladly Conversation Closed",
 }
-CHUNK_TRANSITIONS, CHUNK_CHANGES = 300, 5_000
+CHUNK_TRANSITIONS, CHUNK_CHANGES = 300, 2_000
 BATCH_MAX_BYTES = 500_000
 OVERLAP = timedelta(seconds=60)
 
@@ -156,7 +156,7 @@ class Floor:
             events.append((event["messageId"], id_, customer, transition, event["event"], at, payload, now))
             decided.append((id_, type_, at, change["id"], None, status, transition, "not known before", now))
         high_water = datetime.fromisoformat(changes[-1]["timestamp"]) if changes else datetime.now(UTC)
-        near = text(high_water - 2 * OVERLAP)
+        near = text(high_water - OVERLAP)
         with self.db:
             self.db.execute("BEGIN IMMEDIATE")
             self.db.execute("DELETE FROM seen_changes WHERE recorded_at < ?", (near,))

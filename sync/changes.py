@@ -33,7 +33,7 @@ OF_A_CONVERSATION = frozenset({ChangeType.CREATED, ChangeType.CLOSED, ChangeType
 
 # A chunk is committed whole: a few hundred conversations to look up, or so many changes (semantics 3.4).
 CHUNK_TRANSITIONS = 300
-CHUNK_CHANGES = 5_000
+CHUNK_CHANGES = 2_000
 
 # Ids of Gladly's are URL-safe and at most 50 characters (Gladly REST API). Kept to what no log, path or
 # terminal trips over, and generously long, rather than to that to the letter.

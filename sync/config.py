@@ -4,24 +4,16 @@ Settings: `config.toml` and the environment as typed values, all mistakes at onc
 Secrets come from the environment or from files of their own, never from config.toml.
 """
 
+import contextlib
+import math
 import os
 import re
 import tomllib
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 from urllib.parse import urlsplit
-
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-)
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
-from pydantic_settings import SettingsError as EnvironmentSettingsError
 
 from state.instants import parse_duration, parse_instant, utc_now
 from sync.errors import SettingsError
@@ -41,37 +33,72 @@ _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _ORGANIZATION = re.compile(rf"{_LABEL}(?:\.{_LABEL})?")
 
 
-def _duration(value: Any) -> Any:
+# Readers: from what stands in the file, or in the environment, where everything is text, to a setting. Each
+# raises ValueError with what is wrong, or _KindError with what is allowed.
+
+
+class _KindError(ValueError):
+    """The value is of another kind; the message says what kind is allowed."""
+
+
+def _text(value: Any) -> str:
     if isinstance(value, str):
-        return parse_duration(value)
-    if isinstance(value, timedelta):
         return value
-    raise ValueError("must be a duration in quotes: 90s, 15m, 36h or 7d")
+    raise _KindError("text in quotes")
 
 
-def _no_bool(value: Any) -> Any:
-    if not isinstance(value, bool):
-        return value
-    raise ValueError("must be a number above 0")
+def _path(value: Any) -> Path:
+    if isinstance(value, str):
+        return Path(value)
+    raise _KindError("a path in quotes")
 
 
-def _enough(value: timedelta) -> timedelta:
-    if value < MIN_OVERLAP:
-        raise ValueError("must be at least 30s, since Gladly shows changes up to 15 s late")
-    return value
+def _number_above_0(value: Any) -> float:
+    with contextlib.suppress(ValueError):
+        number = math.nan if isinstance(value, (bool, list, dict)) else float(value)
+        if 0 < number < math.inf:
+            return number
+    raise _KindError("a number above 0")
 
 
-def _positive(value: timedelta) -> timedelta:
-    if value <= timedelta(0):
+def _true_or_false(value: Any) -> bool:
+    found = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    if found is None:
+        raise _KindError("true or false")
+    return found
+
+
+def _one_of(*allowed: str) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        if value in allowed:
+            return value
+        *others, last = map(repr, allowed)
+        raise _KindError(f"{', '.join(others)} or {last}")
+
+    return read
+
+
+def _duration(value: Any) -> timedelta:
+    if not isinstance(value, str):
+        raise _KindError("a duration in quotes: 90s, 15m, 36h or 7d")
+    duration = parse_duration(value)
+    if duration <= timedelta(0):
         raise ValueError("must be longer than 0s")
-    return value
+    return duration
 
 
-def _or_off(value: Any) -> Any:
-    return None if value == "off" else value
+def _overlap(value: Any) -> timedelta:
+    if (duration := _duration(value)) < MIN_OVERLAP:
+        raise ValueError("must be at least 30s, since Gladly shows changes up to 15 s late")
+    return duration
 
 
-Duration = Annotated[timedelta, BeforeValidator(_duration), AfterValidator(_positive)]
+def _duration_or_off(value: Any) -> timedelta | None:
+    return None if value == "off" else _duration(value)
+
+
+def _organization(value: Any) -> str:
+    return organization_of(_text(value))
 
 
 def organization_of(text: str) -> str:
@@ -95,9 +122,9 @@ def organization_of(text: str) -> str:
     return host if host.endswith(".gladly.qa") else name
 
 
-def _base_url(text: str) -> str:
+def _base_url(value: Any) -> str:
     """A base URL without a slash at the end. HTTPS, but to this machine; no user name or password in it."""
-    url = text.strip().rstrip("/")
+    url = _text(value).strip().rstrip("/")
     parts = urlsplit(url)
     try:
         _ = parts.port
@@ -112,15 +139,16 @@ def _base_url(text: str) -> str:
     return url
 
 
-def _gladly_base_url(text: str) -> str:
-    return _base_url(text).removesuffix("/api/v1")
+def _gladly_base_url(value: Any) -> str:
+    return _base_url(value).removesuffix("/api/v1")
 
 
-def _segment_base_url(text: str) -> str:
-    return _base_url(text).removesuffix("/v1/batch").removesuffix("/v1")
+def _segment_base_url(value: Any) -> str:
+    return _base_url(value).removesuffix("/v1/batch").removesuffix("/v1")
 
 
-def _start(text: str) -> str:
+def _start(value: Any) -> str:
+    text = _text(value)
     if text != "now":
         try:
             parse_instant(text, utc_now())
@@ -129,9 +157,10 @@ def _start(text: str) -> str:
     return text
 
 
-def _cron(text: str) -> str:
+def _cron(value: Any) -> str:
     from apscheduler.triggers.cron import CronTrigger
 
+    text = _text(value)
     try:
         CronTrigger.from_crontab(text)
     except ValueError as error:
@@ -139,18 +168,49 @@ def _cron(text: str) -> str:
     return text
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+def _listen(value: Any) -> str:
+    """`HOST:PORT`; a port alone means loopback: an address that others can reach is written out."""
+    host, _, port = ("" if isinstance(value, bool) else str(value).strip()).rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
+    if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535 or not re.fullmatch(r"[\w.:-]+", host):
+        raise ValueError('must be a port and whose: "127.0.0.1:9464", or 9464 alone for this machine only')
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class GladlySettings(_Section):
+class Secret(str):
+    """Text that no representation of what holds it shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "…"
+
+
+def _heartbeat_url(value: Any) -> Secret:
+    """A URL to GET. Who has it can send heartbeats, so no message repeats any of it."""
+    url = value.strip() if isinstance(value, str) else ""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        good = False
+    if not good or not url.isprintable() or " " in url:
+        raise ValueError("must be a URL like https://example.com/ping/…")
+    if parts.username is not None or parts.password is not None:
+        raise ValueError("must not hold a user name or password; none are sent")
+    if parts.scheme == "http" and not is_loopback(url):
+        raise ValueError("must begin with https:// (plain http only to this machine)")
+    return Secret(url)
+
+
+class GladlySettings(NamedTuple):
     """`[gladly]`: which organization, as whom, how fast."""
 
-    organization: Annotated[str, AfterValidator(organization_of)] | None = None
-    base_url: Annotated[str, AfterValidator(_gladly_base_url)] | None = None
-    username: str | None = None
-    api_token_file: Path | None = None
-    requests_per_second: Annotated[float, Field(gt=0, allow_inf_nan=False), BeforeValidator(_no_bool)] = 7.0
+    organization: Annotated[str | None, _organization] = None
+    base_url: Annotated[str | None, _gladly_base_url] = None
+    username: Annotated[str | None, _text] = None
+    api_token_file: Annotated[Path | None, _path] = None
+    requests_per_second: Annotated[float, _number_above_0] = 7.0
 
     @property
     def url(self) -> str:
@@ -160,12 +220,12 @@ class GladlySettings(_Section):
         return self.base_url or f"https://{host}"
 
 
-class SegmentSettings(_Section):
+class SegmentSettings(NamedTuple):
     """`[segment]`: which region or receiver."""
 
-    write_key_file: Path | None = None
-    region: Literal["us", "eu"] = "us"
-    base_url: Annotated[str, AfterValidator(_segment_base_url)] | None = None
+    write_key_file: Annotated[Path | None, _path] = None
+    region: Annotated[Literal["us", "eu"], _one_of("us", "eu")] = "us"
+    base_url: Annotated[str | None, _segment_base_url] = None
 
     @property
     def url(self) -> str:
@@ -173,63 +233,71 @@ class SegmentSettings(_Section):
         return self.base_url or SEGMENT_URLS[self.region]
 
 
-class SyncSettings(_Section):
+class SyncSettings(NamedTuple):
     """`[sync]`: when, from where, and what is sent."""
 
-    every: Duration = timedelta(seconds=60)
-    cron: Annotated[str, AfterValidator(_cron)] | None = None
-    start: Annotated[str, AfterValidator(_start)] = "now"
-    overlap: Annotated[Duration, AfterValidator(_enough)] = timedelta(seconds=60)
-    reconcile: Annotated[Duration | None, BeforeValidator(_or_off)] = timedelta(hours=24)
-    closed_timestamp: Literal["created", "closed"] = "created"
-    reopened: bool = False
+    every: Annotated[timedelta, _duration] = timedelta(seconds=60)
+    cron: Annotated[str | None, _cron] = None
+    start: Annotated[str, _start] = "now"
+    overlap: Annotated[timedelta, _overlap] = timedelta(seconds=60)
+    reconcile: Annotated[timedelta | None, _duration_or_off] = timedelta(hours=24)
+    closed_timestamp: Annotated[Literal["created", "closed"], _one_of("created", "closed")] = "created"
+    reopened: Annotated[bool, _true_or_false] = False
 
 
-class StateSettings(_Section):
+class StateSettings(NamedTuple):
     """`[state]`: where the state file is, and how long it keeps payloads."""
 
-    path: Path = Path("gladly-segment.db")
-    retention: Duration = timedelta(days=30)
+    path: Annotated[Path, _path] = Path("gladly-segment.db")
+    retention: Annotated[timedelta, _duration] = timedelta(days=30)
 
 
-class LogSettings(_Section):
+class LogSettings(NamedTuple):
     """`[log]`."""
 
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["auto", "console", "json"] = "auto"
+    level: Annotated[str, _one_of("debug", "info", "warning", "error")] = "info"
+    format: Annotated[str, _one_of("auto", "console", "json")] = "auto"
 
 
-class Secrets(_Section):
+class MetricsSettings(NamedTuple):
+    """`[metrics]`: where `run` shows its metrics to Prometheus; nowhere while unset."""
+
+    listen: Annotated[str | None, _listen] = None
+
+    @property
+    def address(self) -> tuple[str, int] | None:
+        """Host and port."""
+        if self.listen is None:
+            return None
+        host, _, port = self.listen.rpartition(":")
+        return host.strip("[]"), int(port)
+
+
+class HeartbeatSettings(NamedTuple):
+    """`[heartbeat]`: what to call after each good cycle. The URL is a capability, so a secret."""
+
+    url: Annotated[Secret | None, _heartbeat_url] = None
+    url_file: Annotated[Path | None, _path] = None
+
+
+class Secrets(NamedTuple):
     """What is read from the environment or from files of their own, and shown nowhere."""
 
-    api_token: str = Field("", repr=False)
-    write_key: str = Field("", repr=False)
+    api_token: Secret = Secret()
+    write_key: Secret = Secret()
+    heartbeat_url: Secret | None = None
 
 
-class Settings(BaseSettings):
-    """Everything a person can set, secrets apart."""
-
-    model_config = SettingsConfigDict(
-        extra="forbid", env_prefix=ENV_PREFIX, env_nested_delimiter="__", env_ignore_empty=True, frozen=True
-    )
+class Settings(NamedTuple):
+    """Everything a person can set, a section each."""
 
     gladly: GladlySettings = GladlySettings()
     segment: SegmentSettings = SegmentSettings()
     sync: SyncSettings = SyncSettings()
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """`load` has put the environment over the file, to judge what each of them says."""
-        return (init_settings,)
+    metrics: MetricsSettings = MetricsSettings()
+    heartbeat: HeartbeatSettings = HeartbeatSettings()
 
 
 class Config(NamedTuple):
@@ -268,17 +336,19 @@ def load(path: str | None, *, with_secrets: bool = True) -> Config:
     elif "every" in _table(environment, "sync"):  # the environment wins over the file
         _table(content, "sync").pop("cron", None)
     merged = {
-        section: {**_table(content, section), **_table(environment, section)}
-        for section in Settings.model_fields
+        section: {**_table(content, section), **_table(environment, section)} for section in Settings._fields
     }
-    unread = {
-        name: value for name, value in content.items() if name not in merged or not isinstance(value, dict)
-    }
-    settings = Settings()
-    try:
-        settings = Settings(**{**merged, **unread})
-    except ValidationError as error:
-        mistakes += [_sentence(one) for one in error.errors()]
+    for name, value in content.items():
+        if name not in merged:
+            mistakes.append(f"{name} is not a setting. Known here: {', '.join(Settings._fields)}.")
+        elif not isinstance(value, dict):
+            mistakes.append(f"{name} must be a section of its own, like [sync].")
+    settings = Settings(
+        **{
+            name: _read_section(name, type(section), merged[name], mistakes)
+            for name, section in Settings()._asdict().items()
+        }
+    )
     secrets = Secrets()
     if with_secrets:
         # Of what cannot all be read, what is missing beside the mistakes is still worth saying.
@@ -289,11 +359,32 @@ def load(path: str | None, *, with_secrets: bool = True) -> Config:
         secrets = Secrets(
             api_token=token.read(gladly.get("api_token_file"), file, mistakes),
             write_key=key.read(segment.get("write_key_file"), file, mistakes),
+            heartbeat_url=_heartbeat_url_of(settings.heartbeat, file, mistakes),
         )
     if mistakes:
         where = f"{file}: " if content else ""
         raise SettingsError(*(where + mistake for mistake in mistakes))
     return Config(settings, secrets, file.parent)
+
+
+def _read_section(name: str, type_: Any, table: dict[str, Any], mistakes: list[str]) -> Any:
+    """A section as its type has it, the defaults in place of what is not given or mistaken."""
+    readers = {key: get_args(annotation)[1] for key, annotation in type_.__annotations__.items()}
+    values = {}
+    for key, value in table.items():
+        setting = f"{name}.{key}"
+        try:
+            if key in readers:
+                values[key] = readers[key](value)
+            else:
+                mistakes.append(f"{setting} is not a setting. Known here: {', '.join(readers)}.")
+        except _KindError as kind:
+            # What is no simple value may hold a secret: it is not repeated.
+            shown = f" is {value!r}; it" if isinstance(value, (str, int, float)) else ""
+            mistakes.append(f"{setting}{shown} must be {kind}.")
+        except ValueError as error:
+            mistakes.append(f"{setting}: {error}.")
+    return type_(**values)
 
 
 def _read_toml(file: Path, *, must_exist: bool) -> dict[str, Any]:
@@ -310,22 +401,21 @@ def _read_toml(file: Path, *, must_exist: bool) -> dict[str, Any]:
 
 
 def _environment(mistakes: list[str]) -> dict[str, Any]:
-    """The settings that the environment gives, by section."""
-    for name in os.environ:
-        section, is_key, _ = name.upper().removeprefix(ENV_PREFIX).partition("__")
-        if name.upper().startswith(ENV_PREFIX) and is_key and section.lower() not in Settings.model_fields:
+    """The settings that the environment gives, by section; a variable that is empty gives none."""
+    tables: dict[str, Any] = {}
+    for name, value in os.environ.items():
+        if not name.upper().startswith(ENV_PREFIX):
+            continue
+        section, is_key, key = name.upper().removeprefix(ENV_PREFIX).lower().partition("__")
+        if is_key and section not in Settings._fields:
+            mistakes.append(f"The variable {name} names no section. There are {', '.join(Settings._fields)}.")
+        elif not is_key and section in Settings._fields:
             mistakes.append(
-                f"The variable {name} names no section. There are {', '.join(Settings.model_fields)}."
+                f"The variable {name} is no section. Give its keys one by one, as in {name}__KEY=value."
             )
-    try:
-        return EnvSettingsSource(Settings)()
-    except EnvironmentSettingsError as error:
-        match = re.search(r'field "(\w+)"', str(error))
-        name = ENV_PREFIX + (match[1].upper() if match else "…")
-        mistakes.append(
-            f"The variable {name} is no section. Give its keys one by one, as in {name}__KEY=value."
-        )
-        return {}
+        elif is_key and value:
+            tables.setdefault(section, {})[key.replace("__", ".")] = value
+    return tables
 
 
 def _table(content: dict[str, Any], section: str) -> dict[str, Any]:
@@ -366,7 +456,7 @@ class _Secret(NamedTuple):
     variable: str
     setting: str
 
-    def read(self, named: object, config: Path, mistakes: list[str]) -> str:
+    def read(self, named: object, config: Path, mistakes: list[str]) -> Secret:
         """The environment wins over the file named, as for every setting."""
         secret = os.environ.get(self.variable, "").strip()
         if not secret and isinstance(named, (str, Path)):
@@ -376,7 +466,7 @@ class _Secret(NamedTuple):
             except (OSError, ValueError) as error:
                 why = getattr(error, "strerror", "not text")
                 mistakes.append(f"{self.setting}: {file} cannot be read ({why}).")
-                return ""
+                return Secret()
         if not secret:
             mistakes.append(
                 f"{self.what} is missing: set the variable {self.variable}, or name a file that holds it "
@@ -384,38 +474,22 @@ class _Secret(NamedTuple):
             )
         elif not secret.isprintable() or " " in secret:
             mistakes.append(f"{self.what} ({self.variable} or {self.setting}) holds a space or a line break.")
-        return secret
+        return Secret(secret)
 
 
-_KINDS = {
-    "float_parsing": "a number",
-    "float_type": "a number",
-    "greater_than": "a number above 0",
-    "finite_number": "a number",
-    "bool_parsing": "true or false",
-    "bool_type": "true or false",
-    "string_type": "text in quotes",
-    "path_type": "a path in quotes",
-    "timedelta_type": "a duration in quotes: 90s, 15m, 36h, 7d",
-    "model_type": "a section of its own, like [sync]",
-    "model_attributes_type": "a section of its own, like [sync]",
-}
-
-
-def _sentence(error: Any) -> str:
-    """One mistake as a person can act on it: the key, what is wrong, what is allowed."""
-    name = ".".join(str(part) for part in error["loc"])
-    kind, message = error["type"], str(error["msg"])
-    if kind == "extra_forbidden":
-        section = Settings.model_fields.get(str(error["loc"][0]))
-        fields: Any = getattr(section.annotation, "model_fields", {}) if section else Settings.model_fields
-        return f"{name} is not a setting. Known here: {', '.join(fields)}."
-    if kind == "value_error":
-        detail = message.removeprefix("Value error, ")
-        return f"{name}: {detail}."
-    allowed = error["ctx"]["expected"] if kind == "literal_error" else _KINDS.get(kind, message)
-    # What stands for a whole section, or is no simple value, may hold a secret: it is not repeated.
-    shown = ""
-    if len(error["loc"]) > 1 and isinstance(error["input"], (str, int, float)):
-        shown = f" is {error['input']!r}; it"
-    return f"{name}{shown} must be {allowed}."
+def _heartbeat_url_of(heartbeat: HeartbeatSettings, config: Path, mistakes: list[str]) -> Secret | None:
+    """The URL itself, or what the file named holds; None for no heartbeat."""
+    if heartbeat.url is not None:
+        return heartbeat.url
+    if heartbeat.url_file is None:
+        return None
+    file = config.parent / heartbeat.url_file
+    try:
+        return _heartbeat_url(file.read_text("utf-8"))
+    except UnicodeDecodeError:
+        mistakes.append(f"heartbeat.url_file: {file} cannot be read (not text).")
+    except OSError as error:
+        mistakes.append(f"heartbeat.url_file: {file} cannot be read ({error.strerror}).")
+    except ValueError as error:
+        mistakes.append(f"heartbeat.url_file: what {file} holds {error}.")
+    return None

@@ -210,6 +210,7 @@ class Edge:
             headers={**requests.utils.default_headers(), "User-Agent": "gladly-segment-sync"},
             auth=HTTPBasicAuth(auth[0].encode(), auth[1].encode()),
         ).prepare()
+        self._headers = dict(self._prepared.headers)
         # No `Session`, so `.netrc` is not read, which would replace our credentials.
         self._proxies: dict[str, str] = {}
         self._verify: bool | str = True
@@ -274,7 +275,7 @@ class Edge:
                     method,
                     f"{prefix}{path}?{urlencode(params)}" if params else prefix + path,
                     body=body,
-                    headers={**self._prepared.headers, **headers} if headers else self._prepared.headers,
+                    headers={**self._headers, **headers} if headers else self._headers,
                     timeout=urllib3.Timeout(connect=CONNECT_TIMEOUT_S, read=silence_s),
                     retries=False,
                     redirect=False,

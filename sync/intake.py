@@ -82,7 +82,7 @@ class Intake:
         near: dict[str, datetime] = {}
         seen_since = None
         if seen is not None and chunk.position is not None:
-            seen_since = chunk.position - self._sync.overlap
+            seen_since = chunk.position  # what the next poll reads again
             near = {c.id: c.recorded_at for c in changes if c.id and c.recorded_at >= seen_since}
         self._store.take_in(
             TakenIn(
