@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from state import Reader, StateError, StateLockedError, Store, damaged
 from state.file import MAIN, is_there, take_role
@@ -32,7 +33,12 @@ def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding]]:
         return
     good = f"good; Gladly is {config.settings.gladly.url}, Segment is {config.settings.segment.url}"
     yield "settings", "\n".join([good, *_secrets_others_can_read(config)])
-    for name, look in (("gladly", _gladly), ("segment", _segment), ("state file", _state)):
+    looks = [("gladly", _gladly), ("segment", _segment), ("state file", _state)]
+    if config.settings.metrics.listen is not None:
+        looks.append(("metrics", _metrics))
+    if config.secrets.heartbeat_url is not None:
+        looks.append(("heartbeat", _heartbeat))
+    for name, look in looks:
         try:
             yield name, look(config)
         except (GladlySegmentError, StateError) as error:
@@ -40,7 +46,13 @@ def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding]]:
 
 
 def _secrets_others_can_read(config: Config) -> Iterator[str]:
-    for named in (config.settings.gladly.api_token_file, config.settings.segment.write_key_file):
+    settings = config.settings
+    secret_files = (
+        settings.gladly.api_token_file,
+        settings.segment.write_key_file,
+        settings.heartbeat.url_file,
+    )
+    for named in secret_files:
         file = config.directory / named if named is not None else None
         if file is not None and file.exists() and file.stat().st_mode & 0o077:
             yield f"{file} is readable by others; mend it with: chmod 600 {file}"
@@ -95,3 +107,23 @@ def _state(config: Config) -> str:
         return f"{path} is whole, and in use by a running cycle or daemon"
     since = f"watermark {watermark['position']}" if watermark else "no watermark yet"
     return f"{path} is whole ({since})"
+
+
+def _metrics(config: Config) -> str:
+    """The address is free, or a daemon shows its metrics there."""
+    from sync.metrics import are_shown_at, listening
+
+    address = config.settings.metrics.address
+    assert address is not None
+    try:
+        listening(*address).server_close()
+    except SettingsError:
+        if are_shown_at(*address):
+            return f"a running daemon shows them at {config.settings.metrics.listen}"
+        raise
+    return f"{config.settings.metrics.listen} is free: `run` will show them there"
+
+
+def _heartbeat(config: Config) -> str:
+    """Not called: the monitor would take it for a good cycle."""
+    return f"will go to {urlsplit(config.secrets.heartbeat_url or '').hostname} after each good cycle"

@@ -290,6 +290,7 @@ def once(options: Options, dry_run: bool) -> int:
     from state import Store
     from sync import log
     from sync.cycle import Cycle
+    from sync.heartbeat import Heartbeat
 
     log.configure(config.settings.log)
     if dry_run:
@@ -301,15 +302,20 @@ def once(options: Options, dry_run: bool) -> int:
         return 0
     with Store(config.state_path) as store, Cycle(config, store, stop) as cycle:
         result = cycle.run()
+    if not result.errors:
+        heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
+        heartbeat.beat()
+        heartbeat.wait()
     for error in result.errors:
         complain(str(error))
     return max((exit_code_of(error) for error in result.errors), default=0)
 
 
 @cli.command()
+@click.option("--json", "as_json", is_flag=True, help="JSON lines: the check, whether it holds, and why.")
 @click.pass_obj
 @command
-def check(options: Options) -> int:
+def check(options: Options, as_json: bool) -> int:
     """
     Validate the settings, prove the Gladly credentials, reach Segment, open the state file.
 
@@ -324,13 +330,16 @@ def check(options: Options) -> int:
     worst = 0
     for name, finding in run_checks(options.load):
         good = isinstance(finding, str)
+        if isinstance(finding, Exception):
+            worst = max(worst, exit_code_of(finding))
+        if as_json:
+            click.echo(json.dumps({"check": name, "ok": good, "says": str(finding)}))
+            continue
         mark = click.style("ok    " if good else "FAILED", fg="green" if good else "red")
         first, *rest = str(finding).splitlines()
         click.echo(f"{mark}  {name:<11} {first}")
         for line in rest:
             click.echo(f"{'':<20}{line}")
-        if isinstance(finding, Exception):
-            worst = max(worst, exit_code_of(finding))
     return worst
 
 

@@ -6,7 +6,7 @@ send an event twice under one messageId; it never loses one (semantics 4).
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,7 +17,7 @@ import structlog
 
 from state import PendingEvent, Poll, PollOutcome, Store
 from state.failpoints import failpoint
-from state.instants import parse_instant, utc_now
+from state.instants import parse_instant, to_text, utc_now
 from sync.config import Config
 from sync.errors import CredentialsRefusedError, GladlySegmentError, RetryableError, StoppedError
 from sync.gladly import ChangeFeed, GladlyClient, Lookups
@@ -81,16 +81,33 @@ class _Side:
 
 @dataclass(frozen=True)
 class Result:
-    """How a cycle went: its figures, and what went wrong at each end."""
+    """How a cycle went: its figures, what went wrong at each end, and how long it took."""
 
     poll: Poll
     gladly_error: GladlySegmentError | None
     segment_error: GladlySegmentError | None
+    seconds: float
 
     @property
     def errors(self) -> list[GladlySegmentError]:
         """What went wrong, the poll's first."""
         return [error for error in (self.gladly_error, self.segment_error) if error]
+
+
+class Watcher:
+    """Told what a cycle does, in the cycle's own thread, once it is written. This one makes nothing of it."""
+
+    def delivered(self, events: Sequence[PendingEvent]) -> None:
+        """Segment acknowledged these."""
+
+    def rejected(self, event: PendingEvent) -> None:
+        """Segment does not take this one."""
+
+    def finished(self, result: Result) -> None:
+        """A cycle ended, one way or another."""
+
+    def broke(self) -> None:
+        """A cycle ended in an error that is neither end's: the state file's, or our own."""
 
 
 class Cycle:
@@ -101,9 +118,14 @@ class Cycle:
         config: The settings and secrets.
         store: Open for writing; closing it is the caller's.
         stop: Ends a cycle wherever it is.
+
+    Attributes:
+        watcher: Told what it does.
     """
 
     def __init__(self, config: Config, store: Store, stop: Stop) -> None:
+        self.watcher = Watcher()
+        self._steps = 0
         settings, secrets = config.settings, config.secrets
         self._sync = settings.sync
         self._retention = settings.state.retention
@@ -145,22 +167,46 @@ class Cycle:
             StateError: The state file could not be written, or is not there any more; nothing is lost.
             StoppedError: A stop was asked for; what was not committed is read again.
         """
+        poll = Poll(started_at=utc_now())
+        # All lines from here to the next cycle carry it; it is `started_at` of the cycle's row in `polls`.
+        structlog.contextvars.bind_contextvars(cycle=to_text(poll.started_at))
         failpoint("cycle.begin")
         self._store.check_still_there()
         with self._store.turn(self._stop.sleep, lambda: log.info("cycle.waiting", reason="a resync writes")):
-            return self._run()
+            result = self._run(poll)
+        self.watcher.finished(result)
+        return result
 
-    def _run(self) -> Result:
+    @property
+    def progress(self) -> int:
+        """Grows while a cycle gets on: with each call, each chunk, each batch."""
+        return self._steps + self._gladly.edge.requests + self._segment.edge.requests
+
+    @property
+    def answers(self) -> dict[str, dict[str, int]]:
+        """Calls made, by end and status; "none" where no answer came."""
+        return {"gladly": dict(self._gladly.edge.answers), "segment": dict(self._segment.edge.answers)}
+
+    @property
+    def holds(self) -> int:
+        """How often Gladly's rate limit made us wait."""
+        return self._gladly.pacer.holds
+
+    @property
+    def errors(self) -> dict[str, GladlySegmentError | None]:
+        """What is wrong at each end, as the last cycle found it."""
+        return {side.name: side.error for side in (self._gladly_side, self._segment_side)}
+
+    def _run(self, poll: Poll) -> Result:
         started = time.monotonic()
-        poll = Poll(started_at=utc_now())
         requests_before = self._gladly.edge.requests
         self._gladly_side.attempt(lambda: self._take_in_changes(poll))
         self._segment_side.attempt(lambda: self._deliver(poll))
         poll.requests = self._gladly.edge.requests - requests_before
-        result = Result(poll, self._gladly_side.error, self._segment_side.error)
-        if result.errors:
+        errors = [error for error in self.errors.values() if error]
+        if errors:
             poll.outcome = PollOutcome.FAILED
-            poll.error = " ".join(str(error) for error in result.errors)
+            poll.error = " ".join(str(error) for error in errors)
         poll.finished_at = utc_now()
         if not self._is_uneventful(poll) or time.monotonic() >= self._record_due:
             self._store.record_poll(poll, self._position)
@@ -170,7 +216,7 @@ class Cycle:
         failpoint("cycle.end")
         seconds = round(time.monotonic() - started, 3)
         log.info("cycle.finished", outcome=poll.outcome.value, **poll.figures(), seconds=seconds)
-        return result
+        return Result(poll, self._gladly_side.error, self._segment_side.error, seconds)
 
     @staticmethod
     def _is_uneventful(poll: Poll) -> bool:
@@ -236,6 +282,7 @@ class Cycle:
             poll.window_end = chunk.read_until or chunk.position
             self._mind_the_skew(chunk.read_until)
             wrote = self._intake.take_in(chunk, poll, seen=seen)
+            self._steps += 1
             # Where there was nothing new, the watermark waits for the cycle's one last write.
             self._position = None if wrote else chunk.position
         self._reconciler.reconcile(poll)
@@ -260,6 +307,7 @@ class Cycle:
     def _deliver(self, poll: Poll) -> None:
         for batch in pack(self._pending()):
             waiting = {event.message_id for event in batch}
+            self._steps += 1
             try:
                 for outcome in self._segment.deliver(batch):
                     if isinstance(outcome, Delivered):
@@ -267,9 +315,11 @@ class Cycle:
                         self._store.mark_delivered(ids)
                         waiting.difference_update(ids)
                         poll.delivered += len(ids)
+                        self.watcher.delivered(outcome.events)
                     else:
                         self._store.mark_rejected(outcome.event.message_id, outcome.reason)
                         waiting.discard(outcome.event.message_id)
+                        self.watcher.rejected(outcome.event)
                         log.warning(
                             "event.rejected", message_id=outcome.event.message_id, reason=outcome.reason
                         )
@@ -288,6 +338,7 @@ class Cycle:
                     yield event
                 else:  # a rejected one that was retried: it has not become any smaller
                     self._store.mark_rejected(event.message_id, too_large(event.payload))
+                    self.watcher.rejected(event)
             page = self._store.pending(page[-1].position, _PAGE)
 
     def _forget_old_payloads(self) -> None:

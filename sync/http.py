@@ -29,6 +29,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
+import structlog
 import tenacity
 import urllib3
 from requests.adapters import HTTPAdapter
@@ -42,6 +43,8 @@ from sync.errors import RetryableError
 from sync.hosts import is_loopback
 from sync.stop import Stop
 from sync.text import printable
+
+log = structlog.get_logger()
 
 CONNECT_TIMEOUT_S = 4.0
 READ_TIMEOUT_S = 15.0  # between two bytes
@@ -266,7 +269,7 @@ class Edge:
                     target=self._watch, name=f"{self.name} watchdog", daemon=True
                 )
                 self._watchdog.start()
-        answered = "none"
+        answered, began, request_id = "none", time.monotonic(), None
         try:
             failpoint(self._failpoints[0])
             with self.explaining(exchange):
@@ -284,6 +287,7 @@ class Edge:
                     decode_content=False,
                 )
             answered = str(response.status)
+            request_id = response.headers.get("X-Request-Id")
             try:
                 exchange.begin(response)
                 failpoint(self._failpoints[1])
@@ -294,6 +298,15 @@ class Edge:
             with self._lock:
                 self.answers[answered] += 1
                 self._exchanges.discard(exchange)
+            log.debug(
+                "request",
+                end=self.name.lower(),
+                method=method,
+                path=path,
+                status=answered,
+                milliseconds=round(1_000 * (time.monotonic() - began), 1),
+                request_id=request_id and self.quoted(request_id),
+            )
 
     def _find_the_way(self) -> tuple[HTTPConnectionPool, str]:
         """The pool of connections, through a proxy where there is one, and what a path is put behind."""

@@ -53,6 +53,7 @@ def configure(settings: LogSettings) -> None:
         shape = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
+            structlog.contextvars.merge_contextvars,  # the cycle's id
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _printable,

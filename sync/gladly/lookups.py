@@ -5,6 +5,7 @@ A conversation is fetched once per poll. A profile is kept in memory for as long
 merge or deletion of it. Agents are one list, read again when an unknown id appears, and hourly.
 """
 
+import contextvars
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -133,7 +134,10 @@ class Lookups:
                     raise
                 if may_have_help and not helpers and time.monotonic() - began > SLOW_S:
                     more = min(len(waiting), self._client.workers - 1)
-                    helpers.extend(self._threads.submit(work) for _ in range(more))
+                    # Each in a copy of this context: what it logs carries the cycle's id.
+                    helpers.extend(
+                        self._threads.submit(contextvars.copy_context().run, work) for _ in range(more)
+                    )
 
         try:
             work(may_have_help=True)

@@ -1,5 +1,6 @@
 """`check`: the settings, both ends and the state file, a line each with what to mend."""
 
+import json
 import re
 
 import pytest
@@ -62,6 +63,14 @@ def test_what_does_not_hold_is_said_with_what_to_mend(gladly_segment, environmen
     ended = gladly_segment("check", **environment)
     assert (ended.code, verdicts(ended)) == (code, all_but(part))
     assert said in ended.out
+
+
+def test_a_script_reads_the_same_as_json_lines(gladly_segment):
+    """What was checked, whether it holds and what is said; the exit code is the same."""
+    ended = gladly_segment("check", "--json", GLADLY_API_TOKEN="wrong")
+    found = [json.loads(line) for line in ended.out.splitlines()]
+    assert (ended.code, {each["check"]: each["ok"] for each in found}) == (3, all_but("gladly"))
+    assert "GLADLY_API_TOKEN" in found[1]["says"]
 
 
 @pytest.mark.parametrize(("side", "part"), [("gladly", "gladly"), ("segment", "segment")])

@@ -1,0 +1,62 @@
+"""
+What systemd is told (`Type=notify`, sd_notify(3)): datagrams to the socket it names; nothing without one.
+
+By hand, because the protocol is a datagram and the libraries for it are larger than what they save.
+
+READY=1 is sent when the first cycle begins: settings, state file and metrics port are good by then, and a
+start can fail by nothing else. It does not wait for that cycle to end, because a first cycle may read a gap
+of days, and one with an end that is down fails and is followed by the next: systemd would take both for a
+start that hangs (`TimeoutStartSec`), and kill what would have gone on by itself.
+"""
+
+import os
+import socket
+from contextlib import suppress
+
+from sync.text import printable
+
+# systemd reads at once; whoever does not must not hold up the daemon.
+_SEND_TIMEOUT_S = 1.0
+
+# `systemctl status` shows one line.
+_STATUS_CHARACTERS = 300
+
+
+class Notifier:
+    """
+    Attributes:
+        watchdog_s: How often systemd wants to hear `alive`, halved as sd_watchdog_enabled(3) advises; None
+            where it does not ask, or asks another process.
+    """
+
+    def __init__(self) -> None:
+        name = os.environ.get("NOTIFY_SOCKET", "")
+        self._address = "\0" + name[1:] if name.startswith("@") else name  # an abstract name
+        self.watchdog_s: float | None = None
+        microseconds = os.environ.get("WATCHDOG_USEC", "")
+        asked = os.environ.get("WATCHDOG_PID", str(os.getpid()))
+        if self._address and microseconds.isdecimal() and int(microseconds) and asked == str(os.getpid()):
+            self.watchdog_s = int(microseconds) / 2_000_000
+
+    def ready(self) -> None:
+        """The first cycle begins."""
+        self._send("READY=1")
+
+    def alive(self) -> None:
+        """The daemon's loops go round."""
+        self._send("WATCHDOG=1")
+
+    def status(self, sentence: str) -> None:
+        """How it stands, on one line."""
+        self._send("STATUS=" + printable(sentence)[:_STATUS_CHARACTERS])
+
+    def stopping(self) -> None:
+        """An end was asked for, and is under way."""
+        self._send("STOPPING=1")
+
+    def _send(self, assignment: str) -> None:
+        if not self._address:
+            return
+        with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sending:
+            sending.settimeout(_SEND_TIMEOUT_S)
+            sending.sendto(assignment.encode(), self._address)

@@ -1,0 +1,164 @@
+"""What systemd would hear of a real daemon, on a real datagram socket (sd_notify(3))."""
+
+import os
+import secrets
+import socket
+import time
+from itertools import pairwise
+
+import pytest
+
+from sandbox import Fault
+from watching.watching_helpers import IMPATIENT, UNSCHEDULED, Daemon, wait_until
+
+
+class Systemd:
+    """The other end of $NOTIFY_SOCKET; an address that begins with @ is an abstract one."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self._socket.setblocking(False)
+        self._heard: list[tuple[float, str]] = []
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def heard(self, prefix: str = "") -> list[tuple[float, str]]:
+        """What has been said so far, and when it was read (monotonic)."""
+        try:
+            while True:
+                self._heard.append((time.monotonic(), self._socket.recv(4_096).decode()))
+        except BlockingIOError:
+            return [(at, said) for at, said in self._heard if said.startswith(prefix)]
+
+
+@pytest.fixture(params=["a path", "an abstract name"])
+def any_systemd(request, installation):
+    """Listens at either kind of address."""
+    is_path = request.param == "a path"
+    address = f"{installation.directory}/notify" if is_path else f"@gladly-segment-{secrets.token_hex(4)}"
+    systemd = Systemd(address)
+    installation.settings["NOTIFY_SOCKET"] = systemd.address
+    yield systemd
+    systemd.close()
+
+
+@pytest.fixture
+def systemd(installation):
+    """Listens at a path."""
+    systemd = Systemd(f"{installation.directory}/notify")
+    installation.settings["NOTIFY_SOCKET"] = systemd.address
+    yield systemd
+    systemd.close()
+
+
+def test_it_is_ready_says_how_it_stands_and_that_it_stops(installation, opened, any_systemd):
+    """READY once, a status with the cycle's figures, STOPPING last; no watchdog where none is asked for."""
+    opened()
+    with Daemon(installation) as daemon:
+        wait_until(lambda: any_systemd.heard("STATUS="))
+        assert daemon.end()[0] == 0
+    said = [what for _, what in any_systemd.heard()]
+    assert said[0] == "READY=1"
+    assert said[-1] == "STOPPING=1"
+    assert said[1].startswith("STATUS=Last cycle ok at 2")
+    assert "created 1, closed 0, delivered 1" in said[1]
+    assert len(said) == 3
+
+
+def test_it_is_ready_though_an_end_is_down(installation, systemd, down):
+    """A start that waits for Gladly would be killed and begun again; the status says what is wrong."""
+    installation.sandbox.faults.add("gladly", "*", down)
+    with Daemon(installation):
+        wait_until(lambda: systemd.heard("STATUS=Last cycle failed"))
+    assert systemd.heard()[0][1] == "READY=1"
+    assert "answered 503" in systemd.heard("STATUS=")[0][1]
+
+
+def test_it_is_not_ready_with_wrong_settings(installation, systemd):
+    """Nothing is said; the exit code says it."""
+    installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "often"
+    assert installation.run("run").returncode == 2
+    assert systemd.heard() == []
+
+
+def test_the_watchdog_is_fed_twice_as_often_as_asked(installation, systemd):
+    """While the daemon idles between two cycles that are far apart."""
+    installation.settings |= {"WATCHDOG_USEC": "2000000", "GLADLY_SEGMENT_SYNC__EVERY": "1h"}
+    with Daemon(installation):
+        wait_until(lambda: len(systemd.heard("WATCHDOG=1")) >= 4)
+    times = [at for at, _ in systemd.heard("WATCHDOG=1")]
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert max(gaps) < 2.0
+    assert min(gaps) > 0.4
+
+
+@pytest.mark.parametrize(
+    ("microseconds", "pid"),
+    [("1000000", str(os.getpid())), ("", None), ("0", None), ("soon", None)],
+    ids=["asked of another process", "empty", "zero", "no number"],
+)
+def test_no_watchdog_is_fed_that_is_not_this_process(installation, systemd, microseconds, pid):
+    """WATCHDOG_PID names whom it is for."""
+    installation.settings |= {"WATCHDOG_USEC": microseconds} | ({"WATCHDOG_PID": pid} if pid else {})
+    with Daemon(installation) as daemon:
+        daemon.wait_for("cycle.finished")
+        time.sleep(1.5)
+        assert daemon.end()[0] == 0
+    assert systemd.heard("WATCHDOG=1") == []
+    assert systemd.heard("STOPPING=1")
+
+
+@pytest.mark.parametrize(
+    "point",
+    [
+        "transaction.commit:1:sleep",
+        pytest.param("cycle.begin:2:sleep", marks=pytest.mark.long),
+        pytest.param("cycle.end:2:sleep", marks=pytest.mark.long),
+    ],
+)
+def test_a_cycle_that_hangs_lets_the_watchdog_fire(installation, opened, systemd, point):
+    """However alive the main thread is. The process still ends when it is asked to."""
+    opened()
+    installation.settings |= {
+        "WATCHDOG_USEC": "400000",
+        "GLADLY_SEGMENT_SYNC__EVERY": "0.3s",
+        "GLADLY_SEGMENT_FAILPOINT": point,
+    }
+    with Daemon(installation, program=("-c", IMPATIENT)) as daemon:
+        wait_until(lambda: systemd.heard("WATCHDOG=1"))
+        silent_since = wait_until(lambda: _silent(systemd, for_s=1.5))
+        assert daemon.process.poll() is None
+        code, took_s = daemon.end()
+    assert code == 0
+    assert took_s < 10
+    assert systemd.heard("WATCHDOG=1")[-1][0] == silent_since
+
+
+def test_a_schedule_that_has_died_lets_the_watchdog_fire(installation, systemd):
+    """No cycle hangs, for none begins."""
+    installation.settings |= {"WATCHDOG_USEC": "400000", "GLADLY_SEGMENT_SYNC__EVERY": "0.3s"}
+    with Daemon(installation, program=("-c", UNSCHEDULED)) as daemon:
+        wait_until(lambda: systemd.heard("WATCHDOG=1"))
+        wait_until(lambda: _silent(systemd, for_s=1.5))
+        assert daemon.end()[0] == 0
+    assert installation.sandbox.gladly_requests == []
+
+
+def test_a_cycle_that_gets_on_slowly_keeps_the_watchdog_fed(installation, systemd):
+    """It takes several times as long as a cycle may hang, but there is an answer now and then."""
+    slow = Fault(status=500, headers={"Retry-After": "0"}, delay_s=0.6, times=None)
+    installation.sandbox.faults.add("gladly", "*", slow)
+    installation.settings |= {"WATCHDOG_USEC": "400000", "GLADLY_SEGMENT_SYNC__EVERY": "1h"}
+    with Daemon(installation, program=("-c", IMPATIENT)) as daemon:
+        assert daemon.wait_for("cycle.finished")["seconds"] > 2.5
+    times = [at for at, _ in systemd.heard("WATCHDOG=1")]
+    assert len(times) >= 8
+
+
+def _silent(systemd, for_s):
+    """When the watchdog was last fed, if that is so long ago."""
+    last = systemd.heard("WATCHDOG=1")[-1][0]
+    return last if time.monotonic() - last > for_s else None

@@ -1,0 +1,124 @@
+"""A daemon run as a process and watched from outside, and what its metrics say."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from installation import Installation
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+
+# Runs the program with one of its limits shortened: a test cannot wait for a quarter of an hour.
+IMPATIENT = "import sync.daemon; sync.daemon.HUNG_AFTER_S = 1.0; from sync.cli import main; main()"
+
+# And with a scheduler whose thread has died.
+UNSCHEDULED = (
+    "from apscheduler.schedulers.background import BackgroundScheduler;"
+    "BackgroundScheduler._main_loop = lambda self: None;" + IMPATIENT
+)
+
+
+def wait_until(happened: Callable[[], Any], timeout_s: float = 15.0) -> Any:
+    """Wait for something true, and return it."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := happened()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.02)
+    return found
+
+
+class Daemon:
+    """A running daemon; its log goes to a file, so that it never waits for a reader."""
+
+    def __init__(self, installation: Installation, *, program: tuple[str, ...] = ("-m", "sync")) -> None:
+        self.log_path = installation.directory / "daemon.log"
+        with self.log_path.open("wb") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, *program, "run"],
+                cwd=installation.directory,
+                env=installation.environment,
+                stdout=log,
+                stderr=log,
+            )
+
+    def __enter__(self) -> "Daemon":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def lines(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
+        """What it has logged so far: of one event and with these fields, or all of it."""
+        written = self.log_path.read_text().splitlines(keepends=True)
+        logged = [json.loads(line) for line in written if line.endswith("\n")]
+        return [
+            line
+            for line in logged
+            if (event is None or line["event"] == event) and fields.items() <= line.items()
+        ]
+
+    def wait_for(self, event: str, times: int = 1, timeout_s: float = 15.0, **fields: Any) -> dict[str, Any]:
+        """Wait until that has been logged so many times; the last of them."""
+
+        def look() -> list[dict[str, Any]]:
+            assert self.process.poll() is None, self.log_path.read_text()
+            found = self.lines(event, **fields)
+            return found if len(found) >= times else []
+
+        return wait_until(look, timeout_s)[-1]
+
+    def scrape(self) -> "Scrape":
+        """Its metrics as they are now."""
+        answer = requests.get(self.wait_for("metrics.shown")["url"], timeout=5)
+        assert answer.status_code == 200
+        return Scrape(answer.text)
+
+    def end(self) -> tuple[int, float]:
+        """Ask it to end; its exit code, and how many seconds it took."""
+        began = time.monotonic()
+        self.process.terminate()
+        code = self.process.wait(timeout=30)
+        return code, time.monotonic() - began
+
+
+class Scrape:
+    """What a scrape holds."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.families = list(text_string_to_metric_families(text))
+        self.samples = {
+            (sample.name, frozenset(sample.labels.items())): sample.value
+            for family in self.families
+            for sample in family.samples
+        }
+
+    def __call__(self, name: str, **labels: str) -> float | None:
+        """One value; None where there is none. The names here lack `gladly_segment_`."""
+        return self.samples.get((f"gladly_segment_{name}", frozenset(labels.items())))
+
+    @property
+    def names(self) -> set[str]:
+        """Of the samples, as queries name them."""
+        return {name for name, _ in self.samples}
+
+
+def watched(installation: Installation, **settings: str) -> Installation:
+    """The same installation, showing its metrics on a free port, with more settings by section and key."""
+    installation.settings["GLADLY_SEGMENT_METRICS__LISTEN"] = ":0"
+    installation.settings |= {f"GLADLY_SEGMENT_{name}": value for name, value in settings.items()}
+    return installation
+
+
+def metric_names(expression: str) -> set[str]:
+    """The project's metrics that a PromQL expression names."""
+    return set(re.findall(r"\bgladly_segment_\w+", expression))
