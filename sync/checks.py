@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from state import Reader, StateError, StateLockedError, Store, damaged
 from state.file import MAIN, is_there, take_role
 from state.instants import utc_now
+from sync import log
 from sync.config import Config
 from sync.errors import GladlySegmentError, SettingsError
 from sync.gladly import GladlyClient
@@ -19,9 +20,10 @@ Finding = str | GladlySegmentError | StateError
 _CLOCK_WARNING_S = 5.0
 
 
-def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding]]:
+def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding | None]]:
     """
-    Yield what was checked and what was found: a sentence where it holds, the error where it does not.
+    Yield what is checked and, when it has been, what was found: a sentence where it holds, the error where it
+    does not; None while that takes.
 
     Args:
         load: Reads the settings.
@@ -31,6 +33,7 @@ def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding]]:
     except SettingsError as error:
         yield "settings", error
         return
+    log.configure(config.settings.log)
     good = f"good; Gladly is {config.settings.gladly.url}, Segment is {config.settings.segment.url}"
     yield "settings", "\n".join([good, *_secrets_others_can_read(config)])
     looks = [("gladly", _gladly), ("segment", _segment), ("state file", _state)]
@@ -39,6 +42,7 @@ def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding]]:
     if config.secrets.heartbeat_url is not None:
         looks.append(("heartbeat", _heartbeat))
     for name, look in looks:
+        yield name, None
         try:
             yield name, look(config)
         except (GladlySegmentError, StateError) as error:

@@ -328,7 +328,12 @@ def check(options: Options, as_json: bool) -> int:
     from sync.checks import run_checks
 
     worst = 0
+    under_way = sys.stdout.isatty() and not as_json  # an end that is down takes its seconds
     for name, finding in run_checks(options.load):
+        if finding is None:
+            if under_way:
+                click.echo(f"…       {name}\r", nl=False)
+            continue
         good = isinstance(finding, str)
         if isinstance(finding, Exception):
             worst = max(worst, exit_code_of(finding))

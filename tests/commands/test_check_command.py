@@ -65,11 +65,12 @@ def test_what_does_not_hold_is_said_with_what_to_mend(gladly_segment, environmen
     assert said in ended.out
 
 
-def test_a_script_reads_the_same_as_json_lines(gladly_segment):
+def test_a_script_reads_the_same_as_json_lines(installation):
     """What was checked, whether it holds and what is said; the exit code is the same."""
-    ended = gladly_segment("check", "--json", GLADLY_API_TOKEN="wrong")
-    found = [json.loads(line) for line in ended.out.splitlines()]
-    assert (ended.code, {each["check"]: each["ok"] for each in found}) == (3, all_but("gladly"))
+    installation.settings["GLADLY_API_TOKEN"] = "wrong"
+    ended = installation.run("check", "--json")
+    found = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert (ended.returncode, {each["check"]: each["ok"] for each in found}) == (3, all_but("gladly"))
     assert "GLADLY_API_TOKEN" in found[1]["says"]
 
 
