@@ -360,7 +360,7 @@ def _reason(error: BaseException) -> str:
             break
         cause = deeper
     if isinstance(cause, urllib3.exceptions.NewConnectionError):
-        return str(cause).rsplit(": ", 1)[-1].partition("] ")[2] or "no connection"
+        return str(cause).rsplit(": ", 1)[-1].partition("] ")[2].removesuffix(")") or "no connection"
     if isinstance(cause, (requests.Timeout, urllib3.exceptions.TimeoutError, TimeoutError)):
         return "no answer in time"
     text = str(cause)

@@ -1,0 +1,97 @@
+"""The files of deploy/ as they are read by what runs them, and the tools that judge them."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from sandbox import Sandbox
+
+PROJECT = Path(__file__).parents[2]
+DEPLOY = PROJECT / "deploy"
+PROGRAM = Path(sys.executable).with_name("gladly-segment")
+
+# Beside the interpreter first: the linters are among the development dependencies.
+PATH = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
+
+
+def tool(name: str) -> str:
+    """Where a tool is; a test that needs one that is not installed is skipped, with that as the reason."""
+    found = shutil.which(name, path=PATH)
+    if found is None:
+        pytest.skip(f"{name} is not installed")
+    return found
+
+
+def run_tool(name: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
+    """Run it to its end."""
+    return subprocess.run([tool(name), *map(str, arguments)], capture_output=True, text=True, timeout=60)
+
+
+def wait_until(happened: Callable[[], Any], timeout_s: float) -> None:
+    """Wait for something true."""
+    deadline = time.monotonic() + timeout_s
+    while not happened():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)
+
+
+class Unit(NamedTuple):
+    """A systemd unit: its assignments in order."""
+
+    assignments: list[tuple[str, str]]
+
+    def all(self, key: str) -> list[str]:
+        """Every value given to a key."""
+        return [value for name, value in self.assignments if name == key]
+
+    def one(self, key: str) -> str:
+        """The value of a key that is given once."""
+        (value,) = self.all(key)
+        return value
+
+    def environment(self, **specifiers: str) -> dict[str, str]:
+        """The variables it sets, with specifiers (`d` is %d) filled in."""
+        text = "\n".join(self.all("Environment"))
+        for letter, value in specifiers.items():
+            text = text.replace(f"%{letter}", value)
+        return dict(line.split("=", 1) for line in text.splitlines())
+
+
+def read_unit(path: Path) -> Unit:
+    """Read a unit without continued lines, which ours have none of."""
+    return Unit([(key, value) for key, value in re.findall(r"^(\w+)=(.*)$", path.read_text(), re.MULTILINE)])
+
+
+def installed(directory: Path, sandbox: Sandbox) -> Path:
+    """
+    What docs/deploying.md has a person put into /etc/gladly-segment and /var/lib/gladly-segment, put below
+    *directory* and set up against *sandbox*. Returns the config file.
+    """
+    etc, var = directory / "etc", directory / "var"
+    (etc / "credentials").mkdir(parents=True)
+    var.mkdir()
+    for name, secret in (
+        ("gladly-api-token", sandbox.gladly.api_token),
+        ("segment-write-key", sandbox.segment.write_key),
+    ):
+        (etc / "credentials" / name).write_text(secret + "\n")
+        (etc / "credentials" / name).chmod(0o600)
+    text = (DEPLOY / "sandbox.toml").read_text()
+    for there, here in (
+        ("http://127.0.0.1:8410", sandbox.gladly_url),
+        ("http://127.0.0.1:8411", sandbox.segment_url),
+        ("/var/lib/gladly-segment", str(var)),
+        ('"5s"', '"1s"\nstart = "10m"'),
+    ):
+        assert there in text
+        text = text.replace(there, here)
+    (etc / "config.toml").write_text(text)
+    return etc / "config.toml"
