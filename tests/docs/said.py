@@ -1,0 +1,125 @@
+"""What the program can say, read from its source: errors, log events, reasons, statuses."""
+
+import ast
+import re
+from collections.abc import Iterator
+from enum import Enum
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+# Where a value stands in a sentence.
+GAP = "\0"
+
+_ERRORS = re.compile(r"(?:\w+Error|BadParameter|complain)$")
+
+# What its caller catches, so that nobody reads it.
+_CAUGHT = ("AssertionError", "NotFoundError", "TooOldError", "_MovedError")
+
+# A ValueError is read by people where a setting, an instant or a line of the feed is what was wrong.
+_VALUES = ("sync/config.py", "state/instants.py")
+
+
+def sources() -> Iterator[tuple[str, ast.Module]]:
+    """Every module of sync/ and state/: its path in the project, and its syntax tree."""
+    for room in ("sync", "state"):
+        for path in sorted((ROOT / room).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text("utf-8"))
+
+
+def _calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            if isinstance(node.func, ast.Name):
+                yield node.func.id, node
+            elif isinstance(node.func, ast.Attribute):
+                yield node.func.attr, node
+
+
+def text_of(node: ast.expr) -> str | None:
+    """A text as the source has it, a `GAP` for each value in it; None where it is no text."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(v.value) if isinstance(v, ast.Constant) else GAP for v in node.values)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = text_of(node.left), text_of(node.right)
+        return None if left is None and right is None else (left or GAP) + (right or GAP)
+    return None
+
+
+def sentences() -> dict[str, str]:
+    """Every sentence that an error is, and where it stands."""
+    found = {}
+    for path, tree in sources():
+        for name, call in _calls(tree):
+            is_mistake = name == "append" and path == "sync/config.py"
+            if name in _CAUGHT or not (_ERRORS.match(name) or is_mistake):
+                continue
+            if name == "ValueError" and path not in _VALUES:
+                continue
+            for argument in call.args:
+                text = text_of(argument)
+                if text and len(text.replace(GAP, "")) > 8:
+                    found[text] = path
+    return found
+
+
+# Where reasons are made: of events, and of lines in quarantine.
+_REASONS = ("sync/intake.py", "sync/changes.py", "sync/gladly/feed.py", "sync/gladly/report.py")
+
+
+def reasons() -> dict[str, str]:
+    """Every reason that an event or a line in quarantine can have, but for what decoders say."""
+    found = {}
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            for text in _reasons_in(node, path):
+                if text and text.strip(GAP):
+                    found[text] = path
+    return found
+
+
+def _reasons_in(node: ast.AST, path: str) -> Iterator[str | None]:
+    if path == "state/store.py" and isinstance(node, ast.Constant) and "duplicate:" in str(node.value):
+        yield re.sub(r".*'(may be .*?)'.*", r"\1", str(node.value))
+    if path not in _REASONS:
+        return
+    if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "reason":
+        yield text_of(node.value)
+    elif isinstance(node, ast.FunctionDef) and node.name == "too_large":
+        yield from (text_of(n.value) for n in ast.walk(node) if isinstance(n, ast.Return) and n.value)
+    elif isinstance(node, ast.Constant) and re.match("customer(?: was|'s profile)", str(node.value)):
+        yield str(node.value)
+    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "ValueError":
+        for argument in node.args:
+            texts = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
+            yield from map(text_of, texts)
+    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_bad":
+        yield from map(text_of, node.args[1:])
+
+
+def logged(*levels: str) -> set[str]:
+    """The names of log events of these levels."""
+    names = set()
+    sides: set[str] = set()
+    templates: set[str] = set()
+    for _, tree in sources():
+        for name, call in _calls(tree):
+            first = text_of(call.args[0]) if call.args else None
+            if name == "_Side" and first:
+                sides.add(first)
+            is_warning = name == "warn" and "warning" in levels  # `Store.check_room` is given log.warning
+            if first and (name in levels or is_warning):
+                templates.add(first)
+    for template in templates:
+        if GAP in template:
+            names |= {template.replace(GAP, side) for side in sides}
+        elif re.fullmatch(r"[a-z]+(?:\.[a-z]+)+", template):
+            names.add(template)
+    return names
+
+
+def values(kind: type[Enum]) -> set[str]:
+    """The members of an enumeration as the state file has them."""
+    return {member.value for member in kind}
