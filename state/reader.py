@@ -118,8 +118,8 @@ class Reader:
         return rows[0]["n"] if rows else 0
 
     def quarantined(self) -> int:
-        """How many lines are in quarantine."""
-        rows = self._rows("SELECT count(*) AS n FROM quarantine")
+        """How many lines and gaps of the quarantine wait for a person."""
+        rows = self._rows("SELECT count(*) AS n FROM needs_attention WHERE what <> 'rejected event'")
         return rows[0]["n"] if rows else 0
 
     def needs_attention(self, limit: int = 10) -> list[dict[str, Any]]:

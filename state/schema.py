@@ -185,6 +185,26 @@ def m005_changes(db: Database) -> None:
     db.execute("CREATE UNIQUE INDEX changes_once ON changes (conversation_id, recorded_at, type)")
 
 
+@migrations()
+def m006_dismissed(db: Database) -> None:
+    """What a person has seen of the quarantine is dismissed, and waits for nobody any more."""
+    db.table("quarantine").add_column("dismissed_at", str)
+    db.create_view(
+        "needs_attention",
+        """
+        SELECT 'rejected event' AS what, message_id AS id, reason, occurred_at AS since,
+               'gladly-segment retry ' || message_id AS command
+        FROM events WHERE status = 'rejected'
+        UNION ALL
+        SELECT CASE WHEN reason LIKE 'gap: %' THEN 'gap' ELSE 'unreadable line' END, id,
+               CASE WHEN reason LIKE 'gap: %' THEN substr(reason, 6) ELSE reason END, seen_at,
+               'gladly-segment dismiss ' || id
+        FROM quarantine WHERE dismissed_at IS NULL
+        """,
+        replace=True,
+    )
+
+
 def migrate(db: Database) -> None:
     """
     Bring the file to this release's schema, in one transaction; a file already there is not written.

@@ -54,6 +54,9 @@ class Store:
     """
     The state file, open for writing: by one process for each role, which take turns.
 
+    Args:
+        waiting: Called once if the turn is another process's, which may be in a long cycle.
+
     Raises (from the constructor and from every method):
         StateFileError: The file is not ours, damaged or not writable; it was not touched.
         NewerSchemaError: A newer release wrote it.
@@ -61,14 +64,14 @@ class Store:
         StateWriteError: A transaction failed (full disk) and was rolled back whole.
     """
 
-    def __init__(self, path: Path, role: Role = MAIN) -> None:
+    def __init__(self, path: Path, role: Role = MAIN, *, waiting: Callable[[], object] | None = None) -> None:
         self.path = path
         itself = path.resolve()  # whatever it is called here, it is one file
         with ExitStack() as undo:
             undo.callback(take_role(itself, role).close)
             self._turn = FileLock(itself, ".turn.lock")
             undo.callback(self._turn.close)
-            with self.turn():
+            with self.turn(waiting=waiting):
                 self._connection = connect(path, read_only=False)
                 undo.callback(self._close_connection)
                 with explaining(path):
@@ -461,6 +464,18 @@ class Store:
             if message_ids is None:
                 return db.execute(again).rowcount
             return sum(db.execute(again + " AND message_id = ?", (id_,)).rowcount for id_ in message_ids)
+
+    def dismiss(self, ids: Sequence[str] | None) -> int:
+        """
+        A person has seen these of the quarantine, or all (None): they wait for nobody any more, and their
+        lines are erased; ids and reasons stay, so that a line read again is known. Returns how many.
+        """
+        with self._transaction() as db:
+            seen = "UPDATE quarantine SET dismissed_at = ?, line = NULL WHERE dismissed_at IS NULL"
+            now = to_text(utc_now())
+            if ids is None:
+                return db.execute(seen, (now,)).rowcount
+            return sum(db.execute(seen + " AND id = ?", (now, id_)).rowcount for id_ in ids)
 
     # Cycles and the watermark
 

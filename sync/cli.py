@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, ParamSpec
@@ -25,6 +25,7 @@ from sync.text import printable
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from state import Store
     from sync.config import Config
 
 P = ParamSpec("P")
@@ -604,17 +605,16 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
     """
     Make rejected events pending again: the next cycle sends them, with the same messageId.
 
+    A running daemon goes on; the two take turns.
+
     \b
     Example:
       gladly-segment events --status rejected
       gladly-segment retry --all
     """
-    from state import Store
-
     if bool(message_ids) == every:
         raise click.UsageError("Name the events by their message ids, or say --all.")
-    path = options.load(with_secrets=False).state_path
-    with Store(path) as store:
+    with _in_turn(options) as store:
         if every:
             click.echo(f"{store.retry(None)} events are pending again.")
             return 0
@@ -623,6 +623,50 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
     for id_ in unknown:
         complain(f"{id_} is no rejected event. See: gladly-segment events --status rejected")
     return WRONG_USAGE if unknown else 0
+
+
+@cli.command()
+@click.argument("ids", nargs=-1, metavar="ID ...")
+@click.option("--all", "every", is_flag=True, help="Every one of them.")
+@click.pass_obj
+@command
+def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
+    """
+    Unreadable lines and gaps, once seen: they are no longer listed, and the lines are erased.
+
+    What was passed over is not read again by this; `resync` does that. A running daemon goes on; the two
+    take turns.
+
+    \b
+    Example:
+      gladly-segment status
+      gladly-segment dismiss --all
+    """
+    if bool(ids) == every:
+        raise click.UsageError("Name them by the ids that `status` shows, or say --all.")
+    with _in_turn(options) as store:
+        if every:
+            click.echo(f"{store.dismiss(None)} dismissed.")
+            return 0
+        unknown = [id_ for id_ in ids if not store.dismiss([id_])]
+    click.echo(f"{len(ids) - len(unknown)} dismissed.")
+    for id_ in unknown:
+        complain(f"{id_} waits for nobody. See: gladly-segment status")
+    return WRONG_USAGE if unknown else 0
+
+
+@contextlib.contextmanager
+def _in_turn(options: Options) -> "Iterator[Store]":
+    """The state file, open for writing beside a running daemon, between two of its cycles."""
+    from state import Store
+    from state.file import RESYNC
+
+    def say() -> None:
+        click.echo("Waiting for the cycle under way to end …", err=True)
+
+    path = options.load(with_secrets=False).state_path
+    with Store(path, RESYNC, waiting=say) as store, store.turn():
+        yield store
 
 
 # Without an account

@@ -39,6 +39,9 @@ REFUSED_PAUSE_S = 300.0
 # commit is a write to the disk, and a watermark that lags behind costs no more than reading a minute twice.
 UNEVENTFUL_EVERY_S = 60.0
 
+# A long window, or one of many transitions, says this often how far it has come.
+_PROGRESS_EVERY_S = 10.0
+
 # Date has whole seconds, and an answer takes a moment.
 SKEW_WARNING_S = 5.0
 
@@ -278,6 +281,7 @@ class Cycle:
         poll.window_start = position
         self._lookups.begin_poll()
         seen = self._store.seen_changes()
+        progress_due = time.monotonic() + _PROGRESS_EVERY_S
         for chunk in self._feed.since(position):
             poll.window_end = chunk.read_until or chunk.position
             self._mind_the_skew(chunk.read_until)
@@ -285,6 +289,10 @@ class Cycle:
             self._steps += 1
             # Where there was nothing new, the watermark waits for the cycle's one last write.
             self._position = None if wrote else chunk.position
+            if chunk.position is not None and time.monotonic() >= progress_due:
+                progress_due = time.monotonic() + _PROGRESS_EVERY_S
+                so_far = {"changes": poll.changes, "created": poll.created, "closed": poll.closed}
+                log.info("cycle.progress", watermark=to_text(chunk.position), **so_far)
         self._reconciler.reconcile(poll)
 
     def _mind_the_skew(self, gladly_now: datetime | None) -> None:

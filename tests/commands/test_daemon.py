@@ -218,3 +218,17 @@ def test_after_a_kill_the_next_one_goes_on_where_it_was(installation, gladly_seg
     opened(0)
     assert gladly_segment("once").code == 0
     assert [attempt.outcome for attempt in installation.sandbox.inbox.attempts] == ["received"] * 2
+
+
+def test_a_rejected_event_is_retried_while_the_daemon_runs(installation, opened):
+    """`retry` takes its turn between two cycles, and the next one sends the event."""
+    opened()
+    faults = installation.sandbox.faults
+    faults.reject_message(lambda event: True)
+    with running(installation) as daemon:
+        daemon.wait_for("event.rejected")
+        faults.reject_message(None)
+        retried = installation.run("retry", "--all")
+        assert (retried.returncode, retried.stdout) == (0, "1 events are pending again.\n")
+        daemon.wait_for("cycle.finished", delivered=1)
+    assert len(installation.sandbox.inbox) == 1

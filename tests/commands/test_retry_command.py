@@ -5,6 +5,7 @@ import json
 import pytest
 
 from state import Reader, Store
+from state.file import RESYNC
 
 
 def statuses(installation):
@@ -59,9 +60,16 @@ def test_ids_or_all_and_not_neither_or_both(gladly_segment, installation, three_
     assert statuses(installation) == BEFORE
 
 
-def test_while_the_daemon_holds_the_file_it_is_refused(gladly_segment, installation, three_events):
-    """Exit 4; there is one writer."""
+def test_beside_a_daemon_it_takes_its_turn(gladly_segment, installation, three_events):
+    """Between two cycles: nobody has to be stopped for it."""
     with Store(installation.state_path):
+        assert gladly_segment("retry", "--all").code == 0
+    assert statuses(installation) == BEFORE | {"rejected-1": "pending"}
+
+
+def test_while_a_resync_runs_it_is_refused(gladly_segment, installation, three_events):
+    """Exit 4; of those that come beside the daemon there is one at a time."""
+    with Store(installation.state_path, RESYNC):
         assert gladly_segment("retry", "--all").code == 4
     with Reader(installation.state_path) as reader:
         assert reader.event_counts()["rejected"] == 1

@@ -27,10 +27,10 @@ _DATE = re.compile(r"\b20\d\d-\d\d-\d\d")
 # A value of the state file for each placeholder.
 _FROM_THE_STATE_FILE = {
     "CONVERSATION_ID": "SELECT conversation_id FROM events WHERE transition = 'closed'"
-    " AND payload IS NOT NULL GROUP BY conversation_id HAVING count(*) > 1",
+    " GROUP BY conversation_id HAVING count(*) > 1 ORDER BY min(occurred_at)",
     "MESSAGE_ID": "SELECT message_id FROM events WHERE status = 'rejected'",
-    "CUSTOMER_ID": "SELECT customer_id FROM events WHERE transition = 'closed' AND payload IS NOT NULL"
-    " GROUP BY conversation_id HAVING count(*) > 1",
+    "CUSTOMER_ID": "SELECT customer_id FROM events WHERE transition = 'closed'"
+    " GROUP BY conversation_id HAVING count(*) > 1 ORDER BY min(occurred_at)",
     "DELETED_ID": "SELECT id FROM customers WHERE deleted_at IS NOT NULL",
     "QUARANTINE_ID": "SELECT id FROM quarantine WHERE source = 'events'",
 }

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from documents import PAGES, Command, commands, inline_commands, name_of
+from documents import PAGES, Command, blocks, commands, inline_commands, name_of
 from running import (
     ANSWERS,
     LASTING,
@@ -96,3 +96,10 @@ def test_the_documents_hold_commands():
     """A test that collects nothing proves nothing."""
     assert sum(len(commands(page)) for page in PAGES) > 50
     assert len(INLINE) > 20
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_no_command_hides_from_the_tests(page):
+    """Commands stand in console blocks, behind a $; whatever else is fenced is no command."""
+    assert {block.kind for block in blocks(page)} <= {"console", "json", "sql", "text", "toml"}
+    assert all(block.lines[0].startswith("$ ") for block in blocks(page) if block.kind == "console")

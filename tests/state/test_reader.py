@@ -199,7 +199,9 @@ def test_what_needs_a_person_is_listed_with_the_command_that_mends_it(path, read
     assert needs["rejected event"]["id"] == "m-2"
     assert needs["rejected event"]["reason"] == "Segment answered 400: no"
     assert needs["rejected event"]["command"] == "gladly-segment retry m-2"
-    assert query(path, needs["unreadable line"]["command"]) == [("{",)]
+    line = needs["unreadable line"]
+    assert line["command"] == f"gladly-segment dismiss {line['id']}"
+    assert query(path, "SELECT id, line FROM quarantine") == [(line["id"], "{")]
     assert len(reader.needs_attention(limit=1)) == 1
 
 

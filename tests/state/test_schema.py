@@ -106,6 +106,13 @@ def test_migrating_keeps_what_was_stored(path):
         assert store.watermark().isoformat() == "2026-11-20T08:00:00+00:00"
 
 
+def test_a_file_of_the_last_release_is_read_before_it_migrates(path):
+    """`status` and the other reading commands answer beside a daemon that has not been restarted yet."""
+    file_of_an_older_release(path, SCHEMA_VERSION - 1)
+    with Reader(path) as reader:
+        assert (reader.quarantined(), reader.needs_attention(), reader.watermark()) == (0, [], None)
+
+
 def test_a_migration_that_fails_leaves_the_file_at_its_old_version(path):
     """All steps and the version are one transaction: the file is at the old version or at the new one."""
     file_of_an_older_release(path, 1)

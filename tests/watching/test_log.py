@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from state import Reader
@@ -57,3 +59,23 @@ def test_every_event_that_is_logged_is_documented():
     logged = set(re.findall(r"\blog\.(?:debug|info|warning|error)\(\s*\"([a-z.]+)\"", code))
     assert {"cycle.finished", "event.rejected", "heartbeat.failed"} <= logged
     assert {name for name in logged if f"`{name}`" not in document} == set()
+
+
+def test_a_long_window_says_how_far_it_has_come(installation):
+    """Between two chunks, with the watermark just committed; the figures of the whole come at the end."""
+    installation.sandbox.world.bulk(conversations=310, closed_fraction=0.0, over_s=300.0)
+    installation.settings["GLADLY_SEGMENT_SYNC__START"] = "10m"
+    said_at_once = "import sync.cycle; sync.cycle._PROGRESS_EVERY_S = 0; from sync.cli import main; main()"
+    ended = subprocess.run(
+        [sys.executable, "-c", said_at_once, "once"],
+        cwd=installation.directory,
+        env=installation.environment | {"PYTHONPATH": str(SYNC.parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    lines = [json.loads(line) for line in ended.stderr.splitlines()]
+    progress, *_, finished = (line for line in lines if line["event"].startswith("cycle."))
+    assert (progress["event"], progress["created"], finished["created"]) == ("cycle.progress", 300, 310)
+    with Reader(installation.state_path) as reader:
+        assert progress["watermark"] < reader.watermark()["position"]
