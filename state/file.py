@@ -25,6 +25,10 @@ from state.errors import (
 )
 from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
 
+# The write-ahead log is copied into the file at so many pages (40 MB). SQLite's 1,000 are one chunk of a file
+# with millions of rows, whose indexes are written all over: each commit would wait for that, too.
+CHECKPOINT_PAGES = 10_000
+
 # How long a statement waits for another connection's lock. Readers never lock a WAL file for long; what
 # does is a person's own transaction in the sqlite3 shell.
 BUSY_TIMEOUT_MS = 15_000
@@ -133,6 +137,7 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     return connection
 
 

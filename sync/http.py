@@ -196,7 +196,6 @@ class Edge:
         self.name = name
         self.host = urlsplit(base_url).netloc
         self.stop = stop
-        self._failpoints = f"{name.lower()}.request", f"{name.lower()}.answer"
         self.answers: Counter[str] = Counter()  # calls made, by status; "none" where no answer came
         self._exchanges: set[Exchange] = set()
         self._lock = threading.Condition()
@@ -271,7 +270,7 @@ class Edge:
                 self._watchdog.start()
         answered, began, request_id = "none", time.monotonic(), None
         try:
-            failpoint(self._failpoints[0])
+            failpoint(f"{self.name.lower()}.request")
             with self.explaining(exchange):
                 pool, prefix = self._way = self._way or self._find_the_way()
                 response = pool.urlopen(
@@ -290,7 +289,7 @@ class Edge:
             request_id = response.headers.get("X-Request-Id")
             try:
                 exchange.begin(response)
-                failpoint(self._failpoints[1])
+                failpoint(f"{self.name.lower()}.answer")
                 yield exchange
             finally:
                 response.close()  # only what has not been read to its end; what has is in the pool again
