@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import freezegun
 import pytest
 from hypothesis import settings as hypothesis_settings
 
@@ -14,6 +15,10 @@ from sandbox import Sandbox
 
 hypothesis_settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis_settings.load_profile("project")
+
+# A sandbox that outlives a test with a frozen clock goes by the real one: its event loop would take what the
+# frozen one says for its timers, and sleep for decades.
+freezegun.configure(extend_ignore_list=["asyncio"])
 
 
 @pytest.fixture

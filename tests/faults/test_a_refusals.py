@@ -346,7 +346,7 @@ def test_a19_a_connection_that_is_reset_is_made_again_within_the_cycle(begin, sa
     with Proxy(sandbox.gladly_url) as proxy, capture_logs() as logs:
         proxy.on(path, hang_up(), times=3)
         assert begin(gladly=proxy.url).run().errors == []
-    assert [entry["event"] for entry in logs] == ["cycle.finished"]
+    assert [entry["event"] for entry in logs if entry["log_level"] != "debug"] == ["cycle.finished"]
     assert problems(sandbox) == []
 
 
