@@ -11,7 +11,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from installation import Installation
-from sandbox import Sandbox
+from sandbox import Fault, Sandbox
 
 hypothesis_settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis_settings.load_profile("project")
@@ -19,6 +19,10 @@ hypothesis_settings.load_profile("project")
 # A sandbox that outlives a test with a frozen clock goes by the real one: its event loop would take what the
 # frozen one says for its timers, and sleep for decades.
 freezegun.configure(extend_ignore_list=["asyncio"])
+
+
+# Answers 503 and asks for a wait longer than a call is worth: the cycle fails there, and at once.
+DOWN = Fault(status=503, headers={"Retry-After": "600"}, times=None)
 
 
 @pytest.fixture
@@ -39,3 +43,21 @@ def ago(sandbox: Sandbox) -> Callable[[float], Any]:
     """An instant so many seconds before the world's now."""
     now = sandbox.clock.now()
     return lambda seconds: now - timedelta(seconds=seconds)
+
+
+@pytest.fixture
+def opened(installation: Installation, ago: Callable[[float], Any]) -> Callable[..., Any]:
+    """Let a customer open a conversation in the sandbox; a minute ago unless said otherwise."""
+    world = installation.sandbox.world
+
+    def open_one(seconds_ago: float = 60.0, name: str = "Zoë Quinn") -> Any:
+        customer = world.add_customer(name, emails=[{"normalized": "zoe@example.com", "primary": True}])
+        return world.open_conversation(customer, at=ago(seconds_ago))
+
+    return open_one
+
+
+@pytest.fixture
+def down() -> Fault:
+    """What makes an end be down, in no time."""
+    return DOWN
