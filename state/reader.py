@@ -6,7 +6,7 @@ Plain `sqlite3`, opened read-only: a reader never writes, checkpoints or waits f
 
 import json
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -46,7 +46,9 @@ class Reader:
     ) -> None:
         self._connection.close()
 
-    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[dict[str, Any]]:
+    def _rows(
+        self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[dict[str, Any]]:
         if getattr(self, "_is_empty", False):
             return []
         with explaining(self.path):
@@ -170,9 +172,10 @@ class Reader:
     ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Events that arrived after place *last*, oldest first, each with its own place."""
         for row in self._rows(
-            f"SELECT rowid AS place, {_EVENT_COLUMNS} FROM events WHERE rowid > ?1"  # noqa: S608 (constants)
-            " AND (?2 IS NULL OR status = ?2) AND (?3 IS NULL OR conversation_id = ?3) ORDER BY rowid",
-            (last, status, conversation),
+            f"SELECT rowid AS place, {_EVENT_COLUMNS} FROM events WHERE rowid > :last"  # noqa: S608 (constants)
+            " AND (:status IS NULL OR status = :status)"
+            " AND (:conversation IS NULL OR conversation_id = :conversation) ORDER BY rowid",
+            {"last": last, "status": status, "conversation": conversation},
         ):
             yield row.pop("place"), _with_payload(row)
 
