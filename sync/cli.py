@@ -659,14 +659,16 @@ def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
 
 @contextlib.contextmanager
 def _in_turn(options: Options) -> "Iterator[Store]":
-    """The state file, open for writing beside a running daemon, between two of its cycles."""
-    from state import Store
+    """The state file that is there, open for writing beside a running daemon, between two of its cycles."""
+    from state import Reader, Store
     from state.file import RESYNC
 
     def say() -> None:
         click.echo("Waiting for the cycle under way to end …", err=True)
 
     path = options.load(with_secrets=False).state_path
+    with Reader(path):  # without one there is nothing to change, and none is made
+        pass
     with Store(path, RESYNC, waiting=say) as store, store.turn():
         yield store
 

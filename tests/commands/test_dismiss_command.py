@@ -67,3 +67,10 @@ def test_ids_or_all_and_not_neither_or_both(gladly_segment, quarantined, argumen
     ended = gladly_segment("dismiss", *arguments)
     assert (ended.code, ended.out, "--all" in ended.err) == (2, "", True)
     assert gladly_segment("status").out.count("gladly-segment dismiss") == 2
+
+
+def test_without_a_state_file_none_is_made(gladly_segment, installation):
+    """Exit 2: started in the wrong directory, say."""
+    ended = gladly_segment("dismiss", "--all")
+    assert (ended.code, ended.out, installation.state_path.exists()) == (2, "", False)
+    assert "There is no state file at" in ended.err

@@ -73,3 +73,10 @@ def test_while_a_resync_runs_it_is_refused(gladly_segment, installation, three_e
         assert gladly_segment("retry", "--all").code == 4
     with Reader(installation.state_path) as reader:
         assert reader.event_counts()["rejected"] == 1
+
+
+def test_without_a_state_file_none_is_made(gladly_segment, installation):
+    """Exit 2: started in the wrong directory, say."""
+    ended = gladly_segment("retry", "--all")
+    assert (ended.code, ended.out, installation.state_path.exists()) == (2, "", False)
+    assert "There is no state file at" in ended.err
