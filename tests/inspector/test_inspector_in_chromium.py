@@ -145,6 +145,7 @@ def test_before_the_first_cycle_the_pages_wait_and_then_show_it(watched: Watched
         fill(state_path)
         page.locator("#events li").first.wait_for(timeout=5_000)
         assert page.locator("#events li").count() == 6
+        page.close()
 
 
 def test_the_list_is_used_with_the_keyboard(watched: Watched, site: str) -> None:
@@ -225,6 +226,7 @@ def test_pausing_holds_the_list_and_counts_what_waits(watched: Watched, state_pa
         expect_rows(page, 7)
         touch(state_path, "UPDATE events SET status = 'delivered' WHERE message_id LIKE 'message-20-%'")
         page.locator("#events li").first.get_by_text("delivered").wait_for(timeout=5_000)
+        page.close()
 
 
 def test_the_list_grows_while_the_sync_runs(watched: Watched, tmp_path: Path) -> None:
@@ -250,6 +252,7 @@ def test_the_list_grows_while_the_sync_runs(watched: Watched, tmp_path: Path) ->
                 page.locator("#events .is-delivered").first.wait_for(timeout=5_000)
                 page.goto(url + "overview")
                 assert page.locator(".tile .pill.is-ok").count() >= 1
+                page.close()  # it asks again every second, and nobody would answer
         finally:
             daemon.send_signal(signal.SIGTERM)
             assert daemon.wait(timeout=15) == 0
