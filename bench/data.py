@@ -1,6 +1,5 @@
 """
-State files with much in them, made quickly: the program's own `Store` creates the file, plain SQL fills it,
-without its indexes, which are made again afterwards.
+State files with much in them: the program's own `Store` creates the file, plain SQL fills it.
 
     python -m bench.data pending PATH EVENTS
     python -m bench.data history PATH CONVERSATIONS
@@ -51,24 +50,19 @@ def track(n: int) -> dict[str, Any]:
 
 @contextmanager
 def filling(path: Path, *, watermark: datetime | None) -> Iterator[sqlite3.Connection]:
-    """A new state file, open for filling."""
+    """
+    A new state file, open for filling: row by row into its indexes, as a file grows in life. An index made
+    afterwards is packed full, and the first inserts into it split or rearrange every page they meet.
+    """
     with Store(path) as store:
         if watermark is not None:
             store.reset_watermark(watermark)
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous = OFF")
-        db.execute("PRAGMA cache_size = -200000")
-        indexes = db.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
-        kept = indexes.fetchall()
+        db.execute("PRAGMA cache_size = -1000000")
         db.execute("BEGIN")
-        for name, _ in kept:
-            db.execute(f"DROP INDEX {name}")
         yield db
-        for _, sql in kept:
-            db.execute(sql)
         db.execute("COMMIT")
-        db.execute("ANALYZE")
-        db.execute("DROP TABLE sqlite_stat1")  # the program never analyzes, so neither is its file
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 

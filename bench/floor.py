@@ -43,7 +43,7 @@ CREATE TABLE polls (id INTEGER PRIMARY KEY, started_at TEXT, finished_at TEXT, w
 CREATE TABLE seen_changes (id TEXT PRIMARY KEY, recorded_at TEXT);
 CREATE TABLE changes (id INTEGER PRIMARY KEY, conversation_id TEXT, type TEXT, recorded_at TEXT,
     change_id TEXT, status_before TEXT, status_after TEXT, transition TEXT, why TEXT, seen_at TEXT);
-CREATE UNIQUE INDEX changes_once ON changes (conversation_id, recorded_at, type);
+CREATE UNIQUE INDEX changes_once ON changes (recorded_at, conversation_id, type);
 """
 
 

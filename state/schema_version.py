@@ -4,4 +4,4 @@
 APPLICATION_ID = 0x47535379
 
 # PRAGMA user_version: how many migrations `state/schema.py` holds.
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
