@@ -208,8 +208,8 @@ def m006_dismissed(db: Database) -> None:
 @migrations()
 def m007_changes_by_time(db: Database) -> None:
     """
-    What makes a change unique, its time first: new ones then stand side by side, on a page or two a chunk, not
-    on a page each. `explain` reads `changes` through, which holds a month.
+    What makes a change unique, its time first: new ones then stand side by side, on a page or two a chunk,
+    not on a page each. `explain` reads `changes` through, which holds a month.
     """
     db.execute("DROP INDEX changes_once")
     db.execute("CREATE UNIQUE INDEX changes_once ON changes (recorded_at, conversation_id, type)")

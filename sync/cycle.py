@@ -1,39 +1,35 @@
 """
-One cycle: poll and take in, then deliver; neither end being down stops the other.
+One cycle: poll and take in, deliver beside it and after it; neither end being down stops the other.
 
 What a poll found, the events it makes and the watermark commit together, before anything is sent. A crash may
 send an event twice under one messageId; it never loses one (semantics 4).
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
 from typing import Self
 
 import structlog
 
-from state import PendingEvent, Poll, PollOutcome, Store
+from state import Poll, PollOutcome, Store
 from state.failpoints import failpoint
 from state.instants import parse_instant, to_text, utc_now
 from sync.config import Config
-from sync.errors import CredentialsRefusedError, GladlySegmentError, RetryableError, StoppedError
+from sync.delivery import Delivery
+from sync.errors import GladlySegmentError
 from sync.gladly import ChangeFeed, GladlyClient, Lookups
-from sync.intake import Intake, too_large
+from sync.intake import Intake
 from sync.reconcile import Reconciler
-from sync.segment import Delivered, SegmentClient, pack
+from sync.segment import SegmentClient
+from sync.side import Side
 from sync.stop import Stop
-from sync.track import EVENT_MAX_BYTES, Origin, fingerprint
+from sync.track import Origin, fingerprint
+from sync.watcher import Result, Watcher
 
 log = structlog.get_logger()
-
-# How many events are read from the outbox at once: together at most a few MB.
-_PAGE = 500
-
-# A refused token or key is tried again this often: a person has to mend it, and need not restart anything.
-REFUSED_PAUSE_S = 300.0
 
 # Of cycles that found nothing and sent nothing, one a minute is written, with the watermark it came to: a
 # commit is a write to the disk, and a watermark that lags behind costs no more than reading a minute twice.
@@ -49,70 +45,6 @@ SKEW_WARNING_S = 5.0
 _RETENTION_EVERY_S = 3_600.0
 
 
-class _Side:
-    """One end, as the cycle sees it: what is wrong there, and until when it is left alone."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.error: GladlySegmentError | None = None
-        self._pause_until = 0.0
-
-    def attempt(self, work: Callable[[], None]) -> None:
-        """Do *work* unless the side is paused; an error is kept, and logged when it is a new one."""
-        if self.error is not None and time.monotonic() < self._pause_until:
-            return
-        before = self.error
-        try:
-            work()
-        except StoppedError:
-            raise
-        except GladlySegmentError as error:
-            self.error = error
-            pause = 0.0
-            if isinstance(error, CredentialsRefusedError):
-                pause = REFUSED_PAUSE_S
-            elif isinstance(error, RetryableError):
-                pause = error.retry_after_s or 0.0
-            self._pause_until = time.monotonic() + pause
-            if str(error) != str(before):
-                log.error(f"{self.name}.failed", error=str(error))
-        else:
-            self.error = None
-            if before is not None:
-                log.info(f"{self.name}.recovered")
-
-
-@dataclass(frozen=True)
-class Result:
-    """How a cycle went: its figures, what went wrong at each end, and how long it took."""
-
-    poll: Poll
-    gladly_error: GladlySegmentError | None
-    segment_error: GladlySegmentError | None
-    seconds: float
-
-    @property
-    def errors(self) -> list[GladlySegmentError]:
-        """What went wrong, the poll's first."""
-        return [error for error in (self.gladly_error, self.segment_error) if error]
-
-
-class Watcher:
-    """Told what a cycle does, in the cycle's own thread, once it is written. This one makes nothing of it."""
-
-    def delivered(self, events: Sequence[PendingEvent]) -> None:
-        """Segment acknowledged these."""
-
-    def rejected(self, event: PendingEvent) -> None:
-        """Segment does not take this one."""
-
-    def finished(self, result: Result) -> None:
-        """A cycle ended, one way or another."""
-
-    def broke(self) -> None:
-        """A cycle ended in an error that is neither end's: the state file's, or our own."""
-
-
 class Cycle:
     """
     The sync between two ends and a state file, a cycle at a time.
@@ -121,13 +53,9 @@ class Cycle:
         config: The settings and secrets.
         store: Open for writing; closing it is the caller's.
         stop: Ends a cycle wherever it is.
-
-    Attributes:
-        watcher: Told what it does.
     """
 
     def __init__(self, config: Config, store: Store, stop: Stop) -> None:
-        self.watcher = Watcher()
         self._steps = 0
         settings, secrets = config.settings, config.secrets
         self._sync = settings.sync
@@ -141,13 +69,14 @@ class Cycle:
             requests_per_second=settings.gladly.requests_per_second,
             stop=stop,
         )
-        self._feed = ChangeFeed(self._gladly, settings.sync.overlap)
-        self._lookups = Lookups(self._gladly)
-        origin = Origin(fingerprint(secrets.write_key), self._gladly.edge.host)
-        self._intake = Intake(settings.sync, store, self._lookups, origin)
-        self._reconciler = Reconciler(settings.sync, store, self._lookups, self._intake)
         self._segment = SegmentClient(settings.segment.url, secrets.write_key, stop=stop)
-        self._gladly_side, self._segment_side = _Side("gladly"), _Side("segment")
+        self._delivery = Delivery(store, self._segment)
+        self._feed = ChangeFeed(self._gladly, settings.sync.overlap)
+        self._lookups = Lookups(self._gladly, self._delivery.go_on)
+        origin = Origin(fingerprint(secrets.write_key), self._gladly.edge.host)
+        self._intake = Intake(settings.sync, store, self._lookups, origin, self._delivery)
+        self._reconciler = Reconciler(settings.sync, store, self._lookups, self._intake)
+        self._gladly_side, self._segment_side = Side("gladly"), self._delivery.side
         self._retention_due = self._record_due = 0.0
         self._skew_told = False
         self._position: datetime | None = None  # a watermark not yet worth a write of its own
@@ -159,6 +88,7 @@ class Cycle:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._lookups.close()
+        self._delivery.close()
         self._gladly.close()
         self._segment.close()
 
@@ -181,9 +111,18 @@ class Cycle:
         return result
 
     @property
+    def watcher(self) -> Watcher:
+        """Told what it does."""
+        return self._delivery.watcher
+
+    @watcher.setter
+    def watcher(self, watcher: Watcher) -> None:
+        self._delivery.watcher = watcher
+
+    @property
     def progress(self) -> int:
         """Grows while a cycle gets on: with each call, each chunk, each batch."""
-        return self._steps + self._gladly.edge.requests + self._segment.edge.requests
+        return self._steps + self._delivery.batches + self._gladly.edge.requests + self._segment.edge.requests
 
     @property
     def answers(self) -> dict[str, dict[str, int]]:
@@ -203,8 +142,12 @@ class Cycle:
     def _run(self, poll: Poll) -> Result:
         started = time.monotonic()
         requests_before = self._gladly.edge.requests
-        self._gladly_side.attempt(lambda: self._take_in_changes(poll))
-        self._segment_side.attempt(lambda: self._deliver(poll))
+        self._delivery.begin(poll)
+        try:
+            self._gladly_side.attempt(lambda: self._take_in_changes(poll))
+            self._delivery.finish()
+        finally:
+            self._delivery.end()
         poll.requests = self._gladly.edge.requests - requests_before
         errors = [error for error in self.errors.values() if error]
         if errors:
@@ -247,7 +190,13 @@ class Cycle:
             yield chunk.position or resync.position, poll
         with self._turn():
             self._store.finish_resync(resync.id)
-            self._deliver(poll)
+            self._delivery.begin(poll)
+            try:
+                self._delivery.finish()
+            finally:
+                self._delivery.end()
+        if self._segment_side.error is not None:
+            raise self._segment_side.error
         yield until, poll
 
     def _turn(self) -> AbstractContextManager[None]:
@@ -270,7 +219,7 @@ class Cycle:
             poll = Poll(started_at=utc_now())
             for chunk in self._feed.between(since, until):
                 self._intake.take_in(chunk, poll, resync=0)
-        yield from (event.payload for event in self._pending())
+        yield from (event.payload for event in self._delivery.pending())
 
     # Poll and take in
 
@@ -287,11 +236,12 @@ class Cycle:
             self._mind_the_skew(chunk.read_until)
             wrote = self._intake.take_in(chunk, poll, seen=seen)
             self._steps += 1
+            self._delivery.go_on()
             # Where there was nothing new, the watermark waits for the cycle's one last write.
             self._position = None if wrote else chunk.position
             if chunk.position is not None and time.monotonic() >= progress_due:
                 progress_due = time.monotonic() + _PROGRESS_EVERY_S
-                so_far = {"changes": poll.changes, "created": poll.created, "closed": poll.closed}
+                so_far = {name: n for name, n in poll.figures().items() if name != "requests"}
                 log.info("cycle.progress", watermark=to_text(chunk.position), **so_far)
         self._reconciler.reconcile(poll)
 
@@ -309,45 +259,6 @@ class Cycle:
         now = self._gladly.clock()
         start = self._sync.start
         return now if start == "now" else min(now, parse_instant(start, now))
-
-    # Deliver
-
-    def _deliver(self, poll: Poll) -> None:
-        for batch in pack(self._pending()):
-            waiting = {event.message_id for event in batch}
-            self._steps += 1
-            try:
-                for outcome in self._segment.deliver(batch):
-                    if isinstance(outcome, Delivered):
-                        ids = [event.message_id for event in outcome.events]
-                        self._store.mark_delivered(ids)
-                        waiting.difference_update(ids)
-                        poll.delivered += len(ids)
-                        self.watcher.delivered(outcome.events)
-                    else:
-                        self._store.mark_rejected(outcome.event.message_id, outcome.reason)
-                        waiting.discard(outcome.event.message_id)
-                        self.watcher.rejected(outcome.event)
-                        log.warning(
-                            "event.rejected", message_id=outcome.event.message_id, reason=outcome.reason
-                        )
-            except StoppedError:
-                raise
-            except GladlySegmentError as error:
-                self._store.mark_attempted(sorted(waiting), str(error))
-                raise
-
-    def _pending(self) -> Iterator[PendingEvent]:
-        """The outbox in recorded order, a page at a time."""
-        page = self._store.pending(None, _PAGE)
-        while page:
-            for event in page:
-                if len(event.payload) <= EVENT_MAX_BYTES:
-                    yield event
-                else:  # a rejected one that was retried: it has not become any smaller
-                    self._store.mark_rejected(event.message_id, too_large(event.payload))
-                    self.watcher.rejected(event)
-            page = self._store.pending(page[-1].position, _PAGE)
 
     def _forget_old_payloads(self) -> None:
         """Erase payloads past their retention (semantics 5.3), and whatever is still to be wiped."""

@@ -18,12 +18,13 @@ import structlog
 from state import PollOutcome, StateError, StateFileError, Store
 from state.instants import to_text
 from sync.config import Config, SyncSettings
-from sync.cycle import Cycle, Result
+from sync.cycle import Cycle
 from sync.errors import StoppedError
 from sync.gladly.report import DEADLINE_S
 from sync.heartbeat import Heartbeat
 from sync.notify import Notifier
 from sync.stop import Stop
+from sync.watcher import Result
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler

@@ -26,6 +26,7 @@ from state.instants import utc_now
 from state.writing import bad_line_id
 from sync.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
 from sync.config import SyncSettings
+from sync.delivery import Delivery
 from sync.gladly import Lookups
 from sync.gladly.models import Conversation, Profile
 from sync.track import (
@@ -35,6 +36,7 @@ from sync.track import (
     Subject,
     created_at_of,
     message_id,
+    too_large,
     track_event,
 )
 from sync.transitions import Decision, decide_all
@@ -48,13 +50,17 @@ class Intake:
 
     Args:
         origin: Whose events these are, for their message ids.
+        delivery: Told what there is to deliver, and waited for before anything is erased.
     """
 
-    def __init__(self, settings: SyncSettings, store: Store, lookups: Lookups, origin: Origin) -> None:
+    def __init__(
+        self, settings: SyncSettings, store: Store, lookups: Lookups, origin: Origin, delivery: Delivery
+    ) -> None:
         self._sync = settings
         self._store = store
         self._lookups = lookups
         self._origin = origin
+        self._delivery = delivery
 
     def take_in(
         self, chunk: Chunk, poll: Poll, *, seen: dict[str, datetime] | None = None, resync: int | None = None
@@ -84,6 +90,8 @@ class Intake:
         if seen is not None and chunk.position is not None:
             seen_since = chunk.position  # what the next poll reads again
             near = {c.id: c.recorded_at for c in changes if c.id and c.recorded_at >= seen_since}
+        if deletions:  # nothing is sent of them from then on, not by an attempt under way either (5.1)
+            self._delivery.settle()
         self._store.take_in(
             TakenIn(
                 position=chunk.position,
@@ -98,6 +106,7 @@ class Intake:
                 bad_lines=bad_lines,
             )
         )
+        self._delivery.expect(events)
         if seen is not None:
             seen.update(near)
             if seen_since is not None:  # a long window must not gather them all
@@ -222,11 +231,6 @@ def _record(decision: Decision, is_sent: bool) -> ChangeRecord:
         transition=decision.transition,
         why=why,
     )
-
-
-def too_large(payload: bytes) -> str:
-    """Why an event is rejected without being sent (semantics 4.4)."""
-    return f"{len(payload)} bytes, and Segment takes at most {EVENT_MAX_BYTES} an event"
 
 
 def _not_seen(changes: list[Change], seen: dict[str, datetime]) -> list[Change]:

@@ -29,6 +29,11 @@ NAMES = {
 EVENT_MAX_BYTES = 32_000
 
 
+def too_large(payload: bytes) -> str:
+    """Why an event is rejected without being sent (semantics 4.4)."""
+    return f"{len(payload)} bytes, and Segment takes at most {EVENT_MAX_BYTES} an event"
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """

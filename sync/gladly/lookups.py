@@ -34,10 +34,16 @@ _CHANGES_A_PROFILE = frozenset(
 
 
 class Lookups:
-    """Fetches and remembers. Not for several threads at once; it uses several itself."""
+    """
+    Fetches and remembers. Not for several threads at once; it uses several itself.
 
-    def __init__(self, client: GladlyClient) -> None:
+    Args:
+        meanwhile: Called between two calls, in the thread of whoever asks: fetching a chunk can take minutes.
+    """
+
+    def __init__(self, client: GladlyClient, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._client = client
+        self._meanwhile = meanwhile
         self._conversations: dict[str, Conversation | None] = {}
         self._profiles: dict[str, Profile | None] = {}  # by the id asked for: a merge makes it another
         self._agents: dict[str, str | None] = {}  # None: Gladly knows nobody by that id
@@ -120,7 +126,7 @@ class Lookups:
         waiting = deque(ids)
         helpers: list[Future[None]] = []
 
-        def work(*, may_have_help: bool = False) -> None:
+        def work(*, is_caller: bool = False) -> None:
             while True:
                 try:
                     id_ = waiting.popleft()
@@ -129,10 +135,12 @@ class Lookups:
                 began = time.monotonic()
                 try:
                     found[id_] = fetch(id_)
+                    if is_caller:
+                        self._meanwhile()
                 except BaseException:
                     waiting.clear()
                     raise
-                if may_have_help and not helpers and time.monotonic() - began > SLOW_S:
+                if is_caller and not helpers and time.monotonic() - began > SLOW_S:
                     more = min(len(waiting), self._client.workers - 1)
                     # Each in a copy of this context: what it logs carries the cycle's id.
                     helpers.extend(
@@ -140,7 +148,7 @@ class Lookups:
                     )
 
         try:
-            work(may_have_help=True)
+            work(is_caller=True)
         finally:
             wait(helpers)
         for helper in helpers:

@@ -12,8 +12,13 @@ BATCH_MAX_EVENTS = 2_500
 _HEAD, _BETWEEN, _TAIL = b'{"batch":[', b",", b"]}"
 
 
-def pack(events: Iterable[PendingEvent]) -> Iterator[list[PendingEvent]]:
-    """Yield *events* in the same order, as many at once as the next batch takes."""
+def pack(events: Iterable[PendingEvent], *, whole_only: bool = False) -> Iterator[list[PendingEvent]]:
+    """
+    Yield *events* in the same order, as many at once as the next batch takes.
+
+    Args:
+        whole_only: Leave the last out, which would have taken more.
+    """
     batch: list[PendingEvent] = []
     size = len(_HEAD) + len(_TAIL)
     for event in events:
@@ -24,7 +29,7 @@ def pack(events: Iterable[PendingEvent]) -> Iterator[list[PendingEvent]]:
             grown = len(_HEAD) + len(_TAIL) + len(event.payload) + len(_BETWEEN)
         batch.append(event)
         size = grown
-    if batch:
+    if batch and not whole_only:
         yield batch
 
 

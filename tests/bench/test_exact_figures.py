@@ -13,9 +13,10 @@ from installation import Installation
 from state import Store
 from sync.changes import CHUNK_TRANSITIONS
 from sync.config import load
-from sync.cycle import Cycle, Result
+from sync.cycle import Cycle
 from sync.segment import BATCH_MAX_BYTES
 from sync.stop import Stop
+from sync.watcher import Result
 
 COLD, WARM = 2.05, 1.6  # requests to Gladly per event
 EVENTS = "/api/v1/events"

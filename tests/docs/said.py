@@ -66,7 +66,13 @@ def sentences() -> dict[str, str]:
 
 
 # Where reasons are made: of events, and of lines in quarantine.
-_REASONS = ("sync/intake.py", "sync/changes.py", "sync/gladly/feed.py", "sync/gladly/report.py")
+_REASONS = (
+    "sync/intake.py",
+    "sync/track.py",
+    "sync/changes.py",
+    "sync/gladly/feed.py",
+    "sync/gladly/report.py",
+)
 
 
 def reasons() -> dict[str, str]:
@@ -107,7 +113,7 @@ def logged(*levels: str) -> set[str]:
     for _, tree in sources():
         for name, call in _calls(tree):
             first = text_of(call.args[0]) if call.args else None
-            if name == "_Side" and first:
+            if name == "Side" and first:
                 sides.add(first)
             is_warning = name == "warn" and "warning" in levels  # `Store.check_room` is given log.warning
             if first and (name in levels or is_warning):

@@ -21,9 +21,10 @@ from sandbox import Sandbox
 from sandbox.raw import Proxy, RawRequest
 from state import Event, EventStatus, Reader, Store, TakenIn, Transition
 from sync.config import load
-from sync.cycle import Cycle, Result
+from sync.cycle import Cycle
 from sync.stop import Stop
 from sync.track import NAMES, encode
+from sync.watcher import Result
 
 EVENTS = "/api/v1/events"
 PROFILES = "/api/v1/customer-profiles/*"

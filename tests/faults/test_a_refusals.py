@@ -112,7 +112,7 @@ def test_a16_the_daemon_says_once_that_the_token_is_refused_and_asks_no_more(ins
 
 def test_a16_the_daemon_tries_a_refused_token_again_after_a_pause(begin, sandbox, monkeypatch):
     """Nothing has to be restarted; what was pending is delivered meanwhile."""
-    monkeypatch.setattr("sync.cycle.REFUSED_PAUSE_S", 0.5)
+    monkeypatch.setattr("sync.side.REFUSED_PAUSE_S", 0.5)
     one_conversation(sandbox)
     program = begin()
     sandbox.stop_segment()

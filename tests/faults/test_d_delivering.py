@@ -190,7 +190,7 @@ def test_d3_what_may_have_arrived_before_segment_forgot_it_is_marked(
         program.run()
     else:
         with monkeypatch.context() as polling_only:
-            polling_only.setattr("sync.cycle.pack", lambda events: iter(()))
+            polling_only.setattr("sync.delivery.pack", lambda events, **_: iter(()))
             program.run()
     program.close()
     _hours_pass(program.path, hours)
