@@ -213,10 +213,24 @@ class SyncMachine(RuleBasedStateMachine):
         assert self.bytes_by_id() is None
 
 
-SyncMachine.TestCase.settings = settings(
+class BesideMachine(SyncMachine):
+    """The same, with every poll a long one: a chunk is two transitions, and leaves while the next is fetched."""
+
+    def cycle(self) -> list[Exception]:
+        """As every cycle, in small steps."""
+        with (
+            mock.patch("sync.gladly.feed.CHUNK_TRANSITIONS", 2),
+            mock.patch("sync.gladly.report.CHUNK_TRANSITIONS", 2),
+            mock.patch("sync.delivery.PART_BATCH_AFTER_S", 0.0),
+        ):
+            return super().cycle()
+
+
+SyncMachine.TestCase.settings = BesideMachine.TestCase.settings = settings(
     max_examples=int(os.environ.get("GLADLY_SEGMENT_EXAMPLES", "20")),
     stateful_step_count=25,
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 TestSync = SyncMachine.TestCase
+TestSyncBeside = BesideMachine.TestCase

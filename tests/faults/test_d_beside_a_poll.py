@@ -1,0 +1,243 @@
+"""While a poll takes its time: what it has taken in leaves, and neither end's trouble is the other's."""
+
+import itertools
+import math
+import threading
+
+import pytest
+from structlog.testing import capture_logs
+
+from checker import problems
+from faults.fault_helpers import BATCH, CONVERSATIONS, PROFILES, busy_minutes
+from sandbox import Fault
+from sandbox.raw import Proxy, hang_up, stall
+from sync.errors import StoppedError
+from sync.http import MAX_ATTEMPTS
+from sync.segment import BATCH_MAX_BYTES
+
+
+@pytest.fixture
+def small_chunks(monkeypatch):
+    """A chunk is four transitions, and whatever is pending is due at once."""
+    for source in ("sync.gladly.feed", "sync.gladly.report"):
+        monkeypatch.setattr(f"{source}.CHUNK_TRANSITIONS", 4)
+    monkeypatch.setattr("sync.delivery.PART_BATCH_AFTER_S", 0.0)
+
+
+@pytest.fixture
+def proxy(sandbox):
+    """In front of Segment."""
+    with Proxy(sandbox.segment_url) as running:
+        yield running
+
+
+def look_ups_after(sandbox, at):
+    """How many conversations and profiles were asked for after that moment (`time.monotonic`)."""
+    return sum(r.at > at and r.path.count("/") == 4 for r in sandbox.gladly_requests)
+
+
+def test_whole_batches_leave_while_the_poll_still_fetches(begin, sandbox):
+    """And no more of them than the bytes need, and one."""
+    sandbox.world.bulk(conversations=1_000, closed_fraction=0.6, over_s=400)
+    program = begin(GLADLY__REQUESTS_PER_SECOND="100000")
+    result = program.run()
+    assert result.errors == []
+    assert result.poll.delivered == 1_600
+    posts = sandbox.segment_requests
+    sizes = [post.body_bytes for post in posts]
+    assert max(sizes) <= BATCH_MAX_BYTES
+    assert len(sizes) <= math.ceil(sum(sizes) / BATCH_MAX_BYTES) + 1
+    assert look_ups_after(sandbox, posts[0].at) > 300
+    assert problems(sandbox) == []
+
+
+def test_part_of_a_batch_leaves_once_it_has_waited(begin, sandbox, small_chunks):
+    """In recorded order, each once, and noted as delivered while the poll goes on."""
+    busy_minutes(sandbox, 20)
+    program = begin()
+    seen = []
+    sandbox.faults.add("gladly", PROFILES, Fault(delay_s=0.01, times=None))
+    take_in = program.store.take_in
+
+    def and_look(taken):
+        seen.append(len(program.events(status="delivered")))
+        take_in(taken)
+
+    program.store.take_in = and_look
+    result = program.run()
+    assert (result.errors, result.poll.delivered) == ([], 40)
+    assert seen[0] == 0
+    assert seen[-1] > 20
+    received = [event["messageId"] for event in sandbox.inbox.received]
+    assert received == [event["message_id"] for event in program.events()]
+    assert problems(sandbox) == []
+
+
+def test_a_backlog_leaves_beside_a_long_poll(begin, sandbox, down, small_chunks):
+    """What an earlier cycle could not deliver does not wait for the end of this one."""
+    busy_minutes(sandbox, 5)
+    program = begin()
+    sandbox.faults.add("segment", BATCH, down)
+    assert [str(e).endswith("pending.") for e in program.run().errors] == [True]
+    program.restart()  # its pause ends with it
+    sandbox.faults.clear()
+    later = [sandbox.world.add_customer(f"Later {n}", recorded=False) for n in range(12)]
+    for customer in later:
+        sandbox.world.open_conversation(customer)
+    sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.02, times=None))
+    assert program.run().poll.delivered == 22
+    posts = [request for request in sandbox.segment_requests if request.status == 200]
+    assert look_ups_after(sandbox, posts[0].at) > 10
+    assert problems(sandbox) == []
+
+
+def test_a_segment_that_hangs_does_not_hold_the_poll_up(begin, sandbox, proxy, small_chunks):
+    """Gladly is asked for all the rest while one call waits for its answer."""
+    busy_minutes(sandbox, 20)
+    answered = threading.Event()
+
+    def hang(exchange):
+        answered.wait(20)
+        return stall(0.0)(exchange)
+
+    proxy.on(BATCH, hang, times=1)
+    program = begin(segment=proxy.url)
+    take_in, chunks = program.store.take_in, itertools.count(1)
+
+    def and_count(taken):
+        take_in(taken)
+        if next(chunks) == 10:  # the last
+            answered.set()
+
+    program.store.take_in = and_count
+    result = program.run()
+    assert answered.is_set()
+    assert (result.errors, result.poll.delivered) == ([], 40)
+    assert problems(sandbox) == []
+
+
+def test_a_segment_that_fails_beside_a_poll_is_asked_as_rarely_as_at_its_end(
+    begin, sandbox, impatient, small_chunks
+):
+    """One call's attempts, said when they failed and not an hour later; all stays pending, in order."""
+    busy_minutes(sandbox, 20)
+    sandbox.faults.add("segment", BATCH, Fault(503, times=None))
+    sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.01, times=None))
+    program = begin()
+    with capture_logs() as logs:
+        result = program.run()
+    assert ["answered 503" in str(error) for error in result.errors] == [True]
+    assert len(sandbox.segment_requests) == MAX_ATTEMPTS
+    assert look_ups_after(sandbox, sandbox.segment_requests[-1].at) > 20
+    assert [line["event"] for line in logs].count("segment.failed") == 1
+    assert result.poll.changes == 40
+    assert program.statuses() == {"pending"}
+    sandbox.faults.clear()
+    assert program.run().poll.delivered == 40
+    received = [event["messageId"] for event in sandbox.inbox.received]
+    assert received == [event["message_id"] for event in program.events()]
+    assert problems(sandbox) == []
+
+
+def test_a_segment_that_comes_back_within_a_poll_is_found(
+    begin, sandbox, impatient, small_chunks, monkeypatch
+):
+    """Left alone for a while, it is tried again beside the same poll, and the cycle is a good one."""
+    monkeypatch.setattr("sync.delivery.AGAIN_AFTER_S", 0.05)
+    busy_minutes(sandbox, 20)
+    sandbox.faults.add("segment", BATCH, Fault(503, times=MAX_ATTEMPTS))
+    sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.01, times=None))
+    program = begin()
+    with capture_logs() as logs:
+        result = program.run()
+    assert (result.errors, result.poll.delivered) == ([], 40)
+    said = [line["event"] for line in logs if line["event"].startswith("segment.")]
+    assert said == ["segment.failed", "segment.recovered"]
+    assert problems(sandbox) == []
+
+
+def test_a_refused_key_is_not_tried_again_beside_a_poll(begin, sandbox, small_chunks, monkeypatch):
+    """However long the poll takes: a person has to mend it (faults A16)."""
+    monkeypatch.setattr("sync.delivery.AGAIN_AFTER_S", 0.0)
+    busy_minutes(sandbox, 20)
+    sandbox.faults.add("segment", BATCH, Fault(401, times=None))
+    program = begin()
+    assert ["refused the write key" in str(error) for error in program.run().errors] == [True]
+    assert len(sandbox.segment_requests) == 1
+    assert program.statuses() == {"pending"}
+
+
+def test_one_bad_event_is_found_beside_a_poll_and_the_others_go_out(begin, sandbox, small_chunks):
+    """Split there as at the end (semantics 4.4)."""
+    bad = busy_minutes(sandbox, 20)[3]
+    sandbox.faults.reject_message(
+        lambda event: event["properties"]["conversationId"] == bad and event["event"].endswith("Closed")
+    )
+    program = begin()
+    result = program.run()
+    assert (result.errors, result.poll.delivered) == ([], 39)
+    (rejected,) = program.events(status="rejected")
+    assert (rejected["conversation_id"], rejected["event"]) == (bad, "Gladly Conversation Closed")
+
+
+def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, small_chunks, monkeypatch):
+    """From then on nothing of them is sent, not by a repeat of a call begun before either (semantics 5.1)."""
+    monkeypatch.setattr("sync.gladly.lookups.MAX_PROFILES", 0)  # asked for again, and so found to be gone
+    world, customer = sandbox.world, sandbox.world.add_customer("Ida Roe", recorded=False)
+    for _ in range(3):
+        world.close(world.open_conversation(customer))
+    proxy.on(BATCH, stall(0.5), times=1)
+    program = begin(segment=proxy.url)
+    take_in, erasing = program.store.take_in, []
+
+    def and_look(taken):
+        if taken.deletions:
+            erasing.append((len(proxy.seen), program._cycle._delivery._sending))
+        take_in(taken)
+        if not taken.deletions:
+            world.delete(customer.id)
+
+    program.store.take_in = and_look
+    result = program.run()
+    assert erasing == [(1, None)]  # a call had been made, and was over
+    assert (result.errors, result.poll.delivered) == ([], 4)
+    assert [event["payload"] for event in program.events()] == [None] * 6
+    assert len(proxy.seen) == 1
+
+
+def test_a_stop_beside_a_poll_notes_what_is_known(begin, sandbox, small_chunks):
+    """What Segment has answered is delivered; what was under way is sent again, the same."""
+    busy_minutes(sandbox, 20)
+    program = begin()
+    cycle = program._cycle
+    sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.01, times=None))
+    take_in, chunks = program.store.take_in, itertools.count(1)
+
+    def and_stop(taken):
+        take_in(taken)
+        if next(chunks) == 6:
+            cycle._stop.set()
+
+    program.store.take_in = and_stop
+    with pytest.raises(StoppedError):
+        program.run()
+    arrived = {event["messageId"] for event in sandbox.inbox.received}
+    delivered = {event["message_id"] for event in program.events(status="delivered")}
+    assert delivered
+    assert delivered <= arrived
+    program.restart()
+    assert program.run().errors == []
+    assert program.statuses() == {"delivered"}
+    assert problems(sandbox) == []
+
+
+def test_a_connection_that_breaks_beside_a_poll_costs_no_event(
+    begin, sandbox, proxy, impatient, small_chunks
+):
+    """The same bytes again, as at the end."""
+    busy_minutes(sandbox, 20)
+    proxy.on(BATCH, hang_up(100), times=1)
+    program = begin(segment=proxy.url)
+    result = program.run()
+    assert (result.errors, result.poll.delivered) == ([], 40)
+    assert problems(sandbox) == []
