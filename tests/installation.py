@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,10 +37,10 @@ class Installation:
             **self.settings,
         }
 
-    def start(self, *arguments: str) -> "subprocess.Popen[str]":
+    def start(self, *arguments: str, program: Sequence[str] = ("-m", "sync")) -> "subprocess.Popen[str]":
         """Start a command; ending it is the caller's."""
         return subprocess.Popen(
-            [sys.executable, "-m", "sync", *arguments],
+            [sys.executable, *program, *arguments],
             cwd=self.directory,
             env=self.environment,
             stdout=subprocess.PIPE,

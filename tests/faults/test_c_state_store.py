@@ -138,6 +138,15 @@ def test_c1_kills_at_later_passes_of_a_running_daemon_lose_nothing(tmp_path):
     assert len(sandbox.inbox) > 20
 
 
+# Every poll a long one: a chunk is two transitions, and leaves while the next is fetched.
+_BESIDE = """
+import sync.delivery, sync.gladly.feed
+sync.gladly.feed.CHUNK_TRANSITIONS, sync.delivery.PART_BATCH_AFTER_S = 2, 0.0
+from sync.cli import main
+main()
+"""
+
+
 @pytest.mark.timeout(60 + 3 * KILLS)
 def test_c1_kills_at_random_moments_lose_nothing(tmp_path):
     """
@@ -152,7 +161,8 @@ def test_c1_kills_at_random_moments_lose_nothing(tmp_path):
         )
         while kills < KILLS:
             command = moments.choice(["once", "run"])
-            process = installation.start(command)
+            program = moments.choice([["-m", "sync"], ["-c", _BESIDE]])
+            process = installation.start(command, program=program)
             # A start takes about 0.4 s: most kills fall into the cycles after it, some into the start itself.
             spread = (0.05, 0.6) if command == "once" else (0.3, 1.3)
             try:

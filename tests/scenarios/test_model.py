@@ -214,7 +214,7 @@ class SyncMachine(RuleBasedStateMachine):
 
 
 class BesideMachine(SyncMachine):
-    """The same, with every poll a long one: a chunk is two transitions, and leaves while the next is fetched."""
+    """The same, every poll a long one: a chunk is two transitions, and leaves while the next is fetched."""
 
     def cycle(self) -> list[Exception]:
         """As every cycle, in small steps."""
