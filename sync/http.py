@@ -23,14 +23,13 @@ import threading
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
 import requests
 import structlog
-import tenacity
 import urllib3
 from requests.adapters import HTTPAdapter
 from requests.auth import HTTPBasicAuth
@@ -44,7 +43,10 @@ from sync.hosts import is_loopback
 from sync.stop import Stop
 from sync.text import printable
 
-log = structlog.get_logger()
+if TYPE_CHECKING:
+    import tenacity
+
+T = TypeVar("T")
 
 CONNECT_TIMEOUT_S = 4.0
 READ_TIMEOUT_S = 15.0  # between two bytes
@@ -196,6 +198,7 @@ class Edge:
         self.name = name
         self.host = urlsplit(base_url).netloc
         self.stop = stop
+        self._log = structlog.get_logger().bind(end=name.lower())
         self.answers: Counter[str] = Counter()  # calls made, by status; "none" where no answer came
         self._exchanges: set[Exchange] = set()
         self._lock = threading.Condition()
@@ -297,9 +300,8 @@ class Edge:
             with self._lock:
                 self.answers[answered] += 1
                 self._exchanges.discard(exchange)
-            log.debug(
+            self._log.debug(
                 "request",
-                end=self.name.lower(),
                 method=method,
                 path=path,
                 status=answered,
@@ -395,21 +397,46 @@ def retry_after_s(response: BaseHTTPResponse) -> float | None:
     return None
 
 
-def retrying(stop: Stop) -> tenacity.Retrying:
+def retried(call: Callable[[], T], stop: Stop) -> T:
     """
-    The one retry policy: `RetryableError` only, exponential back-off with jitter or what the host asks for,
-    at most `MAX_ATTEMPTS` within `PATIENCE_S`; a longer wait is left to the next cycle. A stop ends the wait.
+    What *call* returns. The one retry policy: only a `RetryableError` has it made again, after an exponential
+    back-off with jitter or what the host asks for, at most `MAX_ATTEMPTS` times within `PATIENCE_S`; a longer
+    wait is left to the next cycle. A stop ends the wait.
+
+    Raises: As *call* does, at last.
     """
-    return tenacity.Retrying(
+    patient_until = time.monotonic() + PATIENCE_S
+    failed: RetryableError | None
+    try:
+        return call()
+    except RetryableError as error:
+        failed = error
+    # Only now is tenacity wanted, and given the failure as its first attempt: next to no call comes here, and
+    # what it costs each time is a tenth of a call to a host that is near.
+    import tenacity
+
+    def attempt() -> T:
+        nonlocal failed
+        if failed is not None:
+            first, failed = failed, None
+            raise first
+        return call()
+
+    def is_enough(state: tenacity.RetryCallState) -> bool:
+        is_last = state.attempt_number >= MAX_ATTEMPTS
+        return is_last or time.monotonic() + state.upcoming_sleep >= patient_until
+
+    policy = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(RetryableError),
-        stop=tenacity.stop_after_attempt(MAX_ATTEMPTS) | tenacity.stop_before_delay(PATIENCE_S),
+        stop=is_enough,
         wait=_wait_s,
         sleep=stop.sleep,
         reraise=True,
     )
+    return policy(attempt)
 
 
-def _wait_s(state: tenacity.RetryCallState) -> float:
+def _wait_s(state: "tenacity.RetryCallState") -> float:
     backoff = backoff_s(state.attempt_number)
     error = state.outcome.exception() if state.outcome else None
     asked = error.retry_after_s if isinstance(error, RetryableError) else None

@@ -1,7 +1,7 @@
 """
 The calls to Gladly's REST API that the sync needs, each answer judged once (Gladly REST API reference).
 
-Every call waits its turn (`Pacer`), is tried again where trying again can help (`sync.http.retrying`), and
+Every call waits its turn (`Pacer`), is tried again where trying again can help (`sync.http.retried`), and
 ends in a typed answer or a typed error.
 """
 
@@ -24,7 +24,7 @@ from sync.errors import (
 )
 from sync.gladly.models import Agent, Conversation, Errors, Profile
 from sync.gladly.pacer import Pacer
-from sync.http import READ_TIMEOUT_S, Edge, Exchange, retry_after_s, retrying, server_date
+from sync.http import READ_TIMEOUT_S, Edge, Exchange, retried, retry_after_s, server_date
 from sync.stop import Stop
 
 T = TypeVar("T")
@@ -82,10 +82,12 @@ class GladlyClient:
 
     def clock(self) -> datetime:
         """Gladly's own clock, by the cheapest call there is; it proves the credentials as well."""
-        for attempt in retrying(self.stop):
-            with attempt, self.call("GET", "/organization", deadline_s=CALL_DEADLINE_S) as exchange:
-                exchange.body(BODY_MAX_BYTES)
-                date = server_date(exchange.response)
+        return retried(self._clock, self.stop)
+
+    def _clock(self) -> datetime:
+        with self.call("GET", "/organization", deadline_s=CALL_DEADLINE_S) as exchange:
+            exchange.body(BODY_MAX_BYTES)
+            date = server_date(exchange.response)
         if date is None:
             raise UnexpectedAnswerError(f"Gladly at {self.edge.host} sent no Date with its answer.")
         return date
@@ -124,10 +126,11 @@ class GladlyClient:
             return None
 
     def _get(self, path: str, type_: type[T]) -> T:
-        for attempt in retrying(self.stop):
-            with attempt, self.call("GET", path, deadline_s=CALL_DEADLINE_S) as exchange:
+        def get() -> T:
+            with self.call("GET", path, deadline_s=CALL_DEADLINE_S) as exchange:
                 return self._decode(path, exchange.body(BODY_MAX_BYTES), type_)
-        raise AssertionError("retrying ends in an answer or an error")
+
+        return retried(get, self.stop)
 
     @contextlib.contextmanager
     def call(

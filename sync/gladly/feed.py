@@ -30,7 +30,7 @@ from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
 from sync.gladly.client import GladlyClient
 from sync.gladly.models import Content, Errors, FeedEvent
 from sync.gladly.report import Report
-from sync.http import MAX_ATTEMPTS, Exchange, backoff_s, retrying, server_date
+from sync.http import MAX_ATTEMPTS, Exchange, backoff_s, retried, server_date
 
 ENTITIES = ("CONVERSATION", "CUSTOMER", "CUSTOMER_PROFILE")
 
@@ -116,9 +116,9 @@ class ChangeFeed:
 
     def _read(self, stream: "_Stream", until: datetime | None) -> Iterator[Chunk]:
         with contextlib.ExitStack() as stack:
-            for attempt in retrying(self._client.stop):
-                with attempt:
-                    exchange = stack.enter_context(self._open(stream.position, until))
+            exchange = retried(
+                lambda: stack.enter_context(self._open(stream.position, until)), self._client.stop
+            )
             stream.begin(exchange.response)
             try:
                 for line in _lines(exchange):

@@ -33,7 +33,7 @@ from sync.changes import (
 )
 from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
 from sync.gladly.client import GladlyClient
-from sync.http import Exchange, retrying
+from sync.http import Exchange, retried
 
 log = structlog.get_logger()
 
@@ -124,23 +124,24 @@ class Report:
             "startAt": local_day.isoformat(),
             "endAt": local_day.isoformat(),
         }
-        for attempt in retrying(self._client.stop):
-            with attempt:
-                self._wait()
-                with self._client.call(
-                    "POST",
-                    "/reports",
-                    deadline_s=DEADLINE_S,
-                    silence_s=DEADLINE_S,
-                    body=json.dumps(query).encode(),
-                    headers={
-                        "Content-Type": "application/json",
-                        "Accept": "text/csv",
-                        "Accept-Encoding": "identity",
-                    },
-                ) as exchange:
-                    return _read(exchange)
-        raise AssertionError("retrying ends in an answer or an error")
+
+        def ask() -> _Rows:
+            self._wait()
+            with self._client.call(
+                "POST",
+                "/reports",
+                deadline_s=DEADLINE_S,
+                silence_s=DEADLINE_S,
+                body=json.dumps(query).encode(),
+                headers={
+                    "Content-Type": "application/json",
+                    "Accept": "text/csv",
+                    "Accept-Encoding": "identity",
+                },
+            ) as exchange:
+                return _read(exchange)
+
+        return retried(ask, self._client.stop)
 
     def _wait(self) -> None:
         """Ten requests in any minute, and no more."""

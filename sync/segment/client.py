@@ -15,7 +15,7 @@ import msgspec
 
 from state import PendingEvent
 from sync.errors import CredentialsRefusedError, RetryableError, UnexpectedAnswerError
-from sync.http import Edge, Exchange, retry_after_s, retrying
+from sync.http import Edge, Exchange, retried, retry_after_s
 from sync.segment.batches import body_of
 from sync.stop import Stop
 
@@ -92,18 +92,17 @@ class SegmentClient:
             self._send(body_of(()))
 
     def _send(self, body: bytes) -> None:
-        for attempt in retrying(self._stop):
-            with (
-                attempt,
-                self.edge.call(
-                    "POST",
-                    "/v1/batch",
-                    deadline_s=CALL_DEADLINE_S,
-                    body=body,
-                    headers={"Content-Type": "application/json"},
-                ) as exchange,
-            ):
+        def send() -> None:
+            with self.edge.call(
+                "POST",
+                "/v1/batch",
+                deadline_s=CALL_DEADLINE_S,
+                body=body,
+                headers={"Content-Type": "application/json"},
+            ) as exchange:
                 self._judge(exchange)
+
+        retried(send, self._stop)
 
     def _judge(self, exchange: Exchange) -> None:
         host, status = self.edge.host, exchange.response.status
