@@ -226,6 +226,7 @@ class SegmentSettings(NamedTuple):
     write_key_file: Annotated[Path | None, _path] = None
     region: Annotated[Literal["us", "eu"], _one_of("us", "eu")] = "us"
     base_url: Annotated[str | None, _segment_base_url] = None
+    gzip: Annotated[bool, _true_or_false] = False
 
     @property
     def url(self) -> str:

@@ -69,7 +69,9 @@ class Cycle:
             requests_per_second=settings.gladly.requests_per_second,
             stop=stop,
         )
-        self._segment = SegmentClient(settings.segment.url, secrets.write_key, stop=stop)
+        self._segment = SegmentClient(
+            settings.segment.url, secrets.write_key, stop=stop, compress=settings.segment.gzip
+        )
         self._delivery = Delivery(store, self._segment)
         self._feed = ChangeFeed(self._gladly, settings.sync.overlap)
         self._lookups = Lookups(self._gladly, self._delivery.go_on)

@@ -8,16 +8,24 @@ Sending batches to Segment, and telling apart what its answer means (Segment HTT
 """
 
 import contextlib
-from collections.abc import Iterator, Sequence
+import gzip
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
+import structlog
 
 from state import PendingEvent
 from sync.errors import CredentialsRefusedError, RetryableError, UnexpectedAnswerError
 from sync.http import Edge, Exchange, retried, retry_after_s
 from sync.segment.batches import body_of
 from sync.stop import Stop
+
+log = structlog.get_logger()
+
+# Of zlib's levels the fastest: what events have in common shrinks a batch to an eighth, at 2 ms of CPU; the
+# default level comes to a tenth, at twice that.
+GZIP_LEVEL = 1
 
 # A whole batch is 500 KB: half a minute is a slow line.
 CALL_DEADLINE_S = 30.0
@@ -39,7 +47,7 @@ class Rejected:
 
 
 class _RefusedBatchError(Exception):
-    """400 or 413: something in the batch, or its size."""
+    """400, 413 or 415: something in the batch, or its size, or that it is compressed."""
 
 
 class SegmentClient:
@@ -48,11 +56,15 @@ class SegmentClient:
 
     Args:
         base_url: `https://api.segment.io`, the EU's, or that of a Segment-compatible receiver.
+        compress: Send batches as gzip, as Segment's own libraries can; the limits are on what it unpacks to.
+            A receiver that does not take that is sent the same bytes plain.
     """
 
-    def __init__(self, base_url: str, write_key: str, *, stop: Stop) -> None:
+    def __init__(self, base_url: str, write_key: str, *, stop: Stop, compress: bool = False) -> None:
         self.edge = Edge(base_url, (write_key, ""), name="Segment", stop=stop)
         self._stop = stop
+        self._compress = compress
+        self._has_taken_gzip = False
 
     def close(self) -> None:
         """Close the pooled connections."""
@@ -92,13 +104,34 @@ class SegmentClient:
             self._send(body_of(()))
 
     def _send(self, body: bytes) -> None:
+        """
+        Raises:
+            _RefusedBatchError: The events are at fault, and not that they came compressed.
+        """
+        if not self._compress:
+            self._post(body)
+            return
+        try:
+            # No time in the header: every attempt is the same bytes.
+            self._post(gzip.compress(body, GZIP_LEVEL, mtime=0), {"Content-Encoding": "gzip"})
+        except _RefusedBatchError:
+            if self._has_taken_gzip:
+                raise
+        else:
+            self._has_taken_gzip = True
+            return
+        self._post(body)
+        self._compress = False
+        log.warning("gzip.refused", host=self.edge.host, setting="segment.gzip")
+
+    def _post(self, body: bytes, headers: Mapping[str, str] | None = None) -> None:
         def send() -> None:
             with self.edge.call(
                 "POST",
                 "/v1/batch",
                 deadline_s=CALL_DEADLINE_S,
                 body=body,
-                headers={"Content-Type": "application/json"},
+                headers={"Content-Type": "application/json", **(headers or {})},
             ) as exchange:
                 self._judge(exchange)
 
@@ -113,7 +146,7 @@ class SegmentClient:
                 f"Segment at {host} refused the write key ({status}). Check the SEGMENT_WRITE_KEY variable "
                 "(or segment.write_key_file) and segment.region. The events stay pending; nothing is lost."
             )
-        if status in (400, 413):
+        if status in (400, 413) or (status == 415 and self._compress):
             raise _RefusedBatchError(f"Segment answered {status}: {_text_of(exchange)}")
         if status in (408, 429) or status >= 500:
             raise RetryableError(

@@ -53,7 +53,7 @@ def test_what_has_to_be_said_is_little(settings):
         getattr(config.settings, name) for name in ("gladly", "segment", "sync", "state", "log")
     )
     assert (gladly.url, gladly.requests_per_second) == ("https://acme.gladly.com", 7)
-    assert (segment.region, segment.url) == ("us", "https://api.segment.io")
+    assert (segment.region, segment.url, segment.gzip) == ("us", "https://api.segment.io", False)
     assert (sync.every, sync.cron, sync.start) == (timedelta(seconds=60), None, "now")
     assert (sync.overlap, sync.closed_timestamp, sync.reopened) == (timedelta(seconds=60), "created", False)
     assert (state.path, state.retention) == (Path("gladly-segment.db"), timedelta(days=30))
