@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from state.file import connect, explaining
-from state.schema_version import SCHEMA_VERSION
+from state.schema_version import COUNTS_SINCE, SCHEMA_VERSION
 
 _EVENT_COLUMNS = (
     "message_id, conversation_id, customer_id, event, occurred_at, status, reason, payload, attempts,"
@@ -34,7 +34,8 @@ class Reader:
         self._connection = connect(path, read_only=True)
         self._connection.row_factory = sqlite3.Row
         # A file whose creation was cut short has no tables yet: everything is empty.
-        self._is_empty = self._value("PRAGMA user_version") < SCHEMA_VERSION and not self._value(
+        self._version = self._value("PRAGMA user_version")
+        self._is_empty = self._version < SCHEMA_VERSION and not self._value(
             "SELECT count(*) FROM sqlite_master WHERE name = 'watermark'"
         )
 
@@ -92,21 +93,29 @@ class Reader:
     def event_counts(self) -> dict[str, int]:
         """Events by status, every status named."""
         counts = dict.fromkeys(("pending", "delivered", "rejected", "suppressed"), 0)
-        for row in self._rows("SELECT status, count(*) AS n FROM events GROUP BY status"):
-            counts[row["status"]] = row["n"]
-        return counts
+        return counts | self._counts("events")
 
     def conversation_counts(self) -> dict[str, int]:
         """Conversations by status in lower case; `waiting` ones are open too and counted in both."""
         counts = dict.fromkeys(("open", "waiting", "closed", "merged", "deleted"), 0)
-        for row in self._rows("SELECT status, count(*) AS n FROM conversations GROUP BY status"):
-            counts[row["status"].lower()] = row["n"]
+        counts |= {status.lower(): n for status, n in self._counts("conversations").items()}
         counts["open"] += counts["waiting"]
         return counts
 
+    def _counts(self, table: str) -> dict[str, int]:
+        if self._version >= COUNTS_SINCE:
+            rows = self._rows("SELECT status, n FROM counts WHERE counted = ?", (table,))
+        else:
+            rows = self._rows(f"SELECT status, count(*) AS n FROM {table} GROUP BY status")  # noqa: S608
+        return {row["status"]: row["n"] for row in rows}
+
     def oldest_pending(self) -> str | None:
-        """When the event that has waited longest in the outbox was put there."""
-        rows = self._rows("SELECT min(created_at) AS at FROM events WHERE status = 'pending'")
+        """When the event that has waited longest was put into the outbox, of those that leave next."""
+        rows = self._rows(
+            # A backlog may be a million: those that leave last have not waited longer.
+            "SELECT min(created_at) AS at FROM (SELECT created_at FROM events WHERE status = 'pending'"
+            " ORDER BY occurred_at LIMIT 1000)"
+        )
         return rows[0]["at"] if rows else None
 
     def requests_since(self, since: str) -> int:

@@ -4,4 +4,7 @@
 APPLICATION_ID = 0x47535379
 
 # PRAGMA user_version: how many migrations `state/schema.py` holds.
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
+
+# The first version whose file keeps its own counts: an older one is counted by whoever reads it.
+COUNTS_SINCE = 8

@@ -1,5 +1,6 @@
 """The questions people ask the state file, by `Reader` and by its views (interface 4)."""
 
+import re
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -68,6 +69,47 @@ def test_a_new_file_answers_every_question(path, store):
 
 
 # --- counts and times -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "by_hand",
+    [
+        pytest.param([], id="the program alone"),
+        pytest.param(["DELETE FROM events WHERE message_id = 'm-3'"], id="an event deleted"),
+        pytest.param(["UPDATE conversations SET status = 'CLOSED'"], id="conversations closed"),
+        pytest.param(["UPDATE events SET status = status, reason = 'seen'"], id="nothing but a reason"),
+        pytest.param(["DELETE FROM events", "DELETE FROM conversations"], id="everything deleted"),
+        pytest.param(["INSERT OR IGNORE INTO events SELECT * FROM events"], id="what is there already"),
+    ],
+)
+def test_the_file_counts_what_it_holds_whoever_writes_to_it(path, busy, by_hand):
+    """`counts` is what counting would give, after the program's writes and a person's."""
+    take_in(
+        busy, event("m-1"), conversations=[conversation("c-3", status=Status.CLOSED, closed_at=eight(99))]
+    )
+    busy.retry(["m-2"])
+    with closing(sqlite3.connect(path)) as somebody, somebody:
+        for statement in by_hand:
+            somebody.execute(statement)
+    for table in ("events", "conversations"):
+        kept = dict(query(path, f"SELECT status, n FROM counts WHERE counted = '{table}' AND n <> 0"))
+        assert kept == dict(query(path, f"SELECT status, count(*) FROM {table} GROUP BY status"))
+
+
+def test_counting_does_not_grow_with_the_file(path, busy):
+    """`status` and a scrape ask these: no step of theirs reads all events or all conversations."""
+    with Reader(path) as reader:
+        asked = []
+        reader._connection.set_trace_callback(asked.append)
+        reader.event_counts()
+        reader.conversation_counts()
+        reader.oldest_pending()
+        reader.last_success()
+        reader.needs_attention()
+        reader.quarantined()
+    plans = [step for sql in asked for *_, step in query(path, "EXPLAIN QUERY PLAN " + sql)]
+    assert [step for step in plans if re.match(r"SCAN (events|conversations|e|c)\b", step)] == []
+    assert len(asked) == 6
 
 
 def test_events_and_conversations_are_counted_by_status(reader):

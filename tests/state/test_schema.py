@@ -9,7 +9,7 @@ from state_samples import content_of, query, schema_of
 
 from state import NewerSchemaError, Reader, StateError, Store
 from state.schema import migrations
-from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
+from state.schema_version import APPLICATION_ID, COUNTS_SINCE, SCHEMA_VERSION
 
 # Interface 4, column for column.
 PUBLIC = {
@@ -111,6 +111,25 @@ def test_a_file_of_the_last_release_is_read_before_it_migrates(path):
     file_of_an_older_release(path, SCHEMA_VERSION - 1)
     with Reader(path) as reader:
         assert (reader.quarantined(), reader.needs_attention(), reader.watermark()) == (0, [], None)
+
+
+def test_a_file_without_counts_is_counted_and_from_then_on_counts_itself(path):
+    """Before it is migrated by whoever reads it, afterwards by what the migration found."""
+    file_of_an_older_release(path, COUNTS_SINCE - 1)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for n, status in enumerate(["delivered", "delivered", "pending"]):
+            connection.execute(
+                "INSERT INTO events (message_id, conversation_id, customer_id, transition, event,"
+                " occurred_at, status) VALUES (?, 'c', 'u', 'created', 'e', '', ?)",
+                (f"m-{n}", status),
+            )
+    expected = {"pending": 1, "delivered": 2, "rejected": 0, "suppressed": 0}
+    with Reader(path) as reader:
+        assert reader.event_counts() == expected
+    with Store(path) as store, Reader(path) as reader:
+        assert reader.event_counts() == expected
+        store.mark_delivered(["m-2"])
+        assert reader.event_counts() == expected | {"pending": 0, "delivered": 3}
 
 
 def test_a_migration_that_fails_leaves_the_file_at_its_old_version(path):
