@@ -144,12 +144,9 @@ class Cycle:
     def _run(self, poll: Poll) -> Result:
         started = time.monotonic()
         requests_before = self._gladly.edge.requests
-        self._delivery.begin(poll)
-        try:
+        with self._delivery.beside(poll):
             self._gladly_side.attempt(lambda: self._take_in_changes(poll))
             self._delivery.finish()
-        finally:
-            self._delivery.end()
         poll.requests = self._gladly.edge.requests - requests_before
         errors = [error for error in self.errors.values() if error]
         if errors:
@@ -186,17 +183,13 @@ class Cycle:
         with self._turn():
             resync = self._store.begin_resync(since, until)
         for chunk in self._feed.between(resync.position, until):
-            with self._turn():
+            with self._turn(), self._delivery.beside(poll):
                 self._lookups.begin_poll(keep_profiles=False)
                 self._intake.take_in(chunk, poll, resync=resync.id)
             yield chunk.position or resync.position, poll
-        with self._turn():
+        with self._turn(), self._delivery.beside(poll):
             self._store.finish_resync(resync.id)
-            self._delivery.begin(poll)
-            try:
-                self._delivery.finish()
-            finally:
-                self._delivery.end()
+            self._delivery.finish()
         if self._segment_side.error is not None:
             raise self._segment_side.error
         yield until, poll

@@ -83,11 +83,21 @@ class Delivery:
         """End the thread."""
         self._thread.shutdown(cancel_futures=True)
 
-    def begin(self, poll: Poll) -> None:
-        """A cycle begins, whose figures are *poll*'s; an earlier one may have left something."""
-        self._poll = poll
-        self._waiting_bytes = 0
+    @contextlib.contextmanager
+    def beside(self, poll: Poll) -> Iterator[None]:
+        """
+        For as long as the block takes, what is pending leaves as it falls due; *poll*'s figures are added to.
+        However it ends, nothing is under way afterwards, and what is known is noted, if it can be.
+        """
+        self._poll, self._waiting_bytes = poll, 0
+        # An earlier cycle may have left something.
         self._part_from, self._not_before = time.monotonic() + PART_BATCH_AFTER_S, 0.0
+        try:
+            yield
+        finally:
+            with contextlib.suppress(StoppedError, StateError):
+                self.settle()
+            self._sending = self._poll = None  # what is not noted is pending
 
     def expect(self, events: Iterable[Event]) -> None:
         """These have been written to the outbox."""
@@ -98,8 +108,8 @@ class Delivery:
 
     def go_on(self) -> None:
         """
-        Note what Segment has answered meanwhile, and send what is due: called beside a poll, again and again,
-        and never waits.
+        Note what Segment has answered meanwhile, and send what is due. Called again and again; it never
+        waits, and outside of `beside` does nothing.
         """
         if self._sending is not None and not self._note(self._sending):
             return
@@ -134,12 +144,6 @@ class Delivery:
         self.settle()
         if not self._is_left_alone:
             self.side.worked()
-
-    def end(self) -> None:
-        """The cycle ends, however: nothing is under way any more, and what is known is noted if it can be."""
-        with contextlib.suppress(StoppedError, StateError):
-            self.settle()
-        self._sending = self._poll = None  # what is not noted is pending
 
     @property
     def _is_left_alone(self) -> bool:

@@ -3,6 +3,7 @@
 import itertools
 import math
 import threading
+from datetime import timedelta
 
 import pytest
 from structlog.testing import capture_logs
@@ -203,6 +204,22 @@ def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, s
     assert (result.errors, result.poll.delivered) == ([], 4)
     assert [event["payload"] for event in program.events()] == [None] * 6
     assert len(proxy.seen) == 1
+
+
+def test_what_a_resync_has_found_leaves_beside_it(begin, sandbox, small_chunks):
+    """And nothing is under way between its turns, when a daemon beside it may write."""
+    program = begin(SYNC__START="now")
+    assert program.run().errors == []
+    busy_minutes(sandbox, 20)
+    now = sandbox.clock.now()
+    delivered = []
+    for _, poll in program._cycle.resync(now - timedelta(minutes=20), now):
+        assert program._cycle._delivery._sending is None
+        delivered.append(poll.delivered)
+    assert len(delivered) > 8
+    assert delivered[2] > 0
+    assert delivered[-1] == 40
+    assert problems(sandbox) == []
 
 
 def test_a_stop_beside_a_poll_notes_what_is_known(begin, sandbox, small_chunks):
