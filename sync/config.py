@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from state.instants import parse_duration, parse_instant, utc_now
 from sync.errors import SettingsError
 from sync.hosts import is_loopback
+from sync.shape import HASHABLE, MORE, OPTIONAL, Shape
 
 ENV_PREFIX = "GLADLY_SEGMENT_"
 GLADLY_TOKEN_VARIABLE = "GLADLY_API_TOKEN"  # noqa: S105 (a variable's name)
@@ -74,6 +75,18 @@ def _one_of(*allowed: str) -> Callable[[Any], Any]:
             return value
         *others, last = map(repr, allowed)
         raise _KindError(f"{', '.join(others)} or {last}")
+
+    return read
+
+
+def _some_of(*allowed: str) -> Callable[[Any], tuple[str, ...]]:
+    """A list in the file, names with commas between them in the environment."""
+
+    def read(value: Any) -> tuple[str, ...]:
+        names = [part.strip() for part in value.split(",")] if isinstance(value, str) else value
+        if isinstance(names, list) and all(name in allowed for name in names):
+            return tuple(names)
+        raise _KindError(f"a list of some of: {', '.join(allowed)}")
 
     return read
 
@@ -246,6 +259,14 @@ class SyncSettings(NamedTuple):
     reopened: Annotated[bool, _true_or_false] = False
 
 
+class PropertiesSettings(NamedTuple):
+    """`[properties]`: more and less than Gladly's own integration sends (semantics 1.3)."""
+
+    add: Annotated[tuple[str, ...], _some_of(*MORE)] = ()
+    leave_out: Annotated[tuple[str, ...], _some_of(*OPTIONAL)] = ()
+    hash: Annotated[tuple[str, ...], _some_of(*HASHABLE)] = ()
+
+
 class StateSettings(NamedTuple):
     """`[state]`: where the state file is, and how long it keeps payloads."""
 
@@ -295,6 +316,7 @@ class Settings(NamedTuple):
     gladly: GladlySettings = GladlySettings()
     segment: SegmentSettings = SegmentSettings()
     sync: SyncSettings = SyncSettings()
+    properties: PropertiesSettings = PropertiesSettings()
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -307,6 +329,13 @@ class Config(NamedTuple):
     settings: Settings
     secrets: Secrets
     directory: Path
+
+    @property
+    def shape(self) -> Shape:
+        """How events differ from those of Gladly's own integration."""
+        add, leave_out, hashed = self.settings.properties
+        sync = self.settings.sync
+        return Shape(sync.closed_timestamp, sync.reopened, add, leave_out, hashed)
 
     @property
     def state_path(self) -> Path:

@@ -76,7 +76,7 @@ class Cycle:
         self._feed = ChangeFeed(self._gladly, settings.sync.overlap)
         self._lookups = Lookups(self._gladly, self._delivery.go_on)
         origin = Origin(fingerprint(secrets.write_key), self._gladly.edge.host)
-        self._intake = Intake(settings.sync, store, self._lookups, origin, self._delivery)
+        self._intake = Intake(config.shape, store, self._lookups, origin, self._delivery)
         self._reconciler = Reconciler(settings.sync, store, self._lookups, self._intake)
         self._gladly_side, self._segment_side = Side("gladly"), self._delivery.side
         self._retention_due = self._record_due = 0.0

@@ -25,10 +25,10 @@ from state import (
 from state.instants import utc_now
 from state.writing import bad_line_id
 from sync.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
-from sync.config import SyncSettings
 from sync.delivery import Delivery
 from sync.gladly import Lookups
 from sync.gladly.models import Conversation, Profile
+from sync.shape import Shape
 from sync.track import (
     EVENT_MAX_BYTES,
     NAMES,
@@ -49,14 +49,15 @@ class Intake:
     Takes chunks of changes in.
 
     Args:
+        shape: Which transitions are events, and of what.
         origin: Whose events these are, for their message ids.
         delivery: Told what there is to deliver, and waited for before anything is erased.
     """
 
     def __init__(
-        self, settings: SyncSettings, store: Store, lookups: Lookups, origin: Origin, delivery: Delivery
+        self, shape: Shape, store: Store, lookups: Lookups, origin: Origin, delivery: Delivery
     ) -> None:
-        self._sync = settings
+        self._shape = shape
         self._store = store
         self._lookups = lookups
         self._origin = origin
@@ -130,7 +131,7 @@ class Intake:
 
     def _is_sent(self, transition: Transition | None) -> bool:
         if transition is Transition.REOPENED:
-            return self._sync.reopened
+            return self._shape.reopened
         return transition is not None
 
     # From transitions to events
@@ -184,9 +185,10 @@ class Intake:
             agent_name=self._lookups.agent_name(agent_id),
             created_at=stored.created_at,
             closed_at=change.recorded_at,
+            topic_names=self._topic_names(now) if "topicNames" in self._shape.add else (),
         )
         id_ = self._message_id(decision, transition)
-        payload = track_event(transition, subject, id_, closed_timestamp=self._sync.closed_timestamp)
+        payload = track_event(transition, subject, id_, self._shape)
         is_too_large = len(payload) > EVENT_MAX_BYTES
         return Event(
             message_id=id_,
@@ -199,6 +201,10 @@ class Intake:
             payload=payload,
             reason=too_large(payload) if is_too_large else None,
         )
+
+    def _topic_names(self, now: Conversation | None) -> list[str]:
+        names = map(self._lookups.topic_name, (now.topic_ids if now is not None else None) or [])
+        return [name for name in names if name]
 
     def _suppressed(self, decision: Decision, transition: Transition, reason: str) -> Event:
         return Event(

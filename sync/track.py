@@ -5,6 +5,7 @@ Gladly's own Segment integration sends (semantics 1), and its `messageId` (seman
 
 import hashlib
 import uuid
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,6 +15,7 @@ import msgspec
 from state import Transition
 from state.instants import from_text, to_text
 from sync.gladly.models import Conversation, Email, Phone, Profile
+from sync.shape import AS_GLADLY, Shape
 
 # The namespace of every messageId this program makes: fixed for ever, since a repeat is recognised by it.
 NAMESPACE = uuid.UUID("6f2b6a55-6d52-5c0e-9d3f-4b9f1d1c7a10")
@@ -76,6 +78,8 @@ class Subject:
         agent_id: The agent assigned now; of a conversation that is gone, the one before the change.
         agent_name: None where nobody knows.
         created_at: When the conversation was created, as far as known.
+        closed_at: When the change was recorded: of a close, when the conversation was closed.
+        topic_names: Of its topics, in their order, those that are known; empty where they are not wanted.
     """
 
     conversation_id: str
@@ -85,22 +89,23 @@ class Subject:
     agent_name: str | None
     created_at: datetime
     closed_at: datetime
+    topic_names: Collection[str] = ()
 
 
-def track_event(transition: Transition, subject: Subject, message_id: str, *, closed_timestamp: str) -> bytes:
+def track_event(transition: Transition, subject: Subject, message_id: str, shape: Shape = AS_GLADLY) -> bytes:
     """
     The exact bytes to send: one JSON object, UTF-8 (semantics 1, 4.3).
 
     What is unknown is left out, never null or empty; there is no `sentAt`, `context` or `integrations`.
-
-    Args:
-        closed_timestamp: `created`, as Gladly's integration does it, or `closed` (semantics 1.2).
     """
     stamp = (
         subject.closed_at
-        if transition is Transition.CLOSED and closed_timestamp == "closed"
+        if transition is Transition.CLOSED and shape.closed_timestamp == "closed"
         else subject.created_at
     )
+    properties = _properties(transition, subject)
+    if shape != AS_GLADLY:
+        properties = _shaped(properties, transition, subject, shape)
     return encode(
         {
             "type": "track",
@@ -108,7 +113,7 @@ def track_event(transition: Transition, subject: Subject, message_id: str, *, cl
             "userId": subject.profile.id,
             "timestamp": to_text(stamp),
             "messageId": message_id,
-            "properties": _properties(transition, subject),
+            "properties": properties,
         }
     )
 
@@ -133,6 +138,32 @@ def _properties(transition: Transition, subject: Subject) -> dict[str, Any]:
         is_waiting = conversation is not None and conversation.status == "WAITING"
         properties["status"] = "WAITING" if is_waiting else "OPEN"
     return properties
+
+
+def _shaped(
+    properties: dict[str, Any], transition: Transition, subject: Subject, shape: Shape
+) -> dict[str, Any]:
+    """With what a person wants more of, and less (semantics 1.3)."""
+    conversation, is_closed = subject.conversation, transition is Transition.CLOSED
+    more = {
+        "createdAt": to_text(subject.created_at),
+        "closedAt": to_text(subject.closed_at) if is_closed else None,
+        "inboxId": conversation.inbox_id if conversation else None,
+        "topicNames": list(subject.topic_names) if is_closed else None,
+    }
+    properties |= {name: more[name] for name in shape.add if more[name] not in (None, "")}
+    for name in shape.hashed:
+        if name in properties:
+            properties[name] = hash_of(properties[name])
+    return {name: value for name, value in properties.items() if name not in shape.leave_out}
+
+
+def hash_of(value: str) -> str:
+    """
+    SHA-256, in hexadecimal, of *value* in lower case and without spaces around it: however somebody writes an
+    address, its hash is the same.
+    """
+    return hashlib.sha256(value.strip().lower().encode("utf-8", "replace")).hexdigest()
 
 
 def email_of(emails: list[Email]) -> str | None:

@@ -22,7 +22,7 @@ from sync.errors import (
     TooOldError,
     UnexpectedAnswerError,
 )
-from sync.gladly.models import Agent, Conversation, Errors, Profile
+from sync.gladly.models import Agent, Conversation, Errors, Profile, Topic
 from sync.gladly.pacer import Pacer
 from sync.http import READ_TIMEOUT_S, Edge, Exchange, retried, retry_after_s, server_date
 from sync.stop import Stop
@@ -124,6 +124,10 @@ class GladlyClient:
             return self._get(f"/agents/{_segment(id_)}", Agent).name or None
         except NotFoundError:
             return None
+
+    def topics(self) -> dict[str, str]:
+        """The names of all topics, by id; one without a name is left out."""
+        return {topic.id: topic.name for topic in self._get("/topics", list[Topic]) if topic.name}
 
     def _get(self, path: str, type_: type[T]) -> T:
         def get() -> T:

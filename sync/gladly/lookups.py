@@ -2,7 +2,8 @@
 What conversations, profiles and agents look like now, asked for as rarely as possible (semantics 2.4).
 
 A conversation is fetched once per poll. A profile is kept in memory for as long as the feed shows no update,
-merge or deletion of it. Agents are one list, read again when an unknown id appears, and hourly.
+merge or deletion of it. Agents are one list, read again when an unknown id appears, and hourly; so are
+topics, where their names are wanted.
 """
 
 import contextvars
@@ -18,8 +19,9 @@ from sync.gladly.models import Conversation, Profile
 
 T = TypeVar("T")
 
-AGENTS_FRESH_S = 3_600.0
-AGENTS_UNKNOWN_S = 60.0
+# A list of names is read again so often, and for an unknown id at most so often.
+NAMES_FRESH_S = 3_600.0
+NAMES_UNKNOWN_S = 60.0
 
 # A call that took longer has a latency worth hiding: Gladly's take 100 ms and more.
 SLOW_S = 0.005
@@ -31,6 +33,35 @@ MAX_CONVERSATIONS = 2_000
 _CHANGES_A_PROFILE = frozenset(
     {ChangeType.PROFILE_UPDATED, ChangeType.PROFILE_DELETED, ChangeType.CUSTOMER_MERGED}
 )
+
+
+class _Names:
+    """
+    The names of agents, or of topics, by id: one list, kept for a while.
+
+    Args:
+        read: The list.
+        read_one: One of them by itself; None where that cannot be asked for.
+    """
+
+    def __init__(
+        self, read: Callable[[], dict[str, str]], read_one: Callable[[str], str | None] | None = None
+    ) -> None:
+        self._read, self._read_one = read, read_one
+        self._names: dict[str, str | None] = {}  # None: Gladly knows none by that id
+        self._read_at: float | None = None  # monotonic
+
+    def of(self, id_: str) -> str | None:
+        """The name; None where Gladly knows none."""
+        age = time.monotonic() - self._read_at if self._read_at is not None else None
+        is_unknown = id_ not in self._names
+        if age is None or age > NAMES_FRESH_S or (is_unknown and age > NAMES_UNKNOWN_S):
+            self._names = dict(self._read())
+            self._read_at = time.monotonic()
+            self._names.setdefault(id_, None)
+        elif is_unknown and self._read_one is not None:  # came within the minute, or went long ago
+            self._names[id_] = self._read_one(id_)
+        return self._names.get(id_)
 
 
 class Lookups:
@@ -46,8 +77,8 @@ class Lookups:
         self._meanwhile = meanwhile
         self._conversations: dict[str, Conversation | None] = {}
         self._profiles: dict[str, Profile | None] = {}  # by the id asked for: a merge makes it another
-        self._agents: dict[str, str | None] = {}  # None: Gladly knows nobody by that id
-        self._agents_read_at: float | None = None  # monotonic
+        self._agents = _Names(client.agents, client.agent)
+        self._topics = _Names(client.topics)
         # Starts a thread only when there is work for it.
         self._threads = ThreadPoolExecutor(client.workers - 1, thread_name_prefix="gladly")
 
@@ -93,17 +124,11 @@ class Lookups:
 
     def agent_name(self, id_: str | None) -> str | None:
         """The name of an agent; None when nobody is meant or Gladly does not know them."""
-        if not id_:
-            return None
-        age = time.monotonic() - self._agents_read_at if self._agents_read_at is not None else None
-        is_unknown = id_ not in self._agents
-        if age is None or age > AGENTS_FRESH_S or (is_unknown and age > AGENTS_UNKNOWN_S):
-            self._agents = dict(self._client.agents())
-            self._agents_read_at = time.monotonic()
-            self._agents.setdefault(id_, None)
-        elif is_unknown:  # joined within the minute, or left long ago: asked for by themselves, once
-            self._agents[id_] = self._client.agent(id_)
-        return self._agents[id_]
+        return self._agents.of(id_) if id_ else None
+
+    def topic_name(self, id_: str) -> str | None:
+        """The name of a topic; None when Gladly does not know it."""
+        return self._topics.of(id_)
 
     def _all(
         self, ids: Iterable[str], known: dict[str, T], fetch: Callable[[str], T], keep: int

@@ -8,6 +8,7 @@ import pytest
 
 from sync.config import Settings, load, organization_of
 from sync.errors import SettingsError
+from sync.shape import AS_GLADLY, Shape
 
 SECRETS = {"GLADLY_API_TOKEN": "token-canary", "SEGMENT_WRITE_KEY": "key-canary"}
 WHO = '[gladly]\norganization = "acme"\nusername = "sync@example.com"\n'
@@ -58,6 +59,7 @@ def test_what_has_to_be_said_is_little(settings):
     assert (sync.overlap, sync.closed_timestamp, sync.reopened) == (timedelta(seconds=60), "created", False)
     assert (state.path, state.retention) == (Path("gladly-segment.db"), timedelta(days=30))
     assert (log.level, log.format) == ("info", "auto")
+    assert config.shape == AS_GLADLY
 
 
 def test_the_european_region_is_another_host(settings):
@@ -82,6 +84,10 @@ def test_everything_can_be_said(settings):
         overlap = "2m"
         closed_timestamp = "closed"
         reopened = true
+        [properties]
+        add = ["closedAt"]
+        leave_out = ["phone", "topicIds"]
+        hash = ["email"]
         [state]
         path = "/var/lib/sync/state.db"
         retention = "7d"
@@ -99,6 +105,8 @@ def test_everything_can_be_said(settings):
         timedelta(minutes=2),
     )
     assert (read.sync.closed_timestamp, read.sync.reopened) == ("closed", True)
+    assert read.properties == (("closedAt",), ("phone", "topicIds"), ("email",))
+    assert config.shape == Shape("closed", True, ("closedAt",), ("phone", "topicIds"), ("email",))
     assert (config.state_path, read.state.retention) == (Path("/var/lib/sync/state.db"), timedelta(days=7))
     assert (read.log.level, read.log.format) == ("debug", "json")
 
@@ -210,6 +218,15 @@ def test_an_unknown_key_is_named_with_those_that_are_known(mistakes, text, key):
         ("[sync]\ncron = 5", "sync.cron", "text in quotes"),
         ("[sync]\nclosed_timestamp = 'open'", "sync.closed_timestamp", "'created' or 'closed'"),
         ("[sync]\nreopened = 'perhaps'", "sync.reopened", "true or false"),
+        ("[properties]\nadd = ['mood']", "properties.add", "a list of some of: createdAt, closedAt"),
+        ("[properties]\nleave_out = 5", "properties.leave_out", "a list of some of: agentId, agentName"),
+        (
+            "[properties]\nleave_out = ['conversationId']",
+            "properties.leave_out",
+            "a list of some of: agentId",
+        ),
+        ("[properties]\nhash = [['email']]", "properties.hash", "a list of some of: email, phone"),
+        ("[properties]\nhash = 'name'", "properties.hash", "a list of some of: email, phone"),
         ("[state]\npath = 4", "state.path", "a path in quotes"),
         ("[state]\nretention = 'for ever'", "state.retention", "90s, 15m, 36h or 7d"),
         ("[log]\nlevel = 3", "log.level", "'debug', 'info', 'warning' or 'error'"),

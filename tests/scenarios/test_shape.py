@@ -1,0 +1,50 @@
+"""More and less than Gladly's own integration sends, from Gladly's answers to what arrives (1.3)."""
+
+import hashlib
+
+from installation import Installation
+
+
+def test_what_a_person_asks_for_arrives_and_nothing_else_changes(installation: Installation) -> None:
+    """By the environment, commas between; names of topics cost one more request in all."""
+    sandbox, world = installation.sandbox, installation.sandbox.world
+    topics = [world.add_topic(name) for name in ("Sizes", "Returns")]
+    talks = {}
+    for n in range(3):
+        emails = [{"original": f"Zoe{n}@Example.com", "primary": True}]
+        customer = world.add_customer("Zoë Quinn", emails=emails)
+        talk = world.open_conversation(customer, agent=world.add_agent("Ada"))
+        for topic in topics:
+            world.add_topic_to(talk, topic)
+        world.close(talk)
+        talks[talk.id] = (talk, hashlib.sha256(f"zoe{n}@example.com".encode()).hexdigest())
+    installation.settings |= {
+        "GLADLY_SEGMENT_PROPERTIES__ADD": "closedAt, inboxId, topicNames",
+        "GLADLY_SEGMENT_PROPERTIES__LEAVE_OUT": "customerName,phone",
+        "GLADLY_SEGMENT_PROPERTIES__HASH": "email",
+    }
+
+    assert installation.run("once").returncode == 0
+
+    closed = [e["properties"] for e in sandbox.inbox.received if e["event"] == "Gladly Conversation Closed"]
+    assert {properties["conversationId"] for properties in closed} == talks.keys()
+    for properties in closed:
+        talk, hashed = talks[properties["conversationId"]]
+        assert properties.keys() == {
+            *("agentId", "agentName", "conversationId", "customAttributes", "email", "status", "topicIds"),
+            *("closedAt", "inboxId", "topicNames"),
+        }
+        assert (properties["email"], properties["inboxId"]) == (hashed, talk.wire()["inboxId"])
+        assert properties["topicNames"] == ["Sizes", "Returns"]
+    assert [request.path for request in sandbox.gladly_requests].count("/api/v1/topics") == 1
+    assert b"Zoe" not in installation.state_path.read_bytes()
+
+
+def test_topics_are_asked_for_only_where_their_names_are_wanted(installation: Installation) -> None:
+    """By default nothing more than Gladly's own integration sends is read, either."""
+    world = installation.sandbox.world
+    talk = world.open_conversation(world.add_customer("Zoë Quinn"))
+    world.add_topic_to(talk, world.add_topic("Sizes"))
+    world.close(talk)
+    assert installation.run("once").returncode == 0
+    assert "/api/v1/topics" not in {request.path for request in installation.sandbox.gladly_requests}
