@@ -112,7 +112,7 @@ class Reader:
     def oldest_pending(self) -> str | None:
         """When the event that has waited longest was put into the outbox, of those that leave next."""
         rows = self._rows(
-            # A backlog may be a million: those that leave last have not waited longer.
+            # A backlog may be a million: the first thousand tell.
             "SELECT min(created_at) AS at FROM (SELECT created_at FROM events WHERE status = 'pending'"
             " ORDER BY occurred_at LIMIT 1000)"
         )
