@@ -80,9 +80,11 @@ class SyncMachine(RuleBasedStateMachine):
         for _ in range(3):
             self.sandbox.clock.advance(120)
             assert self.cycle() == []
+        # Segment forgets a messageId after a day: what was replayed, or sent and not acknowledged, may then
+        # arrive once more under it, and is still one event (semantics 4.3).
+        events = {event["messageId"]: event for event in self.sandbox.inbox.received}.values()
         sent = Counter(
-            (event["properties"]["conversationId"], event["event"].split()[-1].lower())
-            for event in self.sandbox.inbox.received
+            (event["properties"]["conversationId"], event["event"].split()[-1].lower()) for event in events
         )
         assert self.model.verdict(sent) == []
         assert self.bytes_by_id() is None
