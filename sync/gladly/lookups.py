@@ -11,7 +11,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from typing import TypeVar
+from typing import NamedTuple, Self, TypeVar
+
+import msgspec
 
 from sync.changes import Change, ChangeType
 from sync.gladly.client import GladlyClient
@@ -26,13 +28,31 @@ NAMES_UNKNOWN_S = 60.0
 # A call that took longer has a latency worth hiding: Gladly's take 100 ms and more.
 SLOW_S = 0.005
 
-# What is kept in memory: a profile is about 2 KB as objects.
+# What is kept in memory, of conversations two chunks. A profile is 2 KB as objects, and a quarter as JSON.
 MAX_PROFILES = 2_000
-MAX_CONVERSATIONS = 2_000
+MAX_CONVERSATIONS = 600
 
 _CHANGES_A_PROFILE = frozenset(
     {ChangeType.PROFILE_UPDATED, ChangeType.PROFILE_DELETED, ChangeType.CUSTOMER_MERGED}
 )
+
+
+class _KeptProfile(NamedTuple):
+    """A profile as it is kept: whose it is, and all of it as JSON, unless half a character forbids."""
+
+    id: str
+    packed: bytes | Profile
+
+    @classmethod
+    def of(cls, profile: Profile) -> Self:
+        try:
+            return cls(profile.id, msgspec.json.encode(profile))
+        except UnicodeEncodeError:
+            return cls(profile.id, profile)
+
+    def profile(self) -> Profile:
+        packed = self.packed
+        return packed if isinstance(packed, Profile) else msgspec.json.decode(packed, type=Profile)
 
 
 class _Names:
@@ -76,7 +96,7 @@ class Lookups:
         self._client = client
         self._meanwhile = meanwhile
         self._conversations: dict[str, Conversation | None] = {}
-        self._profiles: dict[str, Profile | None] = {}  # by the id asked for: a merge makes it another
+        self._profiles: dict[str, _KeptProfile | None] = {}  # by the id asked for: a merge makes it another
         self._agents = _Names(client.agents, client.agent)
         self._topics = _Names(client.topics)
         # Starts a thread only when there is work for it.
@@ -116,11 +136,15 @@ class Lookups:
 
     def profiles(self, customer_ids: Iterable[str]) -> dict[str, Profile | None]:
         """Profiles by the id asked for; of a merged customer, of the one who remains; None when deleted."""
-        profiles = self._all(customer_ids, self._profiles, self._client.profile, MAX_PROFILES)
-        for id_, profile in profiles.items():
-            if profile is None:
+        found = self._all(customer_ids, self._profiles, self._profile, MAX_PROFILES)
+        for id_, kept in found.items():
+            if kept is None:
                 self._profiles.pop(id_, None)
-        return profiles
+        return {id_: kept.profile() if kept is not None else None for id_, kept in found.items()}
+
+    def _profile(self, customer_id: str) -> _KeptProfile | None:
+        profile = self._client.profile(customer_id)
+        return _KeptProfile.of(profile) if profile is not None else None
 
     def agent_name(self, id_: str | None) -> str | None:
         """The name of an agent; None when nobody is meant or Gladly does not know them."""

@@ -70,9 +70,14 @@ class SegmentClient:
         """Close the pooled connections."""
         self.edge.close()
 
-    def deliver(self, batch: Sequence[PendingEvent]) -> Iterator[Delivered | Rejected]:
+    def deliver(
+        self, batch: Sequence[PendingEvent], body: bytes | None = None
+    ) -> Iterator[Delivered | Rejected]:
         """
         Send *batch* and say what became of its events, in their order, part by part where it was split.
+
+        Args:
+            body: `body_of` it, where the caller has that already.
 
         Raises:
             RetryableError: Segment could not be reached, or answered 408, 429 or 5xx, several times in a
@@ -82,7 +87,7 @@ class SegmentClient:
             StoppedError: A stop was asked for.
         """
         try:
-            self._send(body_of(batch))
+            self._send(body_of(batch) if body is None else body)
         except _RefusedBatchError as refused:
             if len(batch) == 1:
                 yield Rejected(batch[0], str(refused))
