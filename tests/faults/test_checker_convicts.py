@@ -43,9 +43,9 @@ def _acknowledge_before_the_post(monkeypatch):
     """A sender that notes the delivery first, and then sends."""
     deliver = SegmentClient.deliver
 
-    def hasty(self, batch):
+    def hasty(self, batch, body=None):
         yield Delivered(batch)
-        yield from deliver(self, batch)
+        yield from deliver(self, batch, body)
 
     monkeypatch.setattr(SegmentClient, "deliver", hasty)
 
