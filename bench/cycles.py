@@ -11,10 +11,10 @@ import sys
 import time
 
 from state import Store
-from sync import log
-from sync.config import load
-from sync.cycle import Cycle
+from sync.pipeline.cycle import Cycle
+from sync.settings.config import load
 from sync.stop import Stop
+from sync.telemetry import log
 
 
 def main(cycles: int) -> None:

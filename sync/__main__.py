@@ -1,6 +1,6 @@
 """`python -m sync` is `gladly-segment`."""
 
-from sync.cli import main
+from sync.cli.main import main
 
 if __name__ == "__main__":
     main()

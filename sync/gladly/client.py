@@ -1,8 +1,8 @@
 """
 The calls to Gladly's REST API that the sync needs, each answer judged once (Gladly REST API reference).
 
-Every call waits its turn (`Pacer`), is tried again where trying again can help (`sync.http.retried`), and
-ends in a typed answer or a typed error.
+Every call waits its turn (`Pacer`), is tried again where trying again can help, and ends in a typed answer or a
+typed error.
 """
 
 import contextlib
@@ -24,7 +24,7 @@ from sync.errors import (
 )
 from sync.gladly.models import Agent, Conversation, Errors, Profile, Topic
 from sync.gladly.pacer import Pacer
-from sync.http import READ_TIMEOUT_S, Edge, Exchange, retried, retry_after_s, server_date
+from sync.http.host import READ_TIMEOUT_S, Edge, Exchange, retried, retry_after_s, server_date
 from sync.stop import Stop
 
 T = TypeVar("T")

@@ -16,7 +16,8 @@ from urllib3 import BaseHTTPResponse
 
 from state import QUARANTINED_LINE_BYTES, BadLine
 from state.instants import from_text, to_text
-from sync.changes import (
+from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
+from sync.events.changes import (
     CHUNK_CHANGES,
     CHUNK_TRANSITIONS,
     OF_A_CONVERSATION,
@@ -26,11 +27,10 @@ from sync.changes import (
     Chunk,
     checked_id,
 )
-from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
 from sync.gladly.client import GladlyClient
 from sync.gladly.models import Content, Errors, FeedEvent
 from sync.gladly.report import Report
-from sync.http import MAX_ATTEMPTS, Exchange, backoff_s, retried, server_date
+from sync.http.host import MAX_ATTEMPTS, Exchange, backoff_s, retried, server_date
 
 ENTITIES = ("CONVERSATION", "CUSTOMER", "CUSTOMER_PROFILE")
 

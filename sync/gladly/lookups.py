@@ -15,7 +15,7 @@ from typing import NamedTuple, Self, TypeVar
 
 import msgspec
 
-from sync.changes import Change, ChangeType
+from sync.events.changes import Change, ChangeType
 from sync.gladly.client import GladlyClient
 from sync.gladly.models import Conversation, Profile
 

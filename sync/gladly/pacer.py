@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from sync.errors import RetryableError
-from sync.http import PATIENCE_S
+from sync.http.host import PATIENCE_S
 from sync.stop import Stop
 
 

@@ -21,7 +21,8 @@ import structlog
 
 from state import QUARANTINED_LINE_BYTES, BadLine
 from state.instants import from_text, to_text
-from sync.changes import (
+from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
+from sync.events.changes import (
     CHUNK_CHANGES,
     CHUNK_TRANSITIONS,
     OF_A_CONVERSATION,
@@ -31,9 +32,8 @@ from sync.changes import (
     Chunk,
     checked_id,
 )
-from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
 from sync.gladly.client import GladlyClient
-from sync.http import Exchange, retried
+from sync.http.host import Exchange, retried
 
 log = structlog.get_logger()
 

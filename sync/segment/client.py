@@ -17,7 +17,7 @@ import structlog
 
 from state import PendingEvent
 from sync.errors import CredentialsRefusedError, RetryableError, UnexpectedAnswerError
-from sync.http import Edge, Exchange, retried, retry_after_s
+from sync.http.host import Edge, Exchange, retried, retry_after_s
 from sync.segment.batches import body_of
 from sync.stop import Stop
 

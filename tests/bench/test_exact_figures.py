@@ -11,12 +11,12 @@ import pytest
 
 from installation import Installation
 from state import Store
-from sync.changes import CHUNK_TRANSITIONS
-from sync.config import load
-from sync.cycle import Cycle
+from sync.events.changes import CHUNK_TRANSITIONS
+from sync.pipeline.cycle import Cycle
+from sync.reports import Result
 from sync.segment import BATCH_MAX_BYTES
+from sync.settings.config import load
 from sync.stop import Stop
-from sync.watcher import Result
 
 COLD, WARM = 2.05, 1.6  # requests to Gladly per event
 EVENTS = "/api/v1/events"

@@ -12,7 +12,7 @@ import pytest
 
 from installation import Installation
 from state import Event, EventStatus, Store, TakenIn, Transition
-from sync import cli
+from sync.cli import main as cli
 
 
 @dataclass(frozen=True)

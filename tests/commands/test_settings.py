@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sync.config import Settings, load, organization_of
 from sync.errors import SettingsError
-from sync.shape import AS_GLADLY, Shape
+from sync.events.options import AS_GLADLY, Shape
+from sync.settings.config import Settings, load, organization_of
 
 SECRETS = {"GLADLY_API_TOKEN": "token-canary", "SEGMENT_WRITE_KEY": "key-canary"}
 WHO = '[gladly]\norganization = "acme"\nusername = "sync@example.com"\n'

@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from sync.config import load
+from sync.settings.config import load
 
 ASKED = (
     "--organization",

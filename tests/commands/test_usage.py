@@ -6,7 +6,7 @@ import click
 import pytest
 
 from sync import __version__
-from sync.cli import cli
+from sync.cli.main import cli
 
 
 def every_command(group=cli, *path):

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from deploy.deploy_helpers import DEPLOY, run_tool
-from sync import config
+from sync.settings import config
 
 MANIFEST = DEPLOY / "kubernetes" / "gladly-segment.yaml"
 IMAGE = (DEPLOY / "container" / "Containerfile").read_text()

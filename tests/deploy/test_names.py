@@ -10,8 +10,8 @@ import pytest
 from deploy.deploy_helpers import DEPLOY, PROJECT
 from sandbox.gladly import GladlySettings
 from sandbox.segment import SegmentSettings
-from sync import config
-from sync.cli import cli
+from sync.cli.main import cli
+from sync.settings import config
 
 README = (PROJECT / "README.md").read_text()
 SECTION = README[README.index("## Under a supervisor") : README.index("## The events")]
@@ -25,7 +25,7 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_variable_is_a_setting(name):
-    """GLADLY_SEGMENT_SECTION__KEY, with a section and a key that `sync.config` knows."""
+    """GLADLY_SEGMENT_SECTION__KEY, with a section and a key that `sync.settings.config` knows."""
     for section, key in re.findall(r"GLADLY_SEGMENT_([A-Z]+)__(\w+)", FILES[name]):
         assert key.lower() in getattr(config.Settings(), section.lower())._fields, f"{section}__{key}"
 

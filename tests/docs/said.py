@@ -17,7 +17,7 @@ _ERRORS = re.compile(r"(?:\w+Error|BadParameter|complain)$")
 _CAUGHT = ("AssertionError", "NotFoundError", "TooOldError", "_MovedError")
 
 # A ValueError is read by people where a setting, an instant or a line of the feed is what was wrong.
-_VALUES = ("sync/config.py", "state/instants.py")
+_VALUES = ("sync/settings/config.py", "state/instants.py")
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
@@ -53,7 +53,7 @@ def sentences() -> dict[str, str]:
     found = {}
     for path, tree in sources():
         for name, call in _calls(tree):
-            is_mistake = name == "append" and path == "sync/config.py"
+            is_mistake = name == "append" and path == "sync/settings/config.py"
             if name in _CAUGHT or not (_ERRORS.match(name) or is_mistake):
                 continue
             if name == "ValueError" and path not in _VALUES:
@@ -67,9 +67,9 @@ def sentences() -> dict[str, str]:
 
 # Where reasons are made: of events, and of lines in quarantine.
 _REASONS = (
-    "sync/intake.py",
-    "sync/track.py",
-    "sync/changes.py",
+    "sync/pipeline/intake.py",
+    "sync/events/track.py",
+    "sync/events/changes.py",
     "sync/gladly/feed.py",
     "sync/gladly/report.py",
 )

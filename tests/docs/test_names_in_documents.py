@@ -8,8 +8,8 @@ import pytest
 from documents import PAGES, ROOT, anchors, blocks, inline_code, links, name_of
 from said import logged
 
-from sync.cli import cli
-from sync.config import Settings
+from sync.cli.main import cli
+from sync.settings.config import Settings
 
 EVERYTHING = "\n".join(page.read_text("utf-8") for page in PAGES)
 

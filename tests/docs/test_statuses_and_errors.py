@@ -7,7 +7,7 @@ from documents import ROOT, first_cells
 from said import GAP, logged, reasons, sentences, values
 
 from state.records import EventStatus, PollOutcome, Status, Transition
-from sync import cli
+from sync.cli import main as cli
 
 PAGE = ROOT / "docs" / "statuses-and-errors.md"
 CELLS = first_cells(PAGE)

@@ -46,11 +46,11 @@ def begin(
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Next to no wait between two attempts; how many there are stays as it is."""
-    for module in ("sync.http", "sync.gladly.feed"):
+    for module in ("sync.http.host", "sync.gladly.feed"):
         monkeypatch.setattr(f"{module}.backoff_s", lambda attempt: 0.01)
 
 
 @pytest.fixture(autouse=True)
 def every_cycle_is_written(monkeypatch):
     """These tests run cycles in a row; how rarely an uneventful one is written is another test's."""
-    monkeypatch.setattr("sync.cycle.UNEVENTFUL_EVERY_S", 0.0)
+    monkeypatch.setattr("sync.pipeline.cycle.UNEVENTFUL_EVERY_S", 0.0)

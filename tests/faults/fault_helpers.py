@@ -20,11 +20,11 @@ from installation import Installation
 from sandbox import Sandbox
 from sandbox.raw import Proxy, RawRequest
 from state import Event, EventStatus, Reader, Store, TakenIn, Transition
-from sync.config import load
-from sync.cycle import Cycle
+from sync.events.track import NAMES, encode
+from sync.pipeline.cycle import Cycle
+from sync.reports import Result
+from sync.settings.config import load
 from sync.stop import Stop
-from sync.track import NAMES, encode
-from sync.watcher import Result
 
 EVENTS = "/api/v1/events"
 PROFILES = "/api/v1/customer-profiles/*"
@@ -187,14 +187,14 @@ class Measured(NamedTuple):
 # The program as it is, but for how often it tries; it says what it held in memory at the most.
 _MEASURED = """
 import atexit, re, sys
-import sync.http, sync.gladly.feed
-sync.http.MAX_ATTEMPTS = sync.gladly.feed.MAX_ATTEMPTS = int(sys.argv.pop(1))
+import sync.http.host, sync.gladly.feed
+sync.http.host.MAX_ATTEMPTS = sync.gladly.feed.MAX_ATTEMPTS = int(sys.argv.pop(1))
 
 @atexit.register
 def say():
     print(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
 
-from sync.cli import main
+from sync.cli.main import main
 main()
 """
 

@@ -24,7 +24,7 @@ from installation import Installation
 from sandbox import Fault, Sandbox
 from sandbox.raw import Proxy, drip
 from state.instants import from_text
-from sync.cli import exit_code_of
+from sync.cli.main import exit_code_of
 
 pytestmark = pytest.mark.long
 
@@ -174,7 +174,7 @@ def hurried(monkeypatch):
     """Deadlines of a second or less in place of half a minute, and two attempts a call."""
     for name in ("feed.HEAD_DEADLINE_S", "feed.LINE_DEADLINE_S", "client.CALL_DEADLINE_S"):
         monkeypatch.setattr(f"sync.gladly.{name}", 0.4)
-    monkeypatch.setattr("sync.http.MAX_ATTEMPTS", 2)
+    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 2)
     monkeypatch.setattr("sync.gladly.feed.MAX_ATTEMPTS", 2)
 
 

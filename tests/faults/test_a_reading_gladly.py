@@ -25,7 +25,7 @@ from sandbox import Fault
 from sandbox.raw import Proxy, RawResponse, cut, gzip, reframe, rewrite
 from state import PollOutcome
 from state.instants import from_text
-from sync.cli import exit_code_of
+from sync.cli.main import exit_code_of
 
 
 def names_in_order(sandbox):

@@ -27,7 +27,7 @@ from installation import Installation
 from sandbox import Fault, Sandbox
 from sandbox.raw import Proxy, RawServer, hang_up, redirect
 from state.instants import from_text
-from sync.cli import exit_code_of
+from sync.cli.main import exit_code_of
 
 
 def one_conversation(sandbox):
@@ -112,11 +112,11 @@ def test_a16_the_daemon_says_once_that_the_token_is_refused_and_asks_no_more(ins
 
 def test_a16_the_daemon_tries_a_refused_token_again_after_a_pause(begin, sandbox, monkeypatch):
     """Nothing has to be restarted; what was pending is delivered meanwhile."""
-    monkeypatch.setattr("sync.side.REFUSED_PAUSE_S", 0.5)
+    monkeypatch.setattr("sync.pipeline.ends.REFUSED_PAUSE_S", 0.5)
     one_conversation(sandbox)
     program = begin()
     sandbox.stop_segment()
-    monkeypatch.setattr("sync.http.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
     program.run()
     sandbox.start_segment()
     token, sandbox.gladly.api_token = sandbox.gladly.api_token, "another"
@@ -191,7 +191,7 @@ def test_a17_a_429_is_waited_for_as_asked_where_that_makes_sense(
 def test_a17_a_wait_beyond_reason_is_capped_and_left_to_a_later_cycle(begin, sandbox, monkeypatch, asked):
     """The cycle fails at once and says so, Gladly is left alone until the cap, and then all goes on."""
     monkeypatch.setattr("sync.gladly.pacer.PATIENCE_S", 0.2)
-    monkeypatch.setattr("sync.http.PATIENCE_S", 0.2)
+    monkeypatch.setattr("sync.http.host.PATIENCE_S", 0.2)
     one_conversation(sandbox)
     program = begin()
     program.run()
@@ -216,8 +216,8 @@ def test_a17_a_wait_beyond_reason_is_capped_and_left_to_a_later_cycle(begin, san
 def test_a17_a_capped_wait_ends(begin, sandbox, monkeypatch):
     """With a cap of half a second in place of a quarter of an hour."""
     monkeypatch.setattr("sync.gladly.pacer.PATIENCE_S", 0.1)
-    monkeypatch.setattr("sync.http.PATIENCE_S", 0.1)
-    monkeypatch.setattr("sync.http.LONGEST_RETRY_AFTER_S", 0.5)
+    monkeypatch.setattr("sync.http.host.PATIENCE_S", 0.1)
+    monkeypatch.setattr("sync.http.host.LONGEST_RETRY_AFTER_S", 0.5)
     one_conversation(sandbox)
     sandbox.faults.add("gladly", EVENTS, Fault(429, {"Retry-After": "10000000000"}))
     program = begin()

@@ -468,7 +468,7 @@ def test_a_conversation_that_is_gone_is_found_too(installation, ago):
 
 def test_a_reconciliation_stays_within_its_budget(installation, ago):
     """And goes on with those longest unchecked."""
-    from sync.reconcile import BUDGET
+    from sync.audit.reconcile import BUDGET
 
     world = installation.sandbox.world
     for number in range(BUDGET + 20):

@@ -140,9 +140,9 @@ def test_c1_kills_at_later_passes_of_a_running_daemon_lose_nothing(tmp_path):
 
 # Every poll a long one: a chunk is two transitions, and leaves while the next is fetched.
 _BESIDE = """
-import sync.delivery, sync.gladly.feed
-sync.gladly.feed.CHUNK_TRANSITIONS, sync.delivery.PART_BATCH_AFTER_S = 2, 0.0
-from sync.cli import main
+import sync.pipeline.delivery, sync.gladly.feed
+sync.gladly.feed.CHUNK_TRANSITIONS, sync.pipeline.delivery.PART_BATCH_AFTER_S = 2, 0.0
+from sync.cli.main import main
 main()
 """
 

@@ -8,7 +8,7 @@ import pytest
 from checker import problems
 from sandbox import Fault
 from state import PollOutcome
-from sync.changes import Chunk
+from sync.events.changes import Chunk
 from sync.gladly import feed
 from sync.segment import Delivered, SegmentClient
 
@@ -52,7 +52,7 @@ def _acknowledge_before_the_post(monkeypatch):
 
 def _new_ids_for_a_repeat(monkeypatch):
     """A sync that draws a messageId instead of deriving it."""
-    monkeypatch.setattr("sync.intake.message_id", lambda *_: str(uuid.uuid4()))
+    monkeypatch.setattr("sync.pipeline.intake.message_id", lambda *_: str(uuid.uuid4()))
 
 
 def _nothing(monkeypatch):
@@ -117,7 +117,7 @@ def test_the_checker_convicts_a_sync_that_repeats_under_another_id(begin, sandbo
 
 def test_the_checker_convicts_a_field_that_is_wrong(begin, sandbox, monkeypatch):
     """An event that arrives once, of a transition that happened, but with what was never so."""
-    monkeypatch.setattr("sync.track.email_of", lambda emails: "someone.else@example.com")
+    monkeypatch.setattr("sync.events.track.email_of", lambda emails: "someone.else@example.com")
     sandbox.world.open_conversation(sandbox.world.add_customer("Ana"))
     assert begin().run().poll.outcome is PollOutcome.OK
     assert [problem.split(":")[0] for problem in problems(sandbox)] == ["wrong"]

@@ -13,7 +13,7 @@ from faults.fault_helpers import BATCH, CONVERSATIONS, PROFILES, busy_minutes
 from sandbox import Fault
 from sandbox.raw import Proxy, hang_up, stall
 from sync.errors import StoppedError
-from sync.http import MAX_ATTEMPTS
+from sync.http.host import MAX_ATTEMPTS
 from sync.segment import BATCH_MAX_BYTES
 
 
@@ -22,7 +22,7 @@ def small_chunks(monkeypatch):
     """A chunk is four transitions, and whatever is pending is due at once."""
     for source in ("sync.gladly.feed", "sync.gladly.report"):
         monkeypatch.setattr(f"{source}.CHUNK_TRANSITIONS", 4)
-    monkeypatch.setattr("sync.delivery.PART_BATCH_AFTER_S", 0.0)
+    monkeypatch.setattr("sync.pipeline.delivery.PART_BATCH_AFTER_S", 0.0)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_a_segment_that_comes_back_within_a_poll_is_found(
     begin, sandbox, impatient, small_chunks, monkeypatch
 ):
     """Left alone for a while, it is tried again beside the same poll, and the cycle is a good one."""
-    monkeypatch.setattr("sync.delivery.AGAIN_AFTER_S", 0.05)
+    monkeypatch.setattr("sync.pipeline.delivery.AGAIN_AFTER_S", 0.05)
     busy_minutes(sandbox, 20)
     sandbox.faults.add("segment", BATCH, Fault(503, times=MAX_ATTEMPTS))
     sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.01, times=None))
@@ -159,7 +159,7 @@ def test_a_segment_that_comes_back_within_a_poll_is_found(
 
 def test_a_refused_key_is_not_tried_again_beside_a_poll(begin, sandbox, small_chunks, monkeypatch):
     """However long the poll takes: a person has to mend it (faults A16)."""
-    monkeypatch.setattr("sync.delivery.AGAIN_AFTER_S", 0.0)
+    monkeypatch.setattr("sync.pipeline.delivery.AGAIN_AFTER_S", 0.0)
     busy_minutes(sandbox, 20)
     sandbox.faults.add("segment", BATCH, Fault(401, times=None))
     program = begin()

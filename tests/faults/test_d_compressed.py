@@ -9,7 +9,7 @@ from checker import problems
 from faults.fault_helpers import BATCH, busy_minutes, fill_outbox, payload_of
 from sandbox import Fault
 from sandbox.raw import Proxy, RawResponse
-from sync.http import MAX_ATTEMPTS
+from sync.http.host import MAX_ATTEMPTS
 
 
 @pytest.fixture

@@ -25,8 +25,8 @@ from sandbox import Fault
 from sandbox.raw import Proxy, RawServer, cut, drip, hang_up, redirect, stall, swallow, wrong_length
 from state import TakenIn
 from state.instants import from_text, to_text
-from sync.cli import exit_code_of
-from sync.http import backoff_s
+from sync.cli.main import exit_code_of
+from sync.http.host import backoff_s
 from sync.segment import SegmentClient
 from sync.stop import Stop
 
@@ -66,7 +66,7 @@ def test_d1_a_batch_that_arrived_but_was_not_acknowledged_is_sent_again_byte_for
 
 def test_d1_the_same_bytes_also_come_from_the_next_process(begin, sandbox, proxy, monkeypatch):
     """An event is pending until Segment has answered, whoever sends it then."""
-    monkeypatch.setattr("sync.http.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
     busy_minutes(sandbox, 2)
     proxy.on(BATCH, swallow("reset"), times=1)
     program = begin(segment=proxy.url)
@@ -182,7 +182,7 @@ def test_d3_what_may_have_arrived_before_segment_forgot_it_is_marked(
     begin, sandbox, proxy, monkeypatch, hours, tried, marked
 ):
     """Segment drops repeats for about a day: delivered after that, an earlier attempt may be a duplicate."""
-    monkeypatch.setattr("sync.http.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
     busy_minutes(sandbox, 2)
     program = begin(segment=proxy.url)
     if tried:
@@ -190,7 +190,7 @@ def test_d3_what_may_have_arrived_before_segment_forgot_it_is_marked(
         program.run()
     else:
         with monkeypatch.context() as polling_only:
-            polling_only.setattr("sync.delivery.pack", lambda events, **_: iter(()))
+            polling_only.setattr("sync.pipeline.delivery.pack", lambda events, **_: iter(()))
             program.run()
     program.close()
     _hours_pass(program.path, hours)
@@ -300,7 +300,7 @@ def test_d9_an_event_delivered_six_hours_late_keeps_its_time(begin, sandbox, imp
 @pytest.mark.parametrize("failing", [1, 2, 3], ids=["the first", "the second", "the third"])
 def test_d10_no_event_overtakes_one_whose_batch_failed(begin, sandbox, monkeypatch, failing):
     """Of several batches the one that fails ends the delivery; the next cycle goes on exactly there."""
-    monkeypatch.setattr("sync.http.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
     program = begin()
     fill_outbox(program.store, [payload_of(n, 30_000) for n in range(60)], sandbox.clock.now())
     for _ in range(failing - 1):

@@ -20,10 +20,10 @@ from faults.fault_helpers import (
 from sandbox import Fault
 from sandbox.raw import Proxy, RawResponse, rewrite
 from state import PollOutcome
-from sync.cli import exit_code_of
+from sync.cli.main import exit_code_of
+from sync.events.track import EVENT_MAX_BYTES
 from sync.segment import BATCH_MAX_BYTES
 from sync.segment.batches import body_of, pack
-from sync.track import EVENT_MAX_BYTES
 
 # D4: one bad event
 
@@ -64,7 +64,7 @@ def test_d4_a_rejected_event_goes_out_when_it_is_retried(installation, sandbox):
 
 def test_d4_an_error_in_the_middle_of_halving_keeps_what_is_known(begin, sandbox, monkeypatch):
     """Halves already delivered are not sent again, the rest stays pending."""
-    monkeypatch.setattr("sync.http.MAX_ATTEMPTS", 1)
+    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
     program = begin()
     fill_outbox(program.store, [payload_of(n) for n in range(64)], sandbox.clock.now())
     sandbox.faults.reject_message(lambda event: event["messageId"] == "message-50")

@@ -19,9 +19,9 @@ from inspector import charts, pages, questions
 from inspector.application import Inspector
 from inspector.database import NAME
 from inspector.text import pretty_json, visible
+from state import status
 from state.schema import migrate
 from state.schema_version import SCHEMA_VERSION
-from sync import status
 
 METADATA = Path(pages.__file__).with_name("metadata.yaml")
 HIDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")

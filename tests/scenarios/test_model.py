@@ -20,8 +20,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from installation import Installation
 from sandbox import Fault, Sandbox
 from state import Store, failpoints
-from sync.config import load
-from sync.cycle import Cycle
+from sync.pipeline.cycle import Cycle
+from sync.settings.config import load
 from sync.stop import Stop
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -223,7 +223,7 @@ class BesideMachine(SyncMachine):
         with (
             mock.patch("sync.gladly.feed.CHUNK_TRANSITIONS", 2),
             mock.patch("sync.gladly.report.CHUNK_TRANSITIONS", 2),
-            mock.patch("sync.delivery.PART_BATCH_AFTER_S", 0.0),
+            mock.patch("sync.pipeline.delivery.PART_BATCH_AFTER_S", 0.0),
         ):
             return super().cycle()
 

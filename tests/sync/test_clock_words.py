@@ -8,8 +8,8 @@ from urllib3 import HTTPResponse
 
 from state import Store
 from state.instants import parse_instant, utc_now
-from sync.http import LONGEST_RETRY_AFTER_S, retry_after_s
-from sync.status import is_behind, read_status
+from state.status import is_behind, read_status
+from sync.http.host import LONGEST_RETRY_AFTER_S, retry_after_s
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state import Transition
-from sync.gladly.models import Conversation, Email, Phone, Profile
-from sync.shape import HASHABLE, MORE, OPTIONAL, Shape
-from sync.track import (
+from sync.events.options import HASHABLE, MORE, OPTIONAL, Shape
+from sync.events.track import (
     Origin,
     Subject,
     created_at_of,
@@ -24,6 +23,7 @@ from sync.track import (
     phone_of,
     track_event,
 )
+from sync.gladly.models import Conversation, Email, Phone, Profile
 
 CREATED_AT = datetime(2022, 7, 8, 18, 46, 37, 946_000, tzinfo=UTC)
 CLOSED_AT = datetime(2022, 7, 9, 10, 0, 0, 5_999, tzinfo=UTC)

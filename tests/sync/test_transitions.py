@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state import Conversation, Status, Transition, TransitionRecord
-from sync.changes import Change, ChangeType
-from sync.transitions import decide_all
+from sync.events.changes import Change, ChangeType
+from sync.events.transitions import decide_all
 
 T0 = datetime(2026, 11, 20, 8, tzinfo=UTC)
 CREATED, CLOSED, REOPENED = ChangeType.CREATED, ChangeType.CLOSED, ChangeType.REOPENED

@@ -65,7 +65,10 @@ def test_a_long_window_says_how_far_it_has_come(installation):
     """Between two chunks, with the watermark just committed; the figures of the whole come at the end."""
     installation.sandbox.world.bulk(conversations=310, closed_fraction=0.0, over_s=300.0)
     installation.settings["GLADLY_SEGMENT_SYNC__START"] = "10m"
-    said_at_once = "import sync.cycle; sync.cycle._PROGRESS_EVERY_S = 0; from sync.cli import main; main()"
+    said_at_once = (
+        "import sync.pipeline.cycle; sync.pipeline.cycle._PROGRESS_EVERY_S = 0;"
+        "from sync.cli.main import main; main()"
+    )
     ended = subprocess.run(
         [sys.executable, "-c", said_at_once, "once"],
         cwd=installation.directory,

@@ -220,7 +220,8 @@ def test_a_port_that_is_taken_is_a_wrong_setting(installation, opened):
 def test_unset_there_is_no_port_and_nothing_is_imported(installation):
     """Who does not want metrics does not pay for them."""
     listens = (
-        "import sys, sync.cli, sync.daemon, sync.checks; assert 'prometheus_client' not in sys.modules;"
+        "import sys, sync.cli.main, sync.runtime.daemon, sync.runtime.checks;"
+        "assert 'prometheus_client' not in sys.modules;"
         "assert 'wsgiref' not in sys.modules"
     )
     assert subprocess.run([sys.executable, "-c", listens]).returncode == 0

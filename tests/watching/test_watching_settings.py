@@ -2,8 +2,8 @@
 
 import pytest
 
-from sync.config import load
 from sync.errors import SettingsError
+from sync.settings.config import load
 
 URL = "https://monitor.example.com/ping/canary"
 

@@ -13,9 +13,9 @@ import click
 from state import Poll, Reader, Store
 from state.file import RESYNC, is_there
 from state.instants import short_duration, to_text, utc_now
-from sync.config import Config
-from sync.cycle import Cycle
 from sync.errors import SettingsError
+from sync.pipeline.cycle import Cycle
+from sync.settings.config import Config
 from sync.stop import Stop
 
 # An interrupted resync is gone on with when the same command is given again within a day.

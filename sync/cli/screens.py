@@ -12,8 +12,8 @@ import click
 from state.file import is_there
 from state.instants import short_duration, to_text, utc_now
 from state.reader import Reader
-from sync.status import EVENTS_API_REACH_S, read_status
-from sync.text import printable
+from state.status import EVENTS_API_REACH_S, read_status
+from sync.printable import printable
 
 _STATUS_COLORS = {"delivered": "green", "pending": "yellow", "rejected": "red", "suppressed": "blue"}
 

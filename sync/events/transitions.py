@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from state import Conversation, Status, Transition, TransitionRecord
-from sync.changes import OF_A_CONVERSATION, Change, ChangeType
+from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType
 
 # Two closes of one conversation this close together are one close, seen again or through another source:
 # the report has no ids and may cut fractions of a second (semantics 2, 3.5).

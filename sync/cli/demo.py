@@ -20,8 +20,8 @@ from sandbox.server import serve
 from state import Reader
 from state.errors import StateFileError
 from state.instants import to_text, utc_now
-from sync.config import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 from sync.errors import GladlySegmentError
+from sync.settings.config import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 from sync.stop import Stop, stop_on_signals
 
 _CONFIG = """\

@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from state.instants import parse_duration, parse_instant, utc_now
 from sync.errors import SettingsError
-from sync.hosts import is_loopback
-from sync.shape import HASHABLE, MORE, OPTIONAL, Shape
+from sync.events.options import HASHABLE, MORE, OPTIONAL, Shape
+from sync.http.addresses import is_loopback
 
 ENV_PREFIX = "GLADLY_SEGMENT_"
 GLADLY_TOKEN_VARIABLE = "GLADLY_API_TOKEN"  # noqa: S105 (a variable's name)

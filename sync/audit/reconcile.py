@@ -12,10 +12,10 @@ import structlog
 
 from state import Conversation, Poll, Status, Store
 from state.instants import from_text, utc_now
-from sync.changes import Change, ChangeType, Chunk
-from sync.config import SyncSettings
+from sync.events.changes import Change, ChangeType, Chunk
 from sync.gladly import Lookups, models
-from sync.intake import Intake
+from sync.pipeline.intake import Intake
+from sync.settings.config import SyncSettings
 
 log = structlog.get_logger()
 

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 from state import Reader, StateError, StateLockedError, Store, damaged
 from state.file import MAIN, is_there, take_role
 from state.instants import utc_now
-from sync import log
-from sync.config import Config
 from sync.errors import GladlySegmentError, SettingsError
 from sync.gladly import GladlyClient
 from sync.segment import SegmentClient
+from sync.settings.config import Config
 from sync.stop import Stop
+from sync.telemetry import log
 
 Finding = str | GladlySegmentError | StateError
 
@@ -121,7 +121,7 @@ def _state(config: Config) -> str:
 
 def _metrics(config: Config) -> str:
     """The address is free, or a daemon shows its metrics there."""
-    from sync.metrics import are_shown_at, listening
+    from sync.telemetry.metrics import are_shown_at, listening
 
     address = config.settings.metrics.address
     assert address is not None

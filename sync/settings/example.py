@@ -4,11 +4,11 @@ import json
 import re
 from pathlib import Path
 
-from sync.config import organization_of
 from sync.errors import SettingsError
+from sync.settings.config import organization_of
 
 # The example at the top of the project; a wheel holds a copy of it beside this module (pyproject.toml).
-_EXAMPLES = (Path(__file__).with_name("config.example.toml"), Path(__file__).parent.with_name("config.toml"))
+_EXAMPLES = (Path(__file__).with_name("config.example.toml"), Path(__file__).parents[2] / "config.toml")
 
 
 def write_config(path: Path, organization: str, username: str, region: str) -> None:

@@ -21,13 +21,13 @@ import click
 from state.errors import StateError, StateFileError, StateLockedError
 from sync import __version__
 from sync.errors import CredentialsRefusedError, GladlySegmentError, SettingsError
-from sync.text import printable
+from sync.printable import printable
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from state import Store
-    from sync.config import Config
+    from sync.settings.config import Config
 
 P = ParamSpec("P")
 
@@ -65,7 +65,7 @@ class Options:
         Raises:
             SettingsError: Something in them is wrong or missing.
         """
-        from sync.config import load
+        from sync.settings.config import load
 
         return load(self._config, with_secrets=with_secrets)
 
@@ -200,7 +200,7 @@ def init(
       gladly-segment --config /etc/gladly-segment/config.toml init --organization acme \\
           --username segment-sync@example.com --region eu
     """
-    from sync.setup import write_config
+    from sync.settings.example import write_config
 
     path = options.config_path
     if path.exists() and not force:
@@ -261,8 +261,8 @@ def run(options: Options) -> None:
     stop_on_signals(stop)
     config = options.load()
     from state import Store
-    from sync import log
-    from sync.daemon import Daemon
+    from sync.runtime.daemon import Daemon
+    from sync.telemetry import log
 
     log.configure(config.settings.log)
     with (
@@ -291,13 +291,13 @@ def once(options: Options, dry_run: bool) -> int:
     stop_on_signals(stop)
     config = options.load()
     from state import Store
-    from sync import log
-    from sync.cycle import Cycle
-    from sync.heartbeat import Heartbeat
+    from sync.pipeline.cycle import Cycle
+    from sync.telemetry import log
+    from sync.telemetry.heartbeat import Heartbeat
 
     log.configure(config.settings.log)
     if dry_run:
-        from sync.resync import copied_store
+        from sync.cli.resync import copied_store
 
         with copied_store(config.state_path) as store, Cycle(config, store, stop) as cycle:
             for payload in cycle.preview():
@@ -328,7 +328,7 @@ def check(options: Options, as_json: bool) -> int:
     Example:
       gladly-segment check && gladly-segment run
     """
-    from sync.checks import run_checks
+    from sync.runtime.checks import run_checks
 
     worst = 0
     under_way = sys.stdout.isatty() and not as_json  # an end that is down takes its seconds
@@ -377,14 +377,14 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
       gladly-segment status --max-lag 10m || page-someone
     """
     from state.instants import utc_now
-    from sync.status import is_behind, read_status
+    from state.status import is_behind, read_status
 
     path = options.load(with_secrets=False).state_path
     found = read_status(path, utc_now())
     if as_json:
         click.echo(json.dumps(found))
     else:
-        from sync.screens import status_screen
+        from sync.cli.screens import status_screen
 
         status_screen(found, path)
     if max_lag is not None and (why := is_behind(found, max_lag)):
@@ -414,7 +414,7 @@ def events(
     """
     from state import Reader
     from state.file import is_there
-    from sync.screens import event_line, follow_events
+    from sync.cli.screens import event_line, follow_events
 
     path = options.load(with_secrets=False).state_path
     show = json.dumps if as_json else event_line
@@ -444,7 +444,7 @@ def explain(options: Options, conversation_id: str, as_json: bool) -> int:
     Example:
       gladly-segment explain OOrlNMXeS72gs_WEX2TtMg
     """
-    from sync.screens import explain_screen, explanation
+    from sync.cli.screens import explain_screen, explanation
 
     found = explanation(options.load(with_secrets=False).state_path, conversation_id)
     if found is None:
@@ -519,7 +519,7 @@ def watermark_show(options: Options, as_json: bool) -> None:
       gladly-segment watermark show
     """
     from state.instants import short_duration, utc_now
-    from sync.status import read_status
+    from state.status import read_status
 
     found = read_status(options.load(with_secrets=False).state_path, utc_now())
     if as_json:
@@ -553,7 +553,7 @@ def watermark_reset(options: Options, to: "datetime", replay: bool, yes: bool) -
       gladly-segment watermark reset --to 2026-11-20T08:00Z --replay --yes
     """
     from state import Store
-    from sync.screens import reset_meaning
+    from sync.cli.screens import reset_meaning
 
     config = options.load(with_secrets=False)
     path = config.state_path
@@ -591,8 +591,8 @@ def resync(options: Options, since: "datetime", until: "datetime | None", dry_ru
     stop = Stop()
     stop_on_signals(stop)
     config = options.load()
-    from sync import log
-    from sync.resync import run_resync
+    from sync.cli.resync import run_resync
+    from sync.telemetry import log
 
     log.configure(config.settings.log)
     return run_resync(config, since, until, stop, dry_run=dry_run)
@@ -691,7 +691,7 @@ def sandbox(gladly_port: int, segment_port: int, seed: int, tempo: float) -> Non
       gladly-segment sandbox &
       gladly-segment once     with the variables that it shows
     """
-    from sync.demo import serve_sandbox
+    from sync.cli.demo import serve_sandbox
 
     serve_sandbox(gladly_port, segment_port, seed, tempo)
 
@@ -716,6 +716,6 @@ def demo(seconds: float, directory: Path) -> int:
     Example:
       gladly-segment demo --seconds 60
     """
-    from sync.demo import run_demo
+    from sync.cli.demo import run_demo
 
     return run_demo(seconds, directory)

@@ -14,7 +14,7 @@ import time
 import requests
 import structlog
 
-from sync.hosts import is_loopback
+from sync.http.addresses import is_loopback
 from sync.stop import Stop
 
 log = structlog.get_logger()

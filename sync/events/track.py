@@ -14,8 +14,8 @@ import msgspec
 
 from state import Transition
 from state.instants import from_text, to_text
+from sync.events.options import AS_GLADLY, Shape
 from sync.gladly.models import Conversation, Email, Phone, Profile
-from sync.shape import AS_GLADLY, Shape
 
 # The namespace of every messageId this program makes: fixed for ever, since a repeat is recognised by it.
 NAMESPACE = uuid.UUID("6f2b6a55-6d52-5c0e-9d3f-4b9f1d1c7a10")

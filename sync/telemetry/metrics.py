@@ -34,12 +34,12 @@ from prometheus_client.registry import Collector
 from state import PendingEvent, PollOutcome, Reader, StateError, Transition
 from state.file import is_there
 from state.instants import from_text, utc_now
+from state.status import EVENTS_API_REACH_S
 from sync import __version__
-from sync.cycle import Cycle
 from sync.errors import CredentialsRefusedError, SettingsError
-from sync.status import EVENTS_API_REACH_S
-from sync.track import NAMES
-from sync.watcher import Result, Watcher
+from sync.events.track import NAMES
+from sync.pipeline.cycle import Cycle
+from sync.reports import Result, Watcher
 
 # From Gladly's record to Segment's answer: a minute or so while all is well, hours after an outage. Finer
 # around the minute, to the day after which the Events API has forgotten.

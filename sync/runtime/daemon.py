@@ -1,5 +1,5 @@
 """
-The APScheduler loop: when cycles run, and how the process ends. What a cycle does is `sync.cycle`'s.
+The APScheduler loop: when cycles run, and how the process ends. What a cycle does is `sync.pipeline.cycle`'s.
 
 Cycles never overlap and late ones run once: `max_instances=1`, `coalesce`, and no grace time, since
 APScheduler's default of one second silently drops late runs. Everything is in UTC, so that no change of
@@ -17,19 +17,19 @@ import structlog
 
 from state import PollOutcome, StateError, StateFileError, Store
 from state.instants import to_text
-from sync.config import Config, SyncSettings
-from sync.cycle import Cycle
 from sync.errors import StoppedError
 from sync.gladly.report import DEADLINE_S
-from sync.heartbeat import Heartbeat
-from sync.notify import Notifier
+from sync.pipeline.cycle import Cycle
+from sync.reports import Result
+from sync.settings.config import Config, SyncSettings
 from sync.stop import Stop
-from sync.watcher import Result
+from sync.telemetry.heartbeat import Heartbeat
+from sync.telemetry.systemd import Notifier
 
 if TYPE_CHECKING:
     from apscheduler.schedulers.background import BackgroundScheduler
 
-    from sync.metrics import Metrics
+    from sync.telemetry.metrics import Metrics
 
 log = structlog.get_logger()
 
@@ -112,7 +112,7 @@ class Daemon:
     def _show_metrics(self) -> None:
         address = self._config.settings.metrics.address
         if address is not None:
-            from sync.metrics import Metrics
+            from sync.telemetry.metrics import Metrics
 
             self._metrics = self._cycle.watcher = Metrics(self._cycle, self._config.state_path)
             log.info("metrics.shown", url=self._metrics.serve(*address))

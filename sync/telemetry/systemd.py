@@ -13,7 +13,7 @@ import os
 import socket
 from contextlib import suppress
 
-from sync.text import printable
+from sync.printable import printable
 
 # systemd reads at once; whoever does not must not hold up the daemon.
 _SEND_TIMEOUT_S = 1.0

@@ -18,10 +18,10 @@ import structlog
 
 from state import Event, EventStatus, PendingEvent, Poll, StateError, Store
 from sync.errors import GladlySegmentError, StoppedError
+from sync.events.track import EVENT_MAX_BYTES, too_large
+from sync.pipeline.ends import Side, pause_s
+from sync.reports import Watcher
 from sync.segment import BATCH_MAX_BYTES, Delivered, Rejected, SegmentClient, body_of, pack
-from sync.side import Side, pause_s
-from sync.track import EVENT_MAX_BYTES, too_large
-from sync.watcher import Watcher
 
 log = structlog.get_logger()
 

@@ -24,12 +24,9 @@ from state import (
 )
 from state.instants import utc_now
 from state.writing import bad_line_id
-from sync.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
-from sync.delivery import Delivery
-from sync.gladly import Lookups
-from sync.gladly.models import Conversation, Profile
-from sync.shape import Shape
-from sync.track import (
+from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
+from sync.events.options import Shape
+from sync.events.track import (
     EVENT_MAX_BYTES,
     NAMES,
     Origin,
@@ -39,7 +36,10 @@ from sync.track import (
     too_large,
     track_event,
 )
-from sync.transitions import Decision, decide_all
+from sync.events.transitions import Decision, decide_all
+from sync.gladly import Lookups
+from sync.gladly.models import Conversation, Profile
+from sync.pipeline.delivery import Delivery
 
 log = structlog.get_logger()
 

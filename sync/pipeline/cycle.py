@@ -17,17 +17,17 @@ import structlog
 from state import Poll, PollOutcome, Store
 from state.failpoints import failpoint
 from state.instants import parse_instant, to_text, utc_now
-from sync.config import Config
-from sync.delivery import Delivery
+from sync.audit.reconcile import Reconciler
 from sync.errors import GladlySegmentError
+from sync.events.track import Origin, fingerprint
 from sync.gladly import ChangeFeed, GladlyClient, Lookups
-from sync.intake import Intake
-from sync.reconcile import Reconciler
+from sync.pipeline.delivery import Delivery
+from sync.pipeline.ends import Side
+from sync.pipeline.intake import Intake
+from sync.reports import Result, Watcher
 from sync.segment import SegmentClient
-from sync.side import Side
+from sync.settings.config import Config
 from sync.stop import Stop
-from sync.track import Origin, fingerprint
-from sync.watcher import Result, Watcher
 
 log = structlog.get_logger()
 

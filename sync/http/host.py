@@ -39,9 +39,9 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from state.failpoints import failpoint
 from sync.errors import RetryableError
-from sync.hosts import is_loopback
+from sync.http.addresses import is_loopback
+from sync.printable import printable
 from sync.stop import Stop
-from sync.text import printable
 
 if TYPE_CHECKING:
     import tenacity

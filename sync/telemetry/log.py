@@ -13,8 +13,8 @@ from typing import Any
 import structlog
 from structlog.typing import EventDict, Processor
 
-from sync.config import LogSettings
-from sync.text import printable
+from sync.printable import printable
+from sync.settings.config import LogSettings
 
 
 def _printable(_: Any, __: str, event: EventDict) -> EventDict:
