@@ -3,7 +3,7 @@ A local Gladly and a local Segment on loopback, around a small world that lives 
 
 Clients of either service cannot tell the difference. `Sandbox` runs both; `World` is what Gladly tells of,
 `Clock` its time, `Faults` what goes wrong between them and their clients. Faults in the bytes themselves,
-below HTTP, are in `sandbox.raw`.
+below HTTP, are in a proxy in `tests/support`.
 """
 
 from sandbox.clock import Clock

@@ -58,7 +58,7 @@ class TransitionRecord(NamedTuple):
 
 
 @dataclass(slots=True)
-class Conversation:
+class StoredConversation:
     """
     A conversation as stored.
 
@@ -145,7 +145,7 @@ class TakenIn:
     resync: int | None = None
     seen: Sequence[tuple[str, datetime]] = ()
     seen_since: datetime | None = None
-    conversations: Sequence[Conversation] = ()
+    conversations: Sequence[StoredConversation] = ()
     changes: Sequence[ChangeRecord] = ()
     events: Sequence[Event] = ()
     merges: Sequence[CustomerMerge] = ()

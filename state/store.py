@@ -23,11 +23,11 @@ from state.file import BUSY_TIMEOUT_MS, MAIN, FileLock, Role, connect, explainin
 from state.instants import from_text, to_text, utc_now
 from state.records import (
     BadLine,
-    Conversation,
     PendingEvent,
     Poll,
     Resync,
     Status,
+    StoredConversation,
     TakenIn,
     Transition,
     TransitionRecord,
@@ -223,11 +223,11 @@ class Store:
         """Ids of the changes taken in near the watermark, and when they were recorded."""
         return {row[0]: from_text(row[1]) for row in self._rows("SELECT id, recorded_at FROM seen_changes")}
 
-    def conversations(self, ids: Iterable[str]) -> dict[str, Conversation]:
+    def conversations(self, ids: Iterable[str]) -> dict[str, StoredConversation]:
         """The stored conversations among *ids*, each with the transitions `events` records of it."""
         ids = set(ids)
         found = {
-            row[0]: Conversation(
+            row[0]: StoredConversation(
                 id=row[0],
                 customer_id=row[1],
                 status=Status(row[2]),
@@ -385,7 +385,7 @@ class Store:
         rows = self._rows("SELECT max(checked_at) FROM conversations")
         return from_text(rows[0][0]) if rows[0][0] else None
 
-    def quiet_conversations(self, before: datetime, limit: int) -> list[Conversation]:
+    def quiet_conversations(self, before: datetime, limit: int) -> list[StoredConversation]:
         """Open conversations that nothing has changed since *before*, those longest unchecked first."""
         rows = self._rows(
             "SELECT id FROM conversations WHERE status IN ('OPEN', 'WAITING') AND updated_at < ?"

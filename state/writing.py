@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from state.instants import to_text, utc_now
-from state.records import QUARANTINED_LINE_BYTES, BadLine, Conversation, Poll, TakenIn
+from state.records import QUARANTINED_LINE_BYTES, BadLine, Poll, StoredConversation, TakenIn
 
 FEED = "conversations"  # the one row of `watermark`
 
@@ -21,7 +21,7 @@ _EVERYONE = (
 )
 
 
-def write_conversations(db: sqlite3.Connection, conversations: Sequence[Conversation]) -> None:
+def write_conversations(db: sqlite3.Connection, conversations: Sequence[StoredConversation]) -> None:
     db.executemany(
         "INSERT INTO conversations (id, customer_id, status, created_at, closed_at, updated_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id,"

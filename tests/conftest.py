@@ -10,8 +10,8 @@ import freezegun
 import pytest
 from hypothesis import settings as hypothesis_settings
 
-from installation import Installation
 from sandbox import Fault, Sandbox
+from support.installation import Installation
 
 hypothesis_settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis_settings.load_profile("project")

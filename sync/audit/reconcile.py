@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from state import Conversation, Poll, Status, Store
+from state import Poll, Status, Store, StoredConversation
 from state.instants import from_text, utc_now
 from sync.events.changes import Change, ChangeType, Chunk
-from sync.gladly import Lookups, models
+from sync.events.gladly_objects import GladlyConversation, Profile
+from sync.gladly import Lookups
 from sync.pipeline.intake import Intake
 from sync.settings.config import SyncSettings
 
@@ -62,7 +63,7 @@ class Reconciler:
 
 
 def _missed(
-    stored: Conversation, now: models.Conversation | None, profile: models.Profile | None, at: datetime
+    stored: StoredConversation, now: GladlyConversation | None, profile: Profile | None, at: datetime
 ) -> Change | None:
     """
     The change that Gladly must have recorded, given what it shows now; None where nothing differs.

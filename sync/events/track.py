@@ -14,8 +14,8 @@ import msgspec
 
 from state import Transition
 from state.instants import from_text, to_text
+from sync.events.gladly_objects import Email, GladlyConversation, Phone, Profile
 from sync.events.options import AS_GLADLY, Shape
-from sync.gladly.models import Conversation, Email, Phone, Profile
 
 # The namespace of every messageId this program makes: fixed for ever, since a repeat is recognised by it.
 NAMESPACE = uuid.UUID("6f2b6a55-6d52-5c0e-9d3f-4b9f1d1c7a10")
@@ -83,7 +83,7 @@ class Subject:
     """
 
     conversation_id: str
-    conversation: Conversation | None
+    conversation: GladlyConversation | None
     profile: Profile
     agent_id: str | None
     agent_name: str | None
@@ -216,7 +216,7 @@ def _without_surrogates(value: Any) -> Any:
     return value
 
 
-def created_at_of(conversation: Conversation | None, fallback: datetime) -> datetime:
+def created_at_of(conversation: GladlyConversation | None, fallback: datetime) -> datetime:
     """The conversation's `createdAt`, else the next best instant known (semantics 5.2)."""
     if conversation is None or not conversation.created_at:
         return fallback

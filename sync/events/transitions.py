@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from state import Conversation, Status, Transition, TransitionRecord
+from state import Status, StoredConversation, Transition, TransitionRecord
 from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType
 
 # Two closes of one conversation this close together are one close, seen again or through another source:
@@ -33,7 +33,7 @@ class Decision:
     transition: Transition | None
     why: str
     change: Change
-    conversation: Conversation
+    conversation: StoredConversation
     before: Status | None
     after: Status
 
@@ -45,7 +45,7 @@ class Verdict(NamedTuple):
     why: str
 
 
-def decide_all(stored: dict[str, Conversation], changes: Iterable[Change]) -> list[Decision]:
+def decide_all(stored: dict[str, StoredConversation], changes: Iterable[Change]) -> list[Decision]:
     """
     Apply changes in recorded order.
 
@@ -74,7 +74,7 @@ def decide_all(stored: dict[str, Conversation], changes: Iterable[Change]) -> li
     return decisions
 
 
-def decide(stored: dict[str, Conversation], change: Change) -> Verdict:
+def decide(stored: dict[str, StoredConversation], change: Change) -> Verdict:
     """What one change of a conversation means; the stored conversation is brought up to date."""
     known = stored.get(change.conversation_id)
     if change.type is ChangeType.CREATED:
@@ -84,7 +84,9 @@ def decide(stored: dict[str, Conversation], change: Change) -> Verdict:
     return _reopened(stored, known, change)
 
 
-def _created(stored: dict[str, Conversation], known: Conversation | None, change: Change) -> Verdict:
+def _created(
+    stored: dict[str, StoredConversation], known: StoredConversation | None, change: Change
+) -> Verdict:
     if known is None:
         _store(stored, change, Status.OPEN)
         return Verdict(Transition.CREATED, "not known before")
@@ -94,7 +96,9 @@ def _created(stored: dict[str, Conversation], known: Conversation | None, change
     return Verdict(Transition.CREATED, "its creation was missed until now")
 
 
-def _closed(stored: dict[str, Conversation], known: Conversation | None, change: Change) -> Verdict:
+def _closed(
+    stored: dict[str, StoredConversation], known: StoredConversation | None, change: Change
+) -> Verdict:
     if known is None:
         _store(stored, change, Status.CLOSED)
         return Verdict(Transition.CLOSED, "opened before this state file began: no creation is invented")
@@ -112,7 +116,9 @@ def _closed(stored: dict[str, Conversation], known: Conversation | None, change:
     return Verdict(Transition.CLOSED, why)
 
 
-def _reopened(stored: dict[str, Conversation], known: Conversation | None, change: Change) -> Verdict:
+def _reopened(
+    stored: dict[str, StoredConversation], known: StoredConversation | None, change: Change
+) -> Verdict:
     if known is None:
         _store(stored, change, Status.OPEN)
         return Verdict(Transition.REOPENED, "not known before")
@@ -129,7 +135,7 @@ def _reopened(stored: dict[str, Conversation], known: Conversation | None, chang
     return same if is_recorded else Verdict(Transition.REOPENED, "was closed")
 
 
-def merge(stored: dict[str, Conversation], change: Change) -> Verdict:
+def merge(stored: dict[str, StoredConversation], change: Change) -> Verdict:
     """
     `CUSTOMER/MERGED`: the source's open conversation is merged away, its others now belong to the
     destination (semantics 2.2). Those not in *stored* are the state store's to move.
@@ -145,8 +151,8 @@ def merge(stored: dict[str, Conversation], change: Change) -> Verdict:
     return Verdict(None, f"customer {change.customer_id} was merged into {change.into_customer_id}")
 
 
-def _store(stored: dict[str, Conversation], change: Change, status: Status) -> None:
-    stored[change.conversation_id] = Conversation(
+def _store(stored: dict[str, StoredConversation], change: Change, status: Status) -> None:
+    stored[change.conversation_id] = StoredConversation(
         id=change.conversation_id,
         customer_id=change.into_customer_id or change.customer_id,
         status=status,
@@ -155,13 +161,13 @@ def _store(stored: dict[str, Conversation], change: Change, status: Status) -> N
     )
 
 
-def _become(known: Conversation, change: Change, status: Status) -> None:
+def _become(known: StoredConversation, change: Change, status: Status) -> None:
     known.status = status
     known.updated_at = change.recorded_at
     known.closed_at = change.recorded_at if status is Status.CLOSED else None
 
 
-def _is_recorded_near(known: Conversation, transition: Transition, at: datetime) -> bool:
+def _is_recorded_near(known: StoredConversation, transition: Transition, at: datetime) -> bool:
     return any(
         record.transition is transition and abs(record.recorded_at - at) <= SAME_CLOSE
         for record in known.recorded

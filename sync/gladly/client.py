@@ -1,8 +1,8 @@
 """
 The calls to Gladly's REST API that the sync needs, each answer judged once (Gladly REST API reference).
 
-Every call waits its turn (`Pacer`), is tried again where trying again can help, and ends in a typed answer or a
-typed error.
+Every call waits its turn (`Pacer`), is tried again where trying again can help, and ends in a typed answer
+or a typed error.
 """
 
 import contextlib
@@ -22,7 +22,8 @@ from sync.errors import (
     TooOldError,
     UnexpectedAnswerError,
 )
-from sync.gladly.models import Agent, Conversation, Errors, Profile, Topic
+from sync.events.gladly_objects import GladlyConversation, Profile
+from sync.gladly.models import Agent, Errors, Topic
 from sync.gladly.pacer import Pacer
 from sync.http.host import READ_TIMEOUT_S, Edge, Exchange, retried, retry_after_s, server_date
 from sync.stop import Stop
@@ -92,10 +93,10 @@ class GladlyClient:
             raise UnexpectedAnswerError(f"Gladly at {self.edge.host} sent no Date with its answer.")
         return date
 
-    def conversation(self, id_: str) -> Conversation | None:
+    def conversation(self, id_: str) -> GladlyConversation | None:
         """A conversation as it is now; None when there is none (any more)."""
         try:
-            found = self._get(f"/conversations/{_segment(id_)}", Conversation)
+            found = self._get(f"/conversations/{_segment(id_)}", GladlyConversation)
         except NotFoundError:
             return None
         return found if found.id == id_ else None  # merged away, and the one that remains was shown for it

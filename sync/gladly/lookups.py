@@ -16,8 +16,8 @@ from typing import NamedTuple, Self, TypeVar
 import msgspec
 
 from sync.events.changes import Change, ChangeType
+from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.client import GladlyClient
-from sync.gladly.models import Conversation, Profile
 
 T = TypeVar("T")
 
@@ -95,7 +95,7 @@ class Lookups:
     def __init__(self, client: GladlyClient, meanwhile: Callable[[], None] = lambda: None) -> None:
         self._client = client
         self._meanwhile = meanwhile
-        self._conversations: dict[str, Conversation | None] = {}
+        self._conversations: dict[str, GladlyConversation | None] = {}
         self._profiles: dict[str, _KeptProfile | None] = {}  # by the id asked for: a merge makes it another
         self._agents = _Names(client.agents, client.agent)
         self._topics = _Names(client.topics)
@@ -130,7 +130,7 @@ class Lookups:
                 for asked in stale:
                     del self._profiles[asked]
 
-    def conversations(self, ids: Iterable[str]) -> dict[str, Conversation | None]:
+    def conversations(self, ids: Iterable[str]) -> dict[str, GladlyConversation | None]:
         """Conversations as they are now, by id; None for one that is gone."""
         return self._all(ids, self._conversations, self._client.conversation, MAX_CONVERSATIONS)
 

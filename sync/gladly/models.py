@@ -3,8 +3,6 @@ What is read of Gladly's answers, and nothing else: unknown fields and types are
 missing or null (Gladly REST API, "evolution"). camelCase stops here.
 """
 
-from typing import Any
-
 import msgspec
 
 
@@ -42,46 +40,6 @@ class FeedEvent(_Model):
     type: str
     timestamp: str
     content: msgspec.Raw = msgspec.Raw(b"{}")
-
-
-class Conversation(_Model):
-    """`GET /conversations/{id}`. `status` is Gladly's word, perhaps one nobody has heard of."""
-
-    id: str
-    customer_id: str
-    status: str
-    created_at: str | None = None
-    closed_at: str | None = None
-    inbox_id: str | None = None
-    agent_id: str | None = None
-    topic_ids: list[str] | None = None
-
-
-class Email(_Model):
-    """An e-mail address of a profile."""
-
-    normalized: str | None = None
-    original: str | None = None
-    primary: bool | None = None
-
-
-class Phone(_Model):
-    """A phone number of a profile; `normalized` is E.164."""
-
-    normalized: str | None = None
-    original: str | None = None
-    region_code: str | None = None
-    primary: bool | None = None
-
-
-class Profile(_Model):
-    """`GET /customer-profiles/{id}`."""
-
-    id: str = ""
-    name: str | None = None
-    emails: list[Email] | None = None
-    phones: list[Phone] | None = None
-    custom_attributes: Any = None  # an object, in the shape of the organization's own profile definition
 
 
 class Agent(_Model):

@@ -25,6 +25,7 @@ from state import (
 from state.instants import utc_now
 from state.writing import bad_line_id
 from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
+from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.events.options import Shape
 from sync.events.track import (
     EVENT_MAX_BYTES,
@@ -38,7 +39,6 @@ from sync.events.track import (
 )
 from sync.events.transitions import Decision, decide_all
 from sync.gladly import Lookups
-from sync.gladly.models import Conversation, Profile
 from sync.pipeline.delivery import Delivery
 
 log = structlog.get_logger()
@@ -169,7 +169,7 @@ class Intake:
         return events
 
     def _event(
-        self, decision: Decision, transition: Transition, now: Conversation | None, profile: Profile
+        self, decision: Decision, transition: Transition, now: GladlyConversation | None, profile: Profile
     ) -> Event:
         stored, change = decision.conversation, decision.change
         stored.customer_id = profile.id
@@ -202,7 +202,7 @@ class Intake:
             reason=too_large(payload) if is_too_large else None,
         )
 
-    def _topic_names(self, now: Conversation | None) -> list[str]:
+    def _topic_names(self, now: GladlyConversation | None) -> list[str]:
         names = map(self._lookups.topic_name, (now.topic_ids if now is not None else None) or [])
         return [name for name in names if name]
 

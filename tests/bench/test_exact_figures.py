@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from installation import Installation
 from state import Store
+from support.installation import Installation
 from sync.events.changes import CHUNK_TRANSITIONS
 from sync.pipeline.cycle import Cycle
 from sync.reports import Result

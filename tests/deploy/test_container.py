@@ -10,7 +10,7 @@ import uuid
 
 import pytest
 
-from deploy.deploy_helpers import DEPLOY, PROJECT, run_tool, tool, wait_until
+from support.deployment import DEPLOY, PROJECT, run_tool, tool, wait_until
 
 CONTAINERFILE = DEPLOY / "container" / "Containerfile"
 TEXT = CONTAINERFILE.read_text()

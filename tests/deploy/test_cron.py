@@ -8,8 +8,8 @@ import subprocess
 import pytest
 from apscheduler.triggers.cron import CronTrigger
 
-from deploy.deploy_helpers import DEPLOY, PROGRAM, installed, run_tool, tool
 from sandbox import Fault
+from support.deployment import DEPLOY, PROGRAM, installed, run_tool, tool
 
 LINES = [
     line

@@ -6,7 +6,7 @@ import tomllib
 import pytest
 import yaml
 
-from deploy.deploy_helpers import DEPLOY, run_tool
+from support.deployment import DEPLOY, run_tool
 from sync.settings import config
 
 MANIFEST = DEPLOY / "kubernetes" / "gladly-segment.yaml"

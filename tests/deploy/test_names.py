@@ -7,9 +7,9 @@ import tomllib
 import click
 import pytest
 
-from deploy.deploy_helpers import DEPLOY, PROJECT
 from sandbox.gladly import GladlySettings
 from sandbox.segment import SegmentSettings
+from support.deployment import DEPLOY, PROJECT
 from sync.cli.main import cli
 from sync.settings import config
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.deploy_helpers import DEPLOY, PATH, PROGRAM, PROJECT, installed, read_unit, run_tool
+from support.deployment import DEPLOY, PATH, PROGRAM, PROJECT, installed, read_unit, run_tool
 
 UNIT = DEPLOY / "systemd" / "gladly-segment.service"
 EXECUTABLE = "/opt/gladly-segment/bin/gladly-segment"

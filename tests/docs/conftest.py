@@ -1,17 +1,13 @@
 """One scene for all documents: played once, copied for each."""
 
 import itertools
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from sandbox import Sandbox
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from scene import Scene
+from support.scene import Scene
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from documents import PAGES, Command, blocks, commands, inline_commands, name_of
-from running import (
+
+from support.document_commands import (
     ANSWERS,
     LASTING,
     NOT_RUN,
@@ -16,6 +16,7 @@ from running import (
     not_run,
     run,
 )
+from support.documents import PAGES, Command, blocks, commands, inline_commands, name_of
 
 # What a page shows and the scene cannot: (page, beginning of the line, why).
 OTHERWISE = [

@@ -5,9 +5,9 @@ import tomllib
 
 import click
 import pytest
-from documents import PAGES, ROOT, anchors, blocks, inline_code, links, name_of
-from said import logged
 
+from support.documents import PAGES, ROOT, anchors, blocks, inline_code, links, name_of
+from support.messages_in_code import logged
 from sync.cli.main import cli
 from sync.settings.config import Settings
 

@@ -4,8 +4,9 @@ import shutil
 import subprocess
 
 import pytest
-from documents import PAGES, Block, Command, name_of, parts
-from running import differences
+
+from support.document_commands import differences
+from support.documents import PAGES, Block, Command, name_of, parts
 
 
 def queries():

@@ -3,10 +3,10 @@
 import re
 
 import pytest
-from documents import ROOT, first_cells
-from said import GAP, logged, reasons, sentences, values
 
 from state.records import EventStatus, PollOutcome, Status, Transition
+from support.documents import ROOT, first_cells
+from support.messages_in_code import GAP, logged, reasons, sentences, values
 from sync.cli import main as cli
 
 PAGE = ROOT / "docs" / "statuses-and-errors.md"

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from faults.fault_helpers import Program
-from installation import Installation
 from sandbox import Sandbox
+from support.installation import Installation
+from support.program import Program
 
 
 @pytest.fixture

@@ -7,8 +7,11 @@ from datetime import timedelta
 
 import pytest
 
-from checker import problems
-from faults.fault_helpers import (
+from sandbox import Fault, Sandbox
+from state.instants import from_text
+from support.checker import problems
+from support.installation import Installation
+from support.program import (
     CONVERSATIONS,
     EVENTS,
     PROFILES,
@@ -20,10 +23,7 @@ from faults.fault_helpers import (
     rows,
     run_measured,
 )
-from installation import Installation
-from sandbox import Fault, Sandbox
-from sandbox.raw import Proxy, drip
-from state.instants import from_text
+from support.raw_server import Proxy, drip
 from sync.cli.main import exit_code_of
 
 pytestmark = pytest.mark.long

@@ -8,8 +8,11 @@ from itertools import pairwise
 
 import pytest
 
-from checker import problems
-from faults.fault_helpers import (
+from sandbox import Fault
+from state import PollOutcome
+from state.instants import from_text
+from support.checker import problems
+from support.program import (
     CONVERSATIONS,
     EVENTS,
     OVERLAP,
@@ -21,10 +24,7 @@ from faults.fault_helpers import (
     rows,
     verdicts,
 )
-from sandbox import Fault
-from sandbox.raw import Proxy, RawResponse, cut, gzip, reframe, rewrite
-from state import PollOutcome
-from state.instants import from_text
+from support.raw_server import Proxy, RawResponse, cut, gzip, reframe, rewrite
 from sync.cli.main import exit_code_of
 
 

@@ -13,8 +13,11 @@ import pytest
 import requests
 from structlog.testing import capture_logs
 
-from checker import problems
-from faults.fault_helpers import (
+from sandbox import Fault, Sandbox
+from state.instants import from_text
+from support.checker import problems
+from support.installation import Installation
+from support.program import (
     CONVERSATIONS,
     EVENTS,
     OVERLAP,
@@ -23,10 +26,7 @@ from faults.fault_helpers import (
     busy_minutes,
     certificate,
 )
-from installation import Installation
-from sandbox import Fault, Sandbox
-from sandbox.raw import Proxy, RawServer, hang_up, redirect
-from state.instants import from_text
+from support.raw_server import Proxy, RawServer, hang_up, redirect
 from sync.cli.main import exit_code_of
 
 

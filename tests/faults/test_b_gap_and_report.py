@@ -8,11 +8,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from checker import problems, suppressed
-from installation import Installation
 from sandbox import Fault, Sandbox
 from state import Reader
 from state.instants import to_text
+from support.checker import problems, suppressed
+from support.installation import Installation
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = 86_400

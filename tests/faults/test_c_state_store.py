@@ -19,8 +19,15 @@ from pathlib import Path
 import pytest
 from sqlite_utils import Database
 
-from checker import problems
-from faults.crash_helpers import (
+from sandbox import Fault, Sandbox
+from state import NewerSchemaError, Reader, StateFileError, StateLockedError, StateWriteError, Store
+from state.failpoints import NAMES
+from state.instants import from_text
+from state.schema import migrations
+from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
+from support.checker import problems
+from support.installation import Installation
+from support.processes import (
     FAILPOINT,
     assert_nothing_lost,
     assert_whole,
@@ -42,13 +49,6 @@ from faults.crash_helpers import (
     stderr_of,
     wait_until,
 )
-from installation import Installation
-from sandbox import Fault, Sandbox
-from state import NewerSchemaError, Reader, StateFileError, StateLockedError, StateWriteError, Store
-from state.failpoints import NAMES
-from state.instants import from_text
-from state.schema import migrations
-from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
 
 pytestmark = pytest.mark.long
 

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from checker import problems
 from sandbox import Fault
 from state import PollOutcome
+from support.checker import problems
 from sync.events.changes import Chunk
 from sync.gladly import feed
 from sync.segment import Delivered, SegmentClient

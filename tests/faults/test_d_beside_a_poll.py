@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from checker import problems
-from faults.fault_helpers import BATCH, CONVERSATIONS, PROFILES, busy_minutes
 from sandbox import Fault
-from sandbox.raw import Proxy, hang_up, stall
+from support.checker import problems
+from support.program import BATCH, CONVERSATIONS, PROFILES, busy_minutes
+from support.raw_server import Proxy, hang_up, stall
 from sync.errors import StoppedError
 from sync.http.host import MAX_ATTEMPTS
 from sync.segment import BATCH_MAX_BYTES

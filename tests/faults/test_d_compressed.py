@@ -5,10 +5,10 @@ import gzip
 import pytest
 from structlog.testing import capture_logs
 
-from checker import problems
-from faults.fault_helpers import BATCH, busy_minutes, fill_outbox, payload_of
 from sandbox import Fault
-from sandbox.raw import Proxy, RawResponse
+from support.checker import problems
+from support.program import BATCH, busy_minutes, fill_outbox, payload_of
+from support.raw_server import Proxy, RawResponse
 from sync.http.host import MAX_ATTEMPTS
 
 

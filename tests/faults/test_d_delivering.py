@@ -12,8 +12,11 @@ from datetime import timedelta
 import pytest
 from structlog.testing import capture_logs
 
-from checker import problems
-from faults.fault_helpers import (
+from sandbox import Fault
+from state import TakenIn
+from state.instants import from_text, to_text
+from support.checker import problems
+from support.program import (
     BATCH,
     EVENTS,
     busy_minutes,
@@ -21,10 +24,7 @@ from faults.fault_helpers import (
     payload_of,
     pending,
 )
-from sandbox import Fault
-from sandbox.raw import Proxy, RawServer, cut, drip, hang_up, redirect, stall, swallow, wrong_length
-from state import TakenIn
-from state.instants import from_text, to_text
+from support.raw_server import Proxy, RawServer, cut, drip, hang_up, redirect, stall, swallow, wrong_length
 from sync.cli.main import exit_code_of
 from sync.http.host import backoff_s
 from sync.segment import SegmentClient

@@ -5,8 +5,10 @@ import math
 
 import pytest
 
-from checker import problems
-from faults.fault_helpers import (
+from sandbox import Fault
+from state import PollOutcome
+from support.checker import problems
+from support.program import (
     BATCH,
     PROFILES,
     busy_minutes,
@@ -17,9 +19,7 @@ from faults.fault_helpers import (
     quarantined,
     verdicts,
 )
-from sandbox import Fault
-from sandbox.raw import Proxy, RawResponse, rewrite
-from state import PollOutcome
+from support.raw_server import Proxy, RawResponse, rewrite
 from sync.cli.main import exit_code_of
 from sync.events.track import EVENT_MAX_BYTES
 from sync.segment import BATCH_MAX_BYTES

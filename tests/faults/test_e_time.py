@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from checker import problems
-from faults.crash_helpers import assert_nothing_lost, cycles_of, history, rows, running, wait_until
-from installation import Installation
 from sandbox import Fault, Sandbox
 from state.instants import from_text
+from support.checker import problems
+from support.installation import Installation
+from support.processes import assert_nothing_lost, cycles_of, history, rows, running, wait_until
 
 pytestmark = pytest.mark.long
 

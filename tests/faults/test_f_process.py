@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from checker import problems
-from faults.crash_helpers import (
+from sandbox import Fault, Sandbox
+from state.failpoints import NAMES
+from support.checker import problems
+from support.installation import Installation
+from support.processes import (
     FAILPOINT,
     Process,
     assert_nothing_lost,
@@ -26,10 +29,7 @@ from faults.crash_helpers import (
     stderr_of,
     wait_until,
 )
-from installation import Installation
-from sandbox import Fault, Sandbox
-from sandbox.raw import Action, Exchange, Proxy, drip
-from state.failpoints import NAMES
+from support.raw_server import Action, Exchange, Proxy, drip
 
 pytestmark = pytest.mark.long
 

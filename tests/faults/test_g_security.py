@@ -16,8 +16,10 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
-from checker import problems
-from faults.crash_helpers import (
+from sandbox import Fault, Sandbox
+from support.checker import problems
+from support.installation import Installation
+from support.processes import (
     FAILPOINT,
     assert_nothing_lost,
     history,
@@ -29,9 +31,7 @@ from faults.crash_helpers import (
     stderr_of,
     wait_until,
 )
-from installation import Installation
-from sandbox import Fault, Sandbox
-from sandbox.raw import RawServer
+from support.raw_server import RawServer
 
 pytestmark = pytest.mark.long
 

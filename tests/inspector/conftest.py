@@ -1,16 +1,13 @@
 """A state file with something of everything, and an inspector over it."""
 
 import shutil
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from inspector.application import Inspector
-
-sys.path.insert(0, str(Path(__file__).parent))
-from inspector_samples import Browser, fill
+from support.inspector_samples import Browser, fill
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from inspector_samples import Browser
 
 from inspector.application import Inspector
+from support.inspector_samples import Browser
 
 EVERY_PAGE = [
     "/",

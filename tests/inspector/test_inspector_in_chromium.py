@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from inspector_samples import HOSTILE, fill, make_event, served, touch
 
-from installation import Installation
 from sandbox import Sandbox
 from state import Store, TakenIn, Transition
 from state.instants import utc_now
+from support.inspector_samples import HOSTILE, fill, make_event, served, touch
+from support.installation import Installation
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="the Playwright package is not installed")
 axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")

@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 
 import pytest
 from datasette.utils import parse_metadata
-from inspector_samples import HOSTILE, Browser, fill, touch
 from sqlite_utils import Database
 
 from inspector import charts, pages, questions
@@ -22,6 +21,7 @@ from inspector.text import pretty_json, visible
 from state import status
 from state.schema import migrate
 from state.schema_version import SCHEMA_VERSION
+from support.inspector_samples import HOSTILE, Browser, fill, touch
 
 METADATA = Path(pages.__file__).with_name("metadata.yaml")
 HIDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")

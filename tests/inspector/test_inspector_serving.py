@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import requests
-from inspector_samples import fill, make_event, served
 
 from inspector import serve
 from inspector.server import bind, look_at
 from state import EventStatus, NewerSchemaError, StateFileError, Store, TakenIn, Transition
 from state.instants import utc_now
+from support.inspector_samples import fill, make_event, served
 
 pytestmark = pytest.mark.long
 
@@ -88,7 +88,7 @@ _WRITER = """
 import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[4])
-from inspector_samples import make_event
+from support.inspector_samples import make_event
 from state import Store, TakenIn, Transition
 from state.instants import utc_now
 path, rate, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
@@ -119,7 +119,7 @@ def test_reading_and_writing_do_not_meet(state_path: Path) -> None:
                 str(state_path),
                 str(RATE),
                 str(SECONDS),
-                str(Path(__file__).parent),
+                str(Path(__file__).parents[1]),
             ],
             cwd=Path(__file__).parents[2],
             stdout=subprocess.PIPE,

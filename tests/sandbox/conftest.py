@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from sandbox_clients import NOON, Client, gladly_client, segment_client
 
 from sandbox import Sandbox
+from support.sandbox_clients import NOON, Client, gladly_client, segment_client
 
 
 @pytest.fixture

@@ -10,10 +10,9 @@ import time
 
 import pytest
 import requests
-from sandbox_clients import gladly_client, segment_client
 
 from sandbox import Fault, Sandbox, serve
-from sandbox.raw import (
+from support.raw_server import (
     Proxy,
     RawServer,
     answer,
@@ -28,6 +27,7 @@ from sandbox.raw import (
     swallow,
     wrong_length,
 )
+from support.sandbox_clients import gladly_client, segment_client
 
 EVENT = {"type": "track", "event": "Said Hello", "userId": "u-1", "messageId": "m-1"}
 FEED = "/events?startAt=2026-11-02T11:00:00Z&entities=CONVERSATION"

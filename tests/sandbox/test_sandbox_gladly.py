@@ -7,10 +7,10 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from sandbox_clients import NOON, Client, gladly_client
 
 from sandbox import Sandbox
 from sandbox.instants import parse_instant
+from support.sandbox_clients import NOON, Client, gladly_client
 
 ALL = ["CONVERSATION", "CUSTOMER", "CUSTOMER_PROFILE"]
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sandbox_clients import NOON, gladly_client
 
 from sandbox import Clock, Sandbox, World
+from support.sandbox_clients import NOON, gladly_client
 
 
 def lived(seed, tempo, looks_s, *, lateness_s=15.0):

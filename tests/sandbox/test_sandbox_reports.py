@@ -5,9 +5,9 @@ import io
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sandbox_clients import NOON
 
 from sandbox.reports import EXPORT_COLUMNS, TIMESTAMPS_COLUMNS
+from support.sandbox_clients import NOON
 
 ASK = {
     "metricSet": "ConversationTimestampsReport",

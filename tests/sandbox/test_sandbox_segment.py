@@ -6,10 +6,10 @@ from datetime import timedelta
 
 import pytest
 import requests
-from sandbox_clients import NOON
 from segment.analytics.client import Client as Analytics
 
 from sandbox import Sandbox
+from support.sandbox_clients import NOON
 
 EVENT = {"type": "track", "event": "Said Hello", "userId": "u-1", "messageId": "m-1"}
 

@@ -17,9 +17,9 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from installation import Installation
 from sandbox import Fault, Sandbox
 from state import Store, failpoints
+from support.installation import Installation
 from sync.pipeline.cycle import Cycle
 from sync.settings.config import load
 from sync.stop import Stop

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from installation import Installation
 from sandbox import Fault, Sandbox
 from state import Reader
+from support.installation import Installation
 
 pytestmark = pytest.mark.long
 

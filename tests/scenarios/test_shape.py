@@ -2,7 +2,7 @@
 
 import hashlib
 
-from installation import Installation
+from support.installation import Installation
 
 
 def test_what_a_person_asks_for_arrives_and_nothing_else_changes(installation: Installation) -> None:

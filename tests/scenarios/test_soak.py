@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from checker import problems, suppressed
-from installation import Installation
 from sandbox import Fault, Sandbox
+from support.checker import problems, suppressed
+from support.installation import Installation
 
 pytestmark = pytest.mark.long
 

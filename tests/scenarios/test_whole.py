@@ -8,9 +8,9 @@ import time
 
 import pytest
 
-from checker import problems, suppressed
-from installation import Installation
 from sandbox import Sandbox
+from support.checker import problems, suppressed
+from support.installation import Installation
 
 
 def test_a_conversation_created_and_closed_is_two_events_as_gladly_documents_them(installation, ago):

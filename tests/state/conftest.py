@@ -1,15 +1,11 @@
 """A state file of its own for each test, and a store on it."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from state import Store
-
-# `state_samples` stands beside these tests. As `state.…` it would be sought in the package of that name.
-sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture

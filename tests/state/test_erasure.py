@@ -7,10 +7,10 @@ from contextlib import closing, contextmanager
 from datetime import timedelta
 
 import pytest
-from state_samples import conversation, eight, event, files_holding, query, row_of, take_in
 
 from state import CustomerMerge, EventStatus, Status, Store, TakenIn
 from state.instants import utc_now
+from support.state_samples import conversation, eight, event, files_holding, query, row_of, take_in
 
 GONE = "customer was deleted"
 

@@ -5,10 +5,10 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from state_samples import eight, event, ids, outbox, payload, query, row_of, take_in
 
 from state import EventStatus, Reader
 from state.instants import from_text, to_text, utc_now
+from support.state_samples import eight, event, ids, outbox, payload, query, row_of, take_in
 
 OTHERS = [status for status in EventStatus if status is not EventStatus.PENDING]
 NOTHING_BUT = {

@@ -4,10 +4,9 @@ import re
 import sqlite3
 from contextlib import closing
 
-from state_samples import conversation, eight, event, outbox
-
 from state import BadLine, CustomerMerge, EventStatus, Poll, TakenIn
 from state.instants import utc_now
+from support.state_samples import conversation, eight, event, outbox
 
 # `SCAN events` reads the whole table, `SCAN events USING INDEX …` the whole index; a search does neither.
 _WHOLE = re.compile(r"^SCAN (?:TABLE )?(?:events|conversations)\b")

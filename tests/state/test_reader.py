@@ -6,10 +6,10 @@ from contextlib import closing
 from datetime import timedelta
 
 import pytest
-from state_samples import conversation, eight, event, query, row_of, take_in
 
 from state import BadLine, EventStatus, Poll, PollOutcome, Reader, Status, Transition
 from state.instants import to_text, utc_now
+from support.state_samples import conversation, eight, event, query, row_of, take_in
 
 
 @pytest.fixture

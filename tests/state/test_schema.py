@@ -5,11 +5,11 @@ from contextlib import closing
 
 import pytest
 from sqlite_utils import Database
-from state_samples import content_of, query, schema_of
 
 from state import NewerSchemaError, Reader, StateError, Store
 from state.schema import migrations
 from state.schema_version import APPLICATION_ID, COUNTS_SINCE, SCHEMA_VERSION
+from support.state_samples import content_of, query, schema_of
 
 # Interface 4, column for column.
 PUBLIC = {

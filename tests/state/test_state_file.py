@@ -12,7 +12,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from state_samples import bytes_around, content_of, eight, event, outbox, query, take_in
 
 from state import (
     BadLine,
@@ -24,6 +23,7 @@ from state import (
     Store,
     TakenIn,
 )
+from support.state_samples import bytes_around, content_of, eight, event, outbox, query, take_in
 
 BOTH = pytest.mark.parametrize("open_it", [Store, Reader], ids=["for writing", "for reading"])
 

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from state_samples import EIGHT, eight
 
 from state.instants import from_text, parse_duration, parse_instant, short_duration, to_text
+from support.state_samples import EIGHT, eight
 
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 # A day from either end of the calendar, so that every one of them has a place in UTC.

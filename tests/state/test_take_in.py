@@ -4,7 +4,6 @@ import sqlite3
 from contextlib import closing
 
 import pytest
-from state_samples import content_of, conversation, eight, event, ids, outbox, query, row_of, take_in
 
 from state import (
     QUARANTINED_LINE_BYTES,
@@ -21,6 +20,7 @@ from state import (
     Transition,
 )
 from state.writing import bad_line_id
+from support.state_samples import content_of, conversation, eight, event, ids, outbox, query, row_of, take_in
 
 # One of everything, so that every table is written.
 EVERYTHING = TakenIn(

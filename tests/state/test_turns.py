@@ -1,10 +1,10 @@
 """The daemon and a resync write the same file, each in its turn; and a file that is taken away is noticed."""
 
 import pytest
-from state_samples import eight, event, outbox, take_in
 
 from state import Reader, StateFileError, StateLockedError, Store, TakenIn
 from state.file import RESYNC
+from support.state_samples import eight, event, outbox, take_in
 
 
 class NoPatience(Exception):

@@ -2,8 +2,8 @@
 
 import pytest
 
+from sync.events.gladly_objects import Email, Phone, Profile
 from sync.gladly.lookups import _KeptProfile
-from sync.gladly.models import Email, Phone, Profile
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from state import Transition
+from sync.events.gladly_objects import Email, GladlyConversation, Phone, Profile
 from sync.events.options import HASHABLE, MORE, OPTIONAL, Shape
 from sync.events.track import (
     Origin,
@@ -23,7 +24,6 @@ from sync.events.track import (
     phone_of,
     track_event,
 )
-from sync.gladly.models import Conversation, Email, Phone, Profile
 
 CREATED_AT = datetime(2022, 7, 8, 18, 46, 37, 946_000, tzinfo=UTC)
 CLOSED_AT = datetime(2022, 7, 9, 10, 0, 0, 5_999, tzinfo=UTC)
@@ -34,7 +34,7 @@ PROFILE = Profile(
     phones=[Phone(normalized="+12125550123")],
     custom_attributes={"membershipTier": "gold", "nested": {"visits": 3}},
 )
-CONVERSATION = Conversation(
+CONVERSATION = GladlyConversation(
     id="8ANcgJIeTAmVsbQXPGN9Xg",
     customer_id=PROFILE.id,
     status="WAITING",

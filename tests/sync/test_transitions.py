@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state import Conversation, Status, Transition, TransitionRecord
+from state import Status, StoredConversation, Transition, TransitionRecord
 from sync.events.changes import Change, ChangeType
 from sync.events.transitions import decide_all
 
@@ -22,14 +22,14 @@ def change(type_: ChangeType, seconds: float, id_: str = "", **fields: str) -> C
     return Change(id_ or f"{type_.name}-{seconds}", type_, at(seconds), "cust", "conv", **fields)
 
 
-def history(*changes: tuple[ChangeType, float]) -> dict[str, Conversation]:
+def history(*changes: tuple[ChangeType, float]) -> dict[str, StoredConversation]:
     """What is stored after these changes were taken in."""
-    stored: dict[str, Conversation] = {}
+    stored: dict[str, StoredConversation] = {}
     decide_all(stored, [change(type_, seconds) for type_, seconds in changes])
     return stored
 
 
-def transitions(stored: dict[str, Conversation], *changes: Change) -> list[Transition]:
+def transitions(stored: dict[str, StoredConversation], *changes: Change) -> list[Transition]:
     return [decision.transition for decision in decide_all(stored, changes) if decision.transition]
 
 
@@ -118,7 +118,7 @@ def test_one_change_means_one_thing(stored, seen, expected, status):
 
 def test_a_change_of_another_kind_means_nothing():
     """Topics, notes and types nobody has heard of make no transition and store nothing."""
-    known: dict[str, Conversation] = {}
+    known: dict[str, StoredConversation] = {}
     assert transitions(known, Change("x", ChangeType.OTHER, T0)) == []
     assert transitions(known, Change("y", ChangeType.PROFILE_UPDATED, T0, "cust")) == []
     assert known == {}
@@ -153,7 +153,7 @@ def test_a_conversation_merged_away_never_closes():
 
 def test_what_was_recorded_before_the_merge_still_counts():
     """A creation and a close that become visible after the merge are sent; the conversation stays merged."""
-    known: dict[str, Conversation] = {}
+    known: dict[str, StoredConversation] = {}
     assert transitions(known, change(ChangeType.CUSTOMER_MERGED, 10, **MERGE)) == []
     assert transitions(known, change(CREATED, 0), change(CLOSED, 5)) == [
         Transition.CREATED,
@@ -172,7 +172,7 @@ def test_a_merge_without_conversations_moves_the_customer_only():
 
 def test_a_close_of_a_deleted_conversation_is_still_recorded():
     """Its event is suppressed later, but that it happened is known (5.1)."""
-    known = {"conv": Conversation("conv", "cust", Status.DELETED, at(10))}
+    known = {"conv": StoredConversation("conv", "cust", Status.DELETED, at(10))}
     assert transitions(known, change(CLOSED, 20)) == [Transition.CLOSED]
     assert transitions(known, change(REOPENED, 30)) == []
     assert known["conv"].status is Status.DELETED
@@ -203,15 +203,15 @@ def histories(draw) -> list[Change]:
     return sorted(feed, key=lambda c: c.order)
 
 
-def recorded(stored: dict[str, Conversation]) -> set[tuple[str, TransitionRecord]]:
+def recorded(stored: dict[str, StoredConversation]) -> set[tuple[str, TransitionRecord]]:
     return {(c.id, record) for c in stored.values() for record in c.recorded}
 
 
-def states(stored: dict[str, Conversation]) -> dict[str, tuple[Status, datetime]]:
+def states(stored: dict[str, StoredConversation]) -> dict[str, tuple[Status, datetime]]:
     return {c.id: (c.status, c.updated_at) for c in stored.values()}
 
 
-def sent(stored: dict[str, Conversation]) -> set[tuple[str, TransitionRecord]]:
+def sent(stored: dict[str, StoredConversation]) -> set[tuple[str, TransitionRecord]]:
     """Reopenings are not sent by default, and one that is seen late is not told apart from one known."""
     return {(id_, r) for id_, r in recorded(stored) if r.transition is not Transition.REOPENED}
 
@@ -219,9 +219,9 @@ def sent(stored: dict[str, Conversation]) -> set[tuple[str, TransitionRecord]]:
 @given(histories(), st.data())
 def test_any_cut_into_polls_gives_the_same_transitions(feed, data):
     """However a history is cut into polls, and whatever of it is read again, the transitions are the same."""
-    whole: dict[str, Conversation] = {}
+    whole: dict[str, StoredConversation] = {}
     decide_all(whole, feed)
-    cut: dict[str, Conversation] = {}
+    cut: dict[str, StoredConversation] = {}
     position = 0
     while position < len(feed):
         start = data.draw(st.integers(0, position))
@@ -235,11 +235,11 @@ def test_any_cut_into_polls_gives_the_same_transitions(feed, data):
 @given(histories(), st.randoms(use_true_random=False))
 def test_any_order_of_visibility_loses_nothing(feed, random):
     """Changes that become visible in any order give the same created and closed, and the same last state."""
-    whole: dict[str, Conversation] = {}
+    whole: dict[str, StoredConversation] = {}
     decide_all(whole, feed)
     shuffled = feed[:]
     random.shuffle(shuffled)
-    one_by_one: dict[str, Conversation] = {}
+    one_by_one: dict[str, StoredConversation] = {}
     for each in shuffled:
         decide_all(one_by_one, [each])
     assert sent(one_by_one) == sent(whole)
@@ -251,7 +251,7 @@ def test_any_order_of_visibility_loses_nothing(feed, random):
 @given(histories())
 def test_each_change_is_sent_exactly_once(feed):
     """One created per conversation, one closed per close: the model in one line."""
-    stored: dict[str, Conversation] = {}
+    stored: dict[str, StoredConversation] = {}
     decisions = decide_all(stored, feed)
     assert [(d.change.type.name.lower(), d.change.id) for d in decisions] == [
         (c.type.name.lower(), c.id) for c in feed

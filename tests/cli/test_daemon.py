@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from installation import Installation
 from sandbox import Fault
-from sandbox.raw import Proxy, swallow
 from state import Reader
+from support.installation import Installation
+from support.raw_server import Proxy, swallow
 
 ENDS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 

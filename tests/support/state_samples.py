@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from state import Conversation, Event, EventStatus, PendingEvent, Status, Store, TakenIn, Transition
+from state import Event, EventStatus, PendingEvent, Status, Store, StoredConversation, TakenIn, Transition
 
 EIGHT = datetime(2026, 11, 20, 8, 0, 0, tzinfo=UTC)
 NAMES = {
@@ -62,9 +62,9 @@ def conversation(
     status: Status = Status.OPEN,
     at: datetime = EIGHT,
     closed_at: datetime | None = None,
-) -> Conversation:
+) -> StoredConversation:
     """A conversation as stored."""
-    return Conversation(id_, customer, status, at, created_at=EIGHT, closed_at=closed_at)
+    return StoredConversation(id_, customer, status, at, created_at=EIGHT, closed_at=closed_at)
 
 
 def take_in(store: Store, *events: Event, **more: Any) -> None:

@@ -1,7 +1,7 @@
 """At level debug, a line for each request: what was asked, what came and when; nothing personal."""
 
 from sandbox import Fault
-from watching.watching_helpers import Daemon, watched
+from support.daemon import Daemon, watched
 
 
 def test_each_request_is_a_line_of_its_cycle(installation, opened):

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from installation import Installation
 from state import Event, EventStatus, Store, TakenIn, Transition
+from support.installation import Installation
 from sync.cli import main as cli
 
 

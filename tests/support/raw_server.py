@@ -41,7 +41,7 @@ _HOP_BY_HOP = {
 _UPSTREAM_TIMEOUT_S = 60.0
 
 
-class _ClientGone(Exception):  # noqa: N818  # ends a connection, is nobody's failure
+class _ClientGone(Exception):  # ends a connection, is nobody's failure
     """The client hung up before its request was whole."""
 
 

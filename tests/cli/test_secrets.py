@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
-from installation import Installation
 from sandbox import Fault, Sandbox
-from sandbox.raw import Proxy, answer
 from state import Event, EventStatus, Reader, Store, TakenIn, Transition
+from support.installation import Installation
+from support.raw_server import Proxy, answer
 
 TOKEN, KEY = "token-canary+/=9f2c", "key-canary+/=7b1d"
 PERSON = {"name": "Canary Birdsong", "email": "canary.birdsong@example.com", "phone": "+12125550142"}

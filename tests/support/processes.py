@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from checker import problems, suppressed
-from installation import Installation
 from sandbox import Sandbox
-from state import Conversation, Event, EventStatus, Status, Store, TakenIn, Transition
+from state import Event, EventStatus, Status, Store, StoredConversation, TakenIn, Transition
+from support.checker import problems, suppressed
+from support.installation import Installation
 
 FAILPOINT = "GLADLY_SEGMENT_FAILPOINT"
 
@@ -223,7 +223,7 @@ def nth_chunk(number: int, events: int = 1) -> TakenIn:
         position=position,
         seen=[(f"change-{id_}", position) for id_ in ids],
         conversations=[
-            Conversation(
+            StoredConversation(
                 id_,
                 f"customer-{id_}",
                 Status.CLOSED,  # an open one would be looked up again, and Gladly has never heard of it

@@ -12,12 +12,15 @@ from typing import Any
 import requests
 from prometheus_client.parser import text_string_to_metric_families
 
-from installation import Installation
+from support.installation import Installation
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
 # Runs the program with one of its limits shortened: a test cannot wait for a quarter of an hour.
-IMPATIENT = "import sync.runtime.daemon; sync.runtime.daemon.HUNG_AFTER_S = 1.0; from sync.cli.main import main; main()"
+IMPATIENT = (
+    "import sync.runtime.daemon; sync.runtime.daemon.HUNG_AFTER_S = 1.0;"
+    "from sync.cli.main import main; main()"
+)
 
 # And with a scheduler whose thread has died.
 UNSCHEDULED = (

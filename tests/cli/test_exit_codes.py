@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 
 import pytest
 
-from installation import Installation
 from sandbox import Fault, Sandbox
-from sandbox.raw import Proxy, hang_up
 from state import Event, EventStatus, Reader, Store, TakenIn, Transition
 from state.instants import from_text
+from support.installation import Installation
+from support.raw_server import Proxy, hang_up
 
 TOKEN, KEY = "token-canary", "key-canary"
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from state import Reader
-from watching.watching_helpers import DEPLOY, Daemon, watched
+from support.daemon import DEPLOY, Daemon, watched
 
 SYNC = DEPLOY.parent / "sync"
 

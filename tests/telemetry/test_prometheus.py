@@ -10,7 +10,7 @@ import pytest
 import requests
 import yaml
 
-from watching.watching_helpers import DEPLOY, Daemon, metric_names, wait_until, watched
+from support.daemon import DEPLOY, Daemon, metric_names, wait_until, watched
 
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text())

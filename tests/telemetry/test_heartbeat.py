@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from sandbox.raw import RawServer
-from watching.watching_helpers import Daemon, wait_until
+from support.daemon import Daemon, wait_until
+from support.raw_server import RawServer
 
 CANARY = "/ping/canary-7d3f?token=canary-9e1b"
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 import pytest
 
 from sandbox import Fault
-from watching.watching_helpers import IMPATIENT, UNSCHEDULED, Daemon, wait_until
+from support.daemon import IMPATIENT, UNSCHEDULED, Daemon, wait_until
 
 
 class Systemd:

@@ -17,7 +17,6 @@ import httpx
 from inspector.application import Inspector
 from state import (
     BadLine,
-    Conversation,
     CustomerMerge,
     Event,
     EventStatus,
@@ -25,6 +24,7 @@ from state import (
     PollOutcome,
     Status,
     Store,
+    StoredConversation,
     TakenIn,
     Transition,
 )
@@ -68,9 +68,9 @@ def make_event(number: int, transition: Transition, at: datetime, **more: Any) -
 
 def make_conversation(
     number: int, at: datetime, closed_at: datetime | None = None, **more: Any
-) -> Conversation:
+) -> StoredConversation:
     """Conversation *number*."""
-    return Conversation(
+    return StoredConversation(
         id=more.get("conversation", f"conversation-{number}"),
         customer_id=f"customer-{number}",
         status=Status.CLOSED if closed_at else Status.OPEN,

@@ -16,8 +16,8 @@ from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from documents import ROOT, Command
-from scene import Scene
+from support.documents import ROOT, Command
+from support.scene import Scene
 
 # The day on which the documents' output was made: in a command it becomes yesterday, days before it likewise.
 WRITTEN_ON = date(2026, 11, 25)
@@ -61,10 +61,8 @@ class NotRun(NamedTuple):
 NOT_RUN = [
     NotRun(r"(?:.* \| )?sudo ", "changes the machine: users, /etc, services", "tests/deploy, and its files"),
     NotRun(r"kubectl ", "needs a cluster", "tests/deploy"),
-    NotRun(r"gladly-segment demo$", "takes half a minute", "tests/commands/test_setup_commands.py"),
-    NotRun(
-        r"gladly-segment init$", "asks a person for three things", "tests/commands/test_setup_commands.py"
-    ),
+    NotRun(r"gladly-segment demo$", "takes half a minute", "tests/cli/test_setup_commands.py"),
+    NotRun(r"gladly-segment init$", "asks a person for three things", "tests/cli/test_setup_commands.py"),
 ]
 
 

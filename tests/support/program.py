@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from installation import Installation
 from sandbox import Sandbox
-from sandbox.raw import Proxy, RawRequest
 from state import Event, EventStatus, Reader, Store, TakenIn, Transition
+from support.installation import Installation
+from support.raw_server import Proxy, RawRequest
 from sync.events.track import NAMES, encode
 from sync.pipeline.cycle import Cycle
 from sync.reports import Result

@@ -13,7 +13,7 @@ import requests
 from sandbox import Fault
 from state import Reader
 from state.instants import from_text
-from watching.watching_helpers import Daemon, wait_until, watched
+from support.daemon import Daemon, wait_until, watched
 
 CREATED, CLOSED = "Gladly Conversation Created", "Gladly Conversation Closed"
 

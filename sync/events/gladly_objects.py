@@ -1,0 +1,52 @@
+"""
+Gladly's objects, as far as an event is made of them: a conversation and a customer's profile as Gladly shows
+them now. Unknown fields are ignored; optional ones may be missing or null (Gladly REST API, "evolution").
+camelCase stops here.
+"""
+
+from typing import Any
+
+import msgspec
+
+
+class _Object(msgspec.Struct, rename="camel", kw_only=True): ...
+
+
+class GladlyConversation(_Object):
+    """`GET /conversations/{id}`. `status` is Gladly's word, perhaps one nobody has heard of."""
+
+    id: str
+    customer_id: str
+    status: str
+    created_at: str | None = None
+    closed_at: str | None = None
+    inbox_id: str | None = None
+    agent_id: str | None = None
+    topic_ids: list[str] | None = None
+
+
+class Email(_Object):
+    """An e-mail address of a profile."""
+
+    normalized: str | None = None
+    original: str | None = None
+    primary: bool | None = None
+
+
+class Phone(_Object):
+    """A phone number of a profile; `normalized` is E.164."""
+
+    normalized: str | None = None
+    original: str | None = None
+    region_code: str | None = None
+    primary: bool | None = None
+
+
+class Profile(_Object):
+    """`GET /customer-profiles/{id}`."""
+
+    id: str = ""
+    name: str | None = None
+    emails: list[Email] | None = None
+    phones: list[Phone] | None = None
+    custom_attributes: Any = None  # an object, in the shape of the organization's own profile definition
