@@ -11,7 +11,7 @@ import sys
 import time
 
 from state import Store
-from sync.pipeline.cycle import Cycle
+from sync.runtime.build import build_pipeline
 from sync.settings.config import load
 from sync.stop import Stop
 from sync.telemetry import log
@@ -21,12 +21,12 @@ def main(cycles: int) -> None:
     """Three to warm up, then N measured."""
     config = load(None)
     log.configure(config.settings.log)
-    with Store(config.state_path) as store, Cycle(config, store, Stop()) as cycle:
+    with Store(config.state_path) as store, build_pipeline(config, store, Stop()) as pipeline:
         for _ in range(3):
-            cycle.run()
+            pipeline.cycle.run()
         wall, cpu = time.perf_counter(), time.process_time()
         for _ in range(cycles):
-            result = cycle.run()
+            result = pipeline.cycle.run()
             assert not result.errors
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     sys.stdout.write(json.dumps({"wall_s": wall / cycles, "cpu_s": cpu / cycles}))

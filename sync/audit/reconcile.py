@@ -1,77 +1,94 @@
 """
-The reconciler: what the feed may have failed to show is found by looking.
+Reconcile: find by looking what the feed may have failed to show (semantics 6.1).
 
-Once a day (`sync.reconcile`), conversations stored as open that nothing has changed for as long are compared
-with Gladly, a limited number of them each time. A close that the feed never showed is taken in as a change of
-the instant Gladly gives for it, and so sent once, also where the feed shows it after all.
+Once a day (`sync.reconcile`), conversations that are stored as open and that nothing has changed for a day
+are compared with Gladly, a limited number each time. A close that the feed never showed is taken in as a
+change, with the instant that Gladly gives for it. So it is sent once, also when the feed shows it after all.
 """
 
 from datetime import datetime, timedelta
 
 import structlog
 
-from state import Poll, Status, Store, StoredConversation
+from state import Status, Store, StoredConversation
 from state.instants import from_text, utc_now
 from sync.events.changes import Change, ChangeType, Chunk
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly import Lookups
-from sync.pipeline.intake import Intake
-from sync.settings.config import SyncSettings
+from sync.pipeline.intake import Figures, Intake, Outgoing
 
 log = structlog.get_logger()
 
-# Requests to Gladly that one reconciliation may cost at the most, profiles apart: at the default pace, 15 s.
+# One reconciliation asks for at most this many conversations. At the default pace this takes 15 seconds; the
+# profiles of customers whose conversation is gone come on top.
 BUDGET = 100
 
 
 class Reconciler:
-    """Compares stored conversations with Gladly's, every now and then."""
+    """
+    Compare stored conversations with Gladly's, every now and then. A poll runs it at its end (`PollJob`).
 
-    def __init__(self, settings: SyncSettings, store: Store, lookups: Lookups, intake: Intake) -> None:
-        self._every: timedelta | None = settings.reconcile
+    Args:
+        every: How often; None is never.
+        store: The state file.
+        lookups: Asks Gladly what conversations and profiles look like now.
+        intake: Takes in what was found.
+    """
+
+    def __init__(self, every: timedelta | None, store: Store, lookups: Lookups, intake: Intake) -> None:
+        self._every = every
         self._store = store
         self._lookups = lookups
         self._intake = intake
 
-    def reconcile(self, poll: Poll) -> None:
+    def run(self, outgoing: Outgoing) -> Figures:
         """
-        Look, where it is time to.
+        Compare, when it is time to, and return what was taken in.
 
-        Raises: As the look-ups: the poll fails, and what was not compared is compared by the next.
+        Args:
+            outgoing: The delivery that goes on meanwhile.
+
+        Raises:
+            GladlySegmentError: A look-up failed. The next poll compares what was not compared.
+            StateError: The state file could not be written. The next poll compares again.
         """
         if self._every is None:
-            return
+            return Figures()
         long_ago = utc_now() - self._every
         last = self._store.last_reconciled()
         if last is not None and last > long_ago:
-            return
+            return Figures()
         quiet = self._store.quiet_conversations(long_ago, BUDGET)
         if not quiet:
-            return
-        found = self._lookups.conversations(conversation.id for conversation in quiet)
+            return Figures()
+        found = self._lookups.conversations(
+            [conversation.id for conversation in quiet], outgoing.send_what_is_due
+        )
         gone = [stored.customer_id for stored in quiet if found[stored.id] is None]
-        profiles = self._lookups.profiles(gone)
+        profiles = self._lookups.profiles(gone, outgoing.send_what_is_due)
         changes = [
             change
             for stored in quiet
             if (change := _missed(stored, found[stored.id], profiles.get(stored.customer_id), utc_now()))
         ]
-        if changes:
-            self._intake.take_in(Chunk(changes, None, []), poll)
+        figures = self._intake.take_in(Chunk(changes, None, []), outgoing) if changes else Figures()
         self._store.mark_checked(conversation.id for conversation in quiet)
         log.info("reconciled", compared=len(quiet), differences=len(changes))
+        return figures
 
 
 def _missed(
     stored: StoredConversation, now: GladlyConversation | None, profile: Profile | None, at: datetime
 ) -> Change | None:
     """
-    The change that Gladly must have recorded, given what it shows now; None where nothing differs.
+    Return the change that Gladly must have recorded, given what it shows now; None when nothing differs.
 
     Args:
-        profile: Of the customer, where the conversation is gone: it is deleted with its customer, and merged
-            away where its customer is still there.
-        at: When this was looked at: the instant of what Gladly gives no instant for.
+        stored: The conversation as stored, open.
+        now: The conversation as Gladly shows it now; None when it is gone.
+        profile: The customer's profile when the conversation is gone. With the customer deleted, the
+            conversation was deleted too; with the customer still there, it was merged away.
+        at: When Gladly was asked. A change for which Gladly gives no instant gets this one.
     """
     if now is None and profile is None:
         return Change("", ChangeType.PROFILE_DELETED, at, stored.customer_id)

@@ -291,7 +291,7 @@ def once(options: Options, dry_run: bool) -> int:
     stop_on_signals(stop)
     config = options.load()
     from state import Store
-    from sync.pipeline.cycle import Cycle
+    from sync.runtime.build import build_pipeline
     from sync.telemetry import log
     from sync.telemetry.heartbeat import Heartbeat
 
@@ -299,19 +299,19 @@ def once(options: Options, dry_run: bool) -> int:
     if dry_run:
         from sync.cli.resync import copied_store
 
-        with copied_store(config.state_path) as store, Cycle(config, store, stop) as cycle:
-            for payload in cycle.preview():
+        with copied_store(config.state_path) as store, build_pipeline(config, store, stop) as pipeline:
+            for payload in pipeline.preview.of_a_cycle():
                 click.echo(payload)
         return 0
-    with Store(config.state_path) as store, Cycle(config, store, stop) as cycle:
-        result = cycle.run()
-    if not result.errors:
+    with Store(config.state_path) as store, build_pipeline(config, store, stop) as pipeline:
+        report = pipeline.cycle.run()
+    if not report.errors:
         heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
         heartbeat.beat()
         heartbeat.wait()
-    for error in result.errors:
+    for error in report.errors:
         complain(str(error))
-    return max((exit_code_of(error) for error in result.errors), default=0)
+    return max((exit_code_of(error) for error in report.errors), default=0)
 
 
 @cli.command()

@@ -10,11 +10,13 @@ from pathlib import Path
 
 import click
 
-from state import Poll, Reader, Store
+from state import Reader, Store
 from state.file import RESYNC, is_there
 from state.instants import short_duration, to_text, utc_now
 from sync.errors import SettingsError
-from sync.pipeline.cycle import Cycle
+from sync.pipeline.intake import Figures
+from sync.pipeline.resync import Progress
+from sync.runtime.build import build_pipeline
 from sync.settings.config import Config
 from sync.stop import Stop
 
@@ -44,24 +46,27 @@ def run_resync(config: Config, since: datetime, until: datetime | None, stop: St
     if since >= end:
         raise SettingsError(f"--since {to_text(since)} must lie before --until {to_text(end)}.")
     if dry_run:
-        with copied_store(config.state_path) as store, Cycle(config, store, stop) as cycle:
-            for payload in cycle.preview(since, end):
+        with copied_store(config.state_path) as store, build_pipeline(config, store, stop) as pipeline:
+            for payload in pipeline.preview.of_a_resync(since, end):
                 click.echo(payload)
         return 0
-    with Store(config.state_path, RESYNC) as store, Cycle(config, store, stop) as cycle:
+    with (
+        Store(config.state_path, RESYNC) as store,
+        build_pipeline(config, store, stop) as pipeline,
+    ):
         unfinished = store.unfinished_resync() if until is None else None
         # An age such as 7d is another instant each time it is given.
         if unfinished is not None and abs(unfinished.since - since) <= _SAME_AGE:
             since, end = unfinished.since, unfinished.until
             click.echo(f"Going on with the resync of {to_text(since)} to {to_text(end)}.", err=True)
-        poll = Poll(started_at=utc_now())
+        progress = Progress(since, Figures(), 0)
         with _progress(since, end) as show:
-            for position, figures in cycle.resync(since, end):
-                poll = figures
-                show(position, figures)
+            for progress in pipeline.resync.run(since, end):
+                show(progress.position, progress.figures)
+    read = progress.figures
     click.echo(
-        f"Read {to_text(since)} to {to_text(end)}: {poll.changes} changes; {poll.created} created and "
-        f"{poll.closed} closed that were not known; {poll.delivered} events delivered."
+        f"Read {to_text(since)} to {to_text(end)}: {read.changes} changes; {read.created} created and "
+        f"{read.closed} closed that were not known; {progress.delivered} events delivered."
     )
     return 0
 
@@ -79,7 +84,7 @@ def copied_store(path: Path) -> Iterator[Store]:
 
 
 @contextlib.contextmanager
-def _progress(since: datetime, until: datetime) -> Iterator[Callable[[datetime, Poll], None]]:
+def _progress(since: datetime, until: datetime) -> Iterator[Callable[[datetime, Figures], None]]:
     """A bar on a terminal, plain lines elsewhere."""
     if not sys.stderr.isatty():
         yield _Lines(since, until)
@@ -96,7 +101,7 @@ def _progress(since: datetime, until: datetime) -> Iterator[Callable[[datetime, 
     with Progress(*columns, console=Console(stderr=True)) as progress:
         task = progress.add_task("reading", total=(until - since).total_seconds(), events=0)
 
-        def show(position: datetime, figures: Poll) -> None:
+        def show(position: datetime, figures: Figures) -> None:
             progress.update(
                 task,
                 completed=(position - since).total_seconds(),
@@ -113,7 +118,7 @@ class _Lines:
         self._begun = time.monotonic()
         self._due = 0.0
 
-    def __call__(self, position: datetime, figures: Poll) -> None:
+    def __call__(self, position: datetime, figures: Figures) -> None:
         now = time.monotonic()
         if now < self._due:
             return

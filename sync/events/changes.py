@@ -1,15 +1,15 @@
-"""A change: what Gladly recorded, from the Events API or from the report, as one stream."""
+"""A change: what Gladly recorded. The Events API and the report give the same changes, as one stream."""
 
 import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
-from state import BadLine
+from state.records import BadLine
 
 
 class ChangeType(Enum):
-    """The changes that mean something here; whatever else Gladly records, now or later, is OTHER."""
+    """Name the kinds of change that mean something here. Every other kind is OTHER, also one that is new."""
 
     CREATED = auto()
     CLOSED = auto()
@@ -35,32 +35,41 @@ OF_A_CONVERSATION = frozenset({ChangeType.CREATED, ChangeType.CLOSED, ChangeType
 CHUNK_TRANSITIONS = 300
 CHUNK_CHANGES = 2_000
 
-# Ids of Gladly's are URL-safe and at most 50 characters (Gladly REST API). Kept to what no log, path or
-# terminal trips over, and generously long, rather than to that to the letter.
+# Gladly's ids are URL-safe and at most 50 characters long (gladly-api, ids). We accept more than that, up to
+# what is safe in a log, a path and a terminal.
 _ID = re.compile(r"[!-~]{1,200}")
 
 
 def checked_id(value: str | None, name: str) -> str:
     """
+    Return *value* when it can be one of Gladly's ids.
+
+    Args:
+        value: What stands in the field.
+        name: The field's name, for the message.
+
     Raises:
-        ValueError: *value* cannot be an id of Gladly's.
+        ValueError: *value* is missing or cannot be an id.
     """
     if not value or not _ID.fullmatch(value):
-        raise ValueError(f"no {name}" if not value else f"{name} is no id of Gladly's")
+        raise ValueError(f"{name} is missing" if not value else f"{name} is not an id as Gladly makes them")
     return value
 
 
 @dataclass(slots=True)
 class Change:
     """
-    One change.
+    Hold one change.
 
     Attributes:
-        id: The event's id; empty where the source has none (the report).
+        id: The id of the change; empty when it comes from the report, which has no ids.
+        type: What kind of change it is.
         recorded_at: When Gladly recorded it.
-        customer_id: Of whom; of a merge, the source customer.
-        agent_id: The assignee just before it, where it says so.
-        into_customer_id, into_conversation_id: Of a merge, where they went.
+        customer_id: The customer concerned. For a merge, this is the source customer.
+        conversation_id: The conversation concerned. For a merge, this is the source's open conversation.
+        agent_id: The agent assigned just before the change; empty when the change does not name one.
+        into_customer_id: For a merge, the customer who remains.
+        into_conversation_id: For a merge, the conversation that remains.
     """
 
     id: str
@@ -74,19 +83,23 @@ class Change:
 
     @property
     def order(self) -> tuple[datetime, bool, str]:
-        """Recorded order; where instants are equal a creation comes first, then by id (faults A3)."""
+        """
+        Sort by the recorded instant. At the same instant a creation comes first, then the lower id (faults
+        A3).
+        """
         return self.recorded_at, self.type is not ChangeType.CREATED, self.id
 
 
 @dataclass(slots=True)
 class Chunk:
     """
-    Changes to take in together.
+    Hold the changes that are taken in together, in one transaction.
 
     Attributes:
-        position: The watermark once they are taken in; None leaves it where it is.
-        bad_lines: Whole lines that could not be read.
-        read_until: The server's clock when it answered, where known.
+        changes: The changes, in the order in which they were read.
+        position: The watermark once these changes are taken in; None leaves the watermark where it is.
+        bad_lines: The whole lines that could not be read.
+        read_until: Gladly's clock when it answered; None when the answer did not say.
     """
 
     changes: list[Change]

@@ -1,7 +1,9 @@
 """
 Gladly's objects, as far as an event is made of them: a conversation and a customer's profile as Gladly shows
-them now. Unknown fields are ignored; optional ones may be missing or null (Gladly REST API, "evolution").
-camelCase stops here.
+them now.
+
+Unknown fields are ignored. Optional fields may be missing or null, because Gladly may add and drop fields at
+any time (gladly-api, evolution). Gladly's camelCase names stop here.
 """
 
 from typing import Any
@@ -13,7 +15,7 @@ class _Object(msgspec.Struct, rename="camel", kw_only=True): ...
 
 
 class GladlyConversation(_Object):
-    """`GET /conversations/{id}`. `status` is Gladly's word, perhaps one nobody has heard of."""
+    """Hold the answer to `GET /conversations/{id}`. `status` is Gladly's word, and may be a new one."""
 
     id: str
     customer_id: str
@@ -26,7 +28,7 @@ class GladlyConversation(_Object):
 
 
 class Email(_Object):
-    """An e-mail address of a profile."""
+    """Hold an e-mail address of a profile."""
 
     normalized: str | None = None
     original: str | None = None
@@ -34,7 +36,7 @@ class Email(_Object):
 
 
 class Phone(_Object):
-    """A phone number of a profile; `normalized` is E.164."""
+    """Hold a phone number of a profile. `normalized` is the number in E.164."""
 
     normalized: str | None = None
     original: str | None = None
@@ -43,10 +45,10 @@ class Phone(_Object):
 
 
 class Profile(_Object):
-    """`GET /customer-profiles/{id}`."""
+    """Hold the answer to `GET /customer-profiles/{id}`."""
 
     id: str = ""
     name: str | None = None
     emails: list[Email] | None = None
     phones: list[Phone] | None = None
-    custom_attributes: Any = None  # an object, in the shape of the organization's own profile definition
+    custom_attributes: Any = None  # an object; its fields are the organization's own

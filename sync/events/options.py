@@ -1,11 +1,13 @@
-"""How events may differ from those of Gladly's own integration, where a person says so (semantics 1.3)."""
+"""
+How events may differ from the events of Gladly's own integration, where a person asks for it (semantics 1.3).
+"""
 
 from typing import NamedTuple
 
-# What that integration does not send.
-MORE = ("createdAt", "closedAt", "inboxId", "topicNames")
+# Properties that Gladly's integration does not send, and that can be added.
+ADDABLE = ("createdAt", "closedAt", "inboxId", "topicNames")
 
-# What of it may be left out: all but which conversation it is about.
+# Properties that can be left out. The conversation's id is always sent.
 OPTIONAL = (
     "agentId",
     "agentName",
@@ -17,20 +19,21 @@ OPTIONAL = (
     "topicIds",
 )
 
-# What may be sent as a hash of itself.
+# Properties that can be sent as a hash.
 HASHABLE = ("email", "phone")
 
 
-class Shape(NamedTuple):
+class EventOptions(NamedTuple):
     """
-    How events differ.
+    Say how events differ from those of Gladly's own integration. The defaults make them the same.
 
     Attributes:
-        closed_timestamp: `created`, as Gladly's integration does it, or `closed` (semantics 1.2).
-        reopened: Whether reopenings are events, too.
-        add: Which of `MORE` are sent as well.
-        leave_out: Which of `OPTIONAL` are not sent.
-        hashed: Which of `HASHABLE` are sent hashed.
+        closed_timestamp: `created` sends a closed event with the time its conversation was created, as
+            Gladly's integration does; `closed` sends the time it was closed (semantics 1.2).
+        reopened: Whether reopenings are sent as events too.
+        add: The properties of `ADDABLE` to send as well.
+        leave_out: The properties of `OPTIONAL` to leave out.
+        hashed: The properties of `HASHABLE` to send as a hash.
     """
 
     closed_timestamp: str = "created"
@@ -40,4 +43,4 @@ class Shape(NamedTuple):
     hashed: tuple[str, ...] = ()
 
 
-AS_GLADLY = Shape()
+AS_GLADLY = EventOptions()

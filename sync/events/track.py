@@ -1,10 +1,11 @@
 """
-The event: a transition, its conversation, the customer's profile and the agent, as the track event that
-Gladly's own Segment integration sends (semantics 1), and its `messageId` (semantics 4.2). Pure.
+Make the track event of a transition, as Gladly's own Segment integration sends it (semantics 1).
+
+An event is made from the transition, its conversation, the customer's profile and the agent. Everything here
+is pure: no I/O and no clock.
 """
 
 import hashlib
-import uuid
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,13 +13,10 @@ from typing import Any
 
 import msgspec
 
-from state import Transition
 from state.instants import from_text, to_text
+from state.records import Transition
 from sync.events.gladly_objects import Email, GladlyConversation, Phone, Profile
-from sync.events.options import AS_GLADLY, Shape
-
-# The namespace of every messageId this program makes: fixed for ever, since a repeat is recognised by it.
-NAMESPACE = uuid.UUID("6f2b6a55-6d52-5c0e-9d3f-4b9f1d1c7a10")
+from sync.events.options import AS_GLADLY, EventOptions
 
 NAMES = {
     Transition.CREATED: "Gladly Conversation Created",
@@ -37,49 +35,20 @@ def too_large(payload: bytes) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Origin:
-    """
-    Whose events these are, for `messageId`: the same transition sent to two workspaces has two.
-
-    Attributes:
-        write_key_fingerprint: See `fingerprint`; the key itself is in no id.
-        gladly_host: The organization's host.
-    """
-
-    write_key_fingerprint: str
-    gladly_host: str
-
-
-def fingerprint(write_key: str) -> str:
-    """What stands for a write key where the key must not: the beginning of its SHA-256."""
-    return hashlib.sha256(write_key.encode()).hexdigest()[:16]
-
-
-def message_id(origin: Origin, conversation_id: str, transition: Transition, recorded_at: datetime) -> str:
-    """
-    The same transition read twice, after a crash or into an empty store, has the same id (semantics 4.2).
-
-    A conversation is created once, so of a creation the second it was recorded does not count.
-    """
-    parts = [origin.write_key_fingerprint, origin.gladly_host, conversation_id, transition.value]
-    if transition is not Transition.CREATED:
-        parts.append(to_text(recorded_at.replace(microsecond=0)))
-    return str(uuid.uuid5(NAMESPACE, "\n".join(parts)))
-
-
-@dataclass(frozen=True, slots=True)
 class Subject:
     """
-    What is known of a transition's conversation when its event is made.
+    Hold what is known of a transition's conversation when its event is made.
 
     Attributes:
-        conversation: As Gladly has it now; None when it is gone although its customer is not (semantics 5.2).
-        profile: Of the customer that remains after any merges.
-        agent_id: The agent assigned now; of a conversation that is gone, the one before the change.
-        agent_name: None where nobody knows.
-        created_at: When the conversation was created, as far as known.
-        closed_at: When the change was recorded: of a close, when the conversation was closed.
-        topic_names: Of its topics, in their order, those that are known; empty where they are not wanted.
+        conversation_id: Gladly's id of the conversation.
+        conversation: The conversation as Gladly shows it now. It is None when the conversation is gone and
+            its customer still exists (semantics 5.2).
+        profile: The profile of the customer who remains after all merges.
+        agent_id: The agent who is assigned now. When the conversation is gone, it is the agent of the change.
+        agent_name: The agent's name; None when Gladly does not know it.
+        created_at: When the conversation was created, as far as this is known.
+        closed_at: When Gladly recorded the change. For a close, this is when the conversation was closed.
+        topic_names: The known names of its topics, in their order; empty when nobody asked for them.
     """
 
     conversation_id: str
@@ -92,20 +61,29 @@ class Subject:
     topic_names: Collection[str] = ()
 
 
-def track_event(transition: Transition, subject: Subject, message_id: str, shape: Shape = AS_GLADLY) -> bytes:
+def track_event(
+    transition: Transition, subject: Subject, message_id: str, options: EventOptions = AS_GLADLY
+) -> bytes:
     """
-    The exact bytes to send: one JSON object, UTF-8 (semantics 1, 4.3).
+    Return the exact bytes to send: one JSON object in UTF-8 (semantics 1, 4.3).
 
-    What is unknown is left out, never null or empty; there is no `sentAt`, `context` or `integrations`.
+    A property whose value is unknown is left out. It is never null and never empty. The event has no
+    `sentAt`, no `context` and no `integrations`.
+
+    Args:
+        transition: What happened to the conversation.
+        subject: What is known of the conversation.
+        message_id: The event's id (`sync.events.message_id`).
+        options: How the event differs from that of Gladly's integration.
     """
     stamp = (
         subject.closed_at
-        if transition is Transition.CLOSED and shape.closed_timestamp == "closed"
+        if transition is Transition.CLOSED and options.closed_timestamp == "closed"
         else subject.created_at
     )
     properties = _properties(transition, subject)
-    if shape != AS_GLADLY:
-        properties = _shaped(properties, transition, subject, shape)
+    if options != AS_GLADLY:
+        properties = _as_asked_for(properties, transition, subject, options)
     return encode(
         {
             "type": "track",
@@ -140,50 +118,56 @@ def _properties(transition: Transition, subject: Subject) -> dict[str, Any]:
     return properties
 
 
-def _shaped(
-    properties: dict[str, Any], transition: Transition, subject: Subject, shape: Shape
+def _as_asked_for(
+    properties: dict[str, Any], transition: Transition, subject: Subject, options: EventOptions
 ) -> dict[str, Any]:
-    """With what a person wants more of, and less (semantics 1.3)."""
+    """Add, hash and leave out what a person asked for (semantics 1.3)."""
     conversation, is_closed = subject.conversation, transition is Transition.CLOSED
-    more = {
+    addable = {
         "createdAt": to_text(subject.created_at),
         "closedAt": to_text(subject.closed_at) if is_closed else None,
         "inboxId": conversation.inbox_id if conversation else None,
         "topicNames": list(subject.topic_names) if is_closed else None,
     }
-    properties |= {name: more[name] for name in shape.add if more[name] not in (None, "")}
-    for name in shape.hashed:
-        if name in properties:
-            properties[name] = hash_of(properties[name])
-    return {name: value for name, value in properties.items() if name not in shape.leave_out}
+    added = {name: addable[name] for name in options.add if addable[name] not in (None, "")}
+    return {
+        name: hash_of(value) if name in options.hashed else value
+        for name, value in (properties | added).items()
+        if name not in options.leave_out
+    }
 
 
 def hash_of(value: str) -> str:
     """
-    SHA-256, in hexadecimal, of *value* in lower case and without spaces around it: however somebody writes an
-    address, its hash is the same.
+    Return the SHA-256 of *value* in hexadecimal.
+
+    *value* is hashed in lower case and without spaces around it. So an address has one hash, however it is
+    written.
     """
     return hashlib.sha256(value.strip().lower().encode("utf-8", "replace")).hexdigest()
 
 
 def email_of(emails: list[Email]) -> str | None:
-    """The primary e-mail, else the first: `normalized`, else `original`."""
+    """
+    Return the primary e-mail address, else the first one: its `normalized` form, else its `original` one.
+    """
     chosen = next((email for email in emails if email.primary), emails[0] if emails else None)
     return (chosen.normalized or chosen.original) if chosen else None
 
 
 def phone_of(phones: list[Phone]) -> str | None:
     """
-    The primary phone, else the first, in E.164: `normalized`, else derived from `original` and its region.
+    Return the primary phone number, else the first one, in E.164; None when there is no number to send.
 
-    Without a region, a number is E.164 or a US one (Gladly REST API, customer profile).
+    It is the `normalized` number, else it is derived from `original` and its region. A number without a
+    region is E.164 or a US number (gladly-api, customer profile).
     """
     chosen = next((phone for phone in phones if phone.primary), phones[0] if phones else None)
     if chosen is None:
         return None
     if chosen.normalized or not chosen.original:
         return chosen.normalized or None
-    import phonenumbers  # 0.05 s, and most numbers come normalized
+    import phonenumbers  # the import takes 0.05 s, and most numbers come normalized
 
     try:
         number = phonenumbers.parse(chosen.original, (chosen.region_code or "US").upper())
@@ -198,7 +182,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def encode(event: dict[str, Any]) -> bytes:
-    """JSON as sent. A lone surrogate, which is no character and has no UTF-8, becomes U+FFFD."""
+    """Return *event* as JSON. A lone surrogate is no character and has no UTF-8, so it becomes U+FFFD."""
     try:
         return _encode(event)
     except UnicodeEncodeError:
@@ -217,7 +201,7 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def created_at_of(conversation: GladlyConversation | None, fallback: datetime) -> datetime:
-    """The conversation's `createdAt`, else the next best instant known (semantics 5.2)."""
+    """Return the conversation's `createdAt`, or *fallback* when that is not known (semantics 5.2)."""
     if conversation is None or not conversation.created_at:
         return fallback
     try:

@@ -1,158 +1,192 @@
 """
-The diff: what a change means for a conversation, given what is stored of it (semantics 2). Pure.
+The diff: what a change means for a conversation, given what is stored about it (semantics 2).
 
-The rule behind the table (2.0): a transition exists when `events` does not record it yet, one creation per
-conversation and closes more than five seconds apart; the stored status follows the newest recorded change.
+One rule stands behind the table in semantics 2 (2.0): a transition exists when `events` does not record it
+yet. A conversation is created once, and two closes are two when they lie more than five seconds apart. The
+stored status follows the newest change. Everything here is pure: no I/O and no clock.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from state import Status, StoredConversation, Transition, TransitionRecord
+from state.records import Status, StoredConversation, Transition, TransitionRecord
 from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType
 
-# Two closes of one conversation this close together are one close, seen again or through another source:
-# the report has no ids and may cut fractions of a second (semantics 2, 3.5).
+# Two closes of one conversation this close together are the same close, read twice or from two sources: the
+# report has no ids and may cut fractions of a second (semantics 2, 3.5).
 SAME_CLOSE = timedelta(seconds=5)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Decision:
     """
-    What one change meant, for `explain` as well as for the event.
+    What one change of a conversation means. `explain` shows it, and an event is made from it.
 
     Attributes:
-        transition: None where it meant nothing new.
-        why: In a few words.
-        conversation: As stored from then on.
-        before, after: Its status around this change; None where nothing was stored.
+        transition: What happened to the conversation; None when the change tells nothing new.
+        why: The reason, in a few words.
+        change: The change.
+        before: The status stored before the change; None when nothing was stored.
+        after: The status stored after the change.
     """
 
     transition: Transition | None
     why: str
     change: Change
-    conversation: StoredConversation
     before: Status | None
     after: Status
 
 
+class Diff(NamedTuple):
+    """
+    What a number of changes mean.
+
+    Attributes:
+        decisions: One decision for each change of a conversation, in recorded order.
+        conversations: The conversations as they are to be stored, by id.
+    """
+
+    decisions: list[Decision]
+    conversations: dict[str, StoredConversation]
+
+
 class Verdict(NamedTuple):
-    """What a change means, and why."""
+    """
+    What one change means.
+
+    Attributes:
+        transition: What happened; None when the change tells nothing new.
+        why: The reason, in a few words.
+        becomes: The conversation as it is to be stored.
+    """
 
     transition: Transition | None
     why: str
+    becomes: StoredConversation
 
 
-def decide_all(stored: dict[str, StoredConversation], changes: Iterable[Change]) -> list[Decision]:
+def decide_all(stored: Mapping[str, StoredConversation], changes: Iterable[Change]) -> Diff:
     """
-    Apply changes in recorded order.
+    Decide what each change means, in recorded order.
 
     Args:
-        stored: The conversations known, by id; brought up to date in place, new ones added.
-        changes: In any order; those of customers' profiles mean nothing here.
-
-    Returns: a decision for each change of a conversation, in recorded order.
+        stored: The conversations that are known, by id. They stay as they are.
+        changes: The changes, in any order. Changes of customer profiles mean nothing for a conversation.
     """
+    conversations = dict(stored)
     decisions = []
     for change in sorted(changes, key=lambda change: change.order):
-        known = stored.get(change.conversation_id)
+        known = conversations.get(change.conversation_id)
         before = known.status if known else None
         if change.type is ChangeType.CUSTOMER_MERGED:
-            verdict = merge(stored, change)
+            conversations |= _with_their_new_owner(conversations, change)
+            if not change.conversation_id:
+                continue  # the customers had no open conversations
+            verdict = decide_merge(conversations.get(change.conversation_id), change)
         elif change.type in OF_A_CONVERSATION:
-            verdict = decide(stored, change)
+            verdict = decide(known, change)
         else:
             continue
-        conversation = stored.get(change.conversation_id)
-        if conversation is None:
-            continue  # a merge of customers without open conversations
+        conversation = verdict.becomes
         if verdict.transition is not None:
-            conversation.recorded.append(TransitionRecord(verdict.transition, change.recorded_at))
-        decisions.append(Decision(*verdict, change, conversation, before, conversation.status))
-    return decisions
+            record = TransitionRecord(verdict.transition, change.recorded_at)
+            conversation = replace(conversation, recorded=[*conversation.recorded, record])
+        conversations[change.conversation_id] = conversation
+        decisions.append(Decision(verdict.transition, verdict.why, change, before, conversation.status))
+    return Diff(decisions, conversations)
 
 
-def decide(stored: dict[str, StoredConversation], change: Change) -> Verdict:
-    """What one change of a conversation means; the stored conversation is brought up to date."""
-    known = stored.get(change.conversation_id)
+def decide(known: StoredConversation | None, change: Change) -> Verdict:
+    """
+    Decide what a creation, a close or a reopening means.
+
+    Args:
+        known: The conversation as stored; None when it is not known yet.
+        change: The change.
+    """
     if change.type is ChangeType.CREATED:
-        return _created(stored, known, change)
+        return _created(known, change)
     if change.type is ChangeType.CLOSED:
-        return _closed(stored, known, change)
-    return _reopened(stored, known, change)
+        return _closed(known, change)
+    return _reopened(known, change)
 
 
-def _created(
-    stored: dict[str, StoredConversation], known: StoredConversation | None, change: Change
-) -> Verdict:
+def decide_merge(known: StoredConversation | None, change: Change) -> Verdict:
+    """
+    Decide what `CUSTOMER/MERGED` means for the source's open conversation: it is merged away (semantics 2.2).
+
+    Args:
+        known: The source's conversation as stored; None when it is not known yet.
+        change: The merge.
+    """
+    why = f"customer {change.customer_id} was merged into {change.into_customer_id}"
     if known is None:
-        _store(stored, change, Status.OPEN)
-        return Verdict(Transition.CREATED, "not known before")
-    # A creation never reopens: what is stored already came after it, also where its closing was seen first.
+        return Verdict(None, why, _new(change, Status.MERGED))
+    return Verdict(None, why, _with_status(known, change, Status.MERGED) if known.status.is_open else known)
+
+
+def _created(known: StoredConversation | None, change: Change) -> Verdict:
+    if known is None:
+        return Verdict(Transition.CREATED, "not known before", _new(change, Status.OPEN))
+    # A creation never reopens a conversation: what is stored came after it, even when it was seen before it.
     if any(record.transition is Transition.CREATED for record in known.recorded):
-        return Verdict(None, "its creation is recorded already")
-    return Verdict(Transition.CREATED, "its creation was missed until now")
+        return Verdict(None, "its creation is recorded already", known)
+    return Verdict(Transition.CREATED, "its creation was missed until now", known)
 
 
-def _closed(
-    stored: dict[str, StoredConversation], known: StoredConversation | None, change: Change
-) -> Verdict:
+def _closed(known: StoredConversation | None, change: Change) -> Verdict:
     if known is None:
-        _store(stored, change, Status.CLOSED)
-        return Verdict(Transition.CLOSED, "opened before this state file began: no creation is invented")
+        why = "opened before this state file began: no creation is invented"
+        return Verdict(Transition.CLOSED, why, _new(change, Status.CLOSED))
     is_recorded = _is_recorded_near(known, Transition.CLOSED, change.recorded_at)
-    same = Verdict(None, "the same close: one within 5 s is recorded")
+    same = Verdict(None, "the same close: one within 5 s is recorded", known)
     if change.recorded_at < known.updated_at or known.status is Status.DELETED:
-        return same if is_recorded else Verdict(Transition.CLOSED, "an earlier close, missed until now")
+        missed = Verdict(Transition.CLOSED, "an earlier close, missed until now", known)
+        return same if is_recorded else missed
     if known.status is Status.MERGED:
-        return Verdict(None, "merged away: it never closes")
+        return Verdict(None, "merged away: it never closes", known)
     if is_recorded and (known.status is Status.CLOSED or change.recorded_at == known.updated_at):
         return same
-    # Open, and closed after that: another close, however soon after the one before it was reopened.
+    # The conversation was open and then closed: this is another close, however soon after a reopening.
     why = "closed again: a reopening was missed" if known.status is Status.CLOSED else "was open"
-    _become(known, change, Status.CLOSED)
-    return Verdict(Transition.CLOSED, why)
+    return Verdict(Transition.CLOSED, why, _with_status(known, change, Status.CLOSED))
 
 
-def _reopened(
-    stored: dict[str, StoredConversation], known: StoredConversation | None, change: Change
-) -> Verdict:
+def _reopened(known: StoredConversation | None, change: Change) -> Verdict:
     if known is None:
-        _store(stored, change, Status.OPEN)
-        return Verdict(Transition.REOPENED, "not known before")
+        return Verdict(Transition.REOPENED, "not known before", _new(change, Status.OPEN))
     if known.status in (Status.MERGED, Status.DELETED):
-        return Verdict(None, f"{known.status.lower()}: it never reopens")
+        return Verdict(None, f"{known.status.lower()}: it never reopens", known)
     is_recorded = _is_recorded_near(known, Transition.REOPENED, change.recorded_at)
-    same = Verdict(None, "the same reopening: one within 5 s is recorded")
+    same = "the same reopening: one within 5 s is recorded"
     if change.recorded_at < known.updated_at:
-        return same if is_recorded else Verdict(Transition.REOPENED, "an earlier reopening, missed until now")
-    was_closed = known.status is Status.CLOSED
-    _become(known, change, Status.OPEN if was_closed else known.status)
-    if not was_closed:
-        return Verdict(None, "was open already")
-    return same if is_recorded else Verdict(Transition.REOPENED, "was closed")
+        missed = Verdict(Transition.REOPENED, "an earlier reopening, missed until now", known)
+        return Verdict(None, same, known) if is_recorded else missed
+    if known.status is not Status.CLOSED:
+        return Verdict(None, "was open already", _with_status(known, change, known.status))
+    becomes = _with_status(known, change, Status.OPEN)
+    if is_recorded:
+        return Verdict(None, same, becomes)
+    return Verdict(Transition.REOPENED, "was closed", becomes)
 
 
-def merge(stored: dict[str, StoredConversation], change: Change) -> Verdict:
+def _with_their_new_owner(
+    conversations: Mapping[str, StoredConversation], merge: Change
+) -> dict[str, StoredConversation]:
     """
-    `CUSTOMER/MERGED`: the source's open conversation is merged away, its others now belong to the
-    destination (semantics 2.2). Those not in *stored* are the state store's to move.
+    Return the source customer's conversations as the destination's. The store moves those not read here.
     """
-    for conversation in stored.values():
-        if conversation.customer_id == change.customer_id:
-            conversation.customer_id = change.into_customer_id
-    source = stored.get(change.conversation_id)
-    if source is None and change.conversation_id:
-        _store(stored, change, Status.MERGED)
-    elif source is not None and source.status.is_open:
-        _become(source, change, Status.MERGED)
-    return Verdict(None, f"customer {change.customer_id} was merged into {change.into_customer_id}")
+    return {
+        id_: replace(conversation, customer_id=merge.into_customer_id)
+        for id_, conversation in conversations.items()
+        if conversation.customer_id == merge.customer_id
+    }
 
 
-def _store(stored: dict[str, StoredConversation], change: Change, status: Status) -> None:
-    stored[change.conversation_id] = StoredConversation(
+def _new(change: Change, status: Status) -> StoredConversation:
+    return StoredConversation(
         id=change.conversation_id,
         customer_id=change.into_customer_id or change.customer_id,
         status=status,
@@ -161,10 +195,9 @@ def _store(stored: dict[str, StoredConversation], change: Change, status: Status
     )
 
 
-def _become(known: StoredConversation, change: Change, status: Status) -> None:
-    known.status = status
-    known.updated_at = change.recorded_at
-    known.closed_at = change.recorded_at if status is Status.CLOSED else None
+def _with_status(known: StoredConversation, change: Change, status: Status) -> StoredConversation:
+    closed_at = change.recorded_at if status is Status.CLOSED else None
+    return replace(known, status=status, updated_at=change.recorded_at, closed_at=closed_at)
 
 
 def _is_recorded_near(known: StoredConversation, transition: Transition, at: datetime) -> bool:

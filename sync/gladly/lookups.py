@@ -84,17 +84,14 @@ class _Names:
         return self._names.get(id_)
 
 
+def _do_nothing() -> None: ...
+
+
 class Lookups:
-    """
-    Fetches and remembers. Not for several threads at once; it uses several itself.
+    """Fetches and remembers. Not for several threads at once; it uses several itself."""
 
-    Args:
-        meanwhile: Called between two calls, in the thread of whoever asks: fetching a chunk can take minutes.
-    """
-
-    def __init__(self, client: GladlyClient, meanwhile: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, client: GladlyClient) -> None:
         self._client = client
-        self._meanwhile = meanwhile
         self._conversations: dict[str, GladlyConversation | None] = {}
         self._profiles: dict[str, _KeptProfile | None] = {}  # by the id asked for: a merge makes it another
         self._agents = _Names(client.agents, client.agent)
@@ -130,13 +127,19 @@ class Lookups:
                 for asked in stale:
                     del self._profiles[asked]
 
-    def conversations(self, ids: Iterable[str]) -> dict[str, GladlyConversation | None]:
+    def conversations(
+        self, ids: Iterable[str], between_requests: Callable[[], None] = _do_nothing
+    ) -> dict[str, GladlyConversation | None]:
         """Conversations as they are now, by id; None for one that is gone."""
-        return self._all(ids, self._conversations, self._client.conversation, MAX_CONVERSATIONS)
+        return self._all(
+            ids, self._conversations, self._client.conversation, MAX_CONVERSATIONS, between_requests
+        )
 
-    def profiles(self, customer_ids: Iterable[str]) -> dict[str, Profile | None]:
+    def profiles(
+        self, customer_ids: Iterable[str], between_requests: Callable[[], None] = _do_nothing
+    ) -> dict[str, Profile | None]:
         """Profiles by the id asked for; of a merged customer, of the one who remains; None when deleted."""
-        found = self._all(customer_ids, self._profiles, self._profile, MAX_PROFILES)
+        found = self._all(customer_ids, self._profiles, self._profile, MAX_PROFILES, between_requests)
         for id_, kept in found.items():
             if kept is None:
                 self._profiles.pop(id_, None)
@@ -155,18 +158,25 @@ class Lookups:
         return self._topics.of(id_)
 
     def _all(
-        self, ids: Iterable[str], known: dict[str, T], fetch: Callable[[str], T], keep: int
+        self,
+        ids: Iterable[str],
+        known: dict[str, T],
+        fetch: Callable[[str], T],
+        keep: int,
+        between_requests: Callable[[], None],
     ) -> dict[str, T]:
         wanted = dict.fromkeys(ids)
         missing = [id_ for id_ in wanted if id_ not in known]
         found = {id_: known[id_] for id_ in wanted if id_ in known}
-        for id_, value in zip(missing, self._fetch(missing, fetch), strict=True):
+        for id_, value in zip(missing, self._fetch(missing, fetch, between_requests), strict=True):
             found[id_] = known[id_] = value
         while len(known) > keep:
             del known[next(iter(known))]
         return found
 
-    def _fetch(self, ids: list[str], fetch: Callable[[str], T]) -> list[T]:
+    def _fetch(
+        self, ids: list[str], fetch: Callable[[str], T], between_requests: Callable[[], None]
+    ) -> list[T]:
         """
         Fetch each, in this thread and, once a call has been slow, in others beside it: they hide its latency,
         and only cost where there is none. The pace is the client's. One call failing ends all.
@@ -185,7 +195,7 @@ class Lookups:
                 try:
                     found[id_] = fetch(id_)
                     if is_caller:
-                        self._meanwhile()
+                        between_requests()
                 except BaseException:
                     waiting.clear()
                     raise

@@ -1,9 +1,9 @@
 """
-The outbox's way out: what is pending goes to Segment in recorded order, batch by batch.
+Deliver what is pending: batch by batch, in recorded order, to Segment.
 
-A poll that takes its time (after an outage of hours, an hour at Gladly's pace) does not hold back what it has
-taken in: whole batches leave while it still fetches. The call to Segment has a thread of its own for that;
-all else, the state file above all, is the cycle's.
+A poll may take an hour, after a long outage. It does not hold back the events that it has taken in: whole
+batches leave while it still reads. Only the request to Segment runs in a thread of its own. Everything else,
+and the state file above all, belongs to the cycle's thread.
 """
 
 import contextlib
@@ -13,37 +13,92 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from types import TracebackType
+from typing import NamedTuple, Self
 
 import structlog
 
-from state import Event, EventStatus, PendingEvent, Poll, StateError, Store
+from state import Event, EventStatus, PendingEvent, StateError, Store
 from sync.errors import GladlySegmentError, StoppedError
 from sync.events.track import EVENT_MAX_BYTES, too_large
-from sync.pipeline.ends import Side, pause_s
-from sync.reports import Watcher
+from sync.pipeline.ends import EndHealth
+from sync.reports import CycleObserver
 from sync.segment import BATCH_MAX_BYTES, Delivered, Rejected, SegmentClient, body_of, pack
 
 log = structlog.get_logger()
 
-# How many events are read from the outbox at once: together at most a few MB.
+# This many events are read from the outbox at once. Together they are a few megabytes at most.
 _PAGE = 500
 
-# Beside a poll a batch leaves when it is full, so that there are no more POSTs than the bytes need; or when
-# its events have waited so long.
-PART_BATCH_AFTER_S = 30.0
 
-# After a failure beside a poll, Segment is left alone for so long at least, or until the next cycle: its
-# attempts are as few as if all had been sent at the end.
-AGAIN_AFTER_S = 60.0
+class DeliveryTiming(NamedTuple):
+    """
+    Say when a delivery sends, and when it does not.
+
+    Attributes:
+        part_batch_after_s: While a poll goes on, a batch leaves when it is full, so that there are no more
+            requests than the bytes need; or when its events have waited this many seconds.
+        again_after_s: After a failure, Segment is left alone for at least this many seconds, or until the
+            next cycle. So a poll that goes on costs no more attempts than one that sends everything at its
+            end.
+    """
+
+    part_batch_after_s: float = 30.0
+    again_after_s: float = 60.0
+
+
+class Deliverer:
+    """
+    Deliver the outbox to Segment, for one cycle after another.
+
+    Args:
+        store: The state file. Only the cycle's thread uses it.
+        segment: Segment's client.
+        health: What is wrong at Segment. It is kept up to date, and no error of Segment's is raised.
+        observer: Told what became of events.
+        timing: When a delivery sends.
+
+    Attributes:
+        batches: How many batches have been begun.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        segment: SegmentClient,
+        health: EndHealth,
+        observer: CycleObserver,
+        timing: DeliveryTiming = DeliveryTiming(),
+    ) -> None:
+        self.store = store
+        self.segment = segment
+        self.health = health
+        self.observer = observer
+        self.timing = timing
+        self.batches = 0
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="segment")  # starts when there is work
+
+    def close(self) -> None:
+        """End the thread."""
+        self._thread.shutdown(cancel_futures=True)
+
+    def begin(self) -> "Delivery":
+        """Begin one cycle's delivery."""
+        return Delivery(self)
+
+    def send(self, batch: list[PendingEvent]) -> "_Sending":
+        """Send a batch in the thread."""
+        self.batches += 1
+        return _Sending(batch, self.segment, self._thread)
 
 
 class _Sending:
-    """A batch on its way, in the other thread: what has become of its events so far, and of the whole."""
+    """Hold a batch that is on its way in the other thread, and what has become of its events so far."""
 
     def __init__(self, batch: list[PendingEvent], segment: SegmentClient, thread: ThreadPoolExecutor) -> None:
         self.batch = batch
         self.outcomes: deque[Delivered | Rejected] = deque()
-        # In a copy of this context: what is logged there carries the cycle's id.
+        # The thread runs in a copy of this context, so that its log lines carry the cycle's id.
         context = contextvars.copy_context()
         # The body is made here: a thread that makes half a megabyte keeps 2 MB for itself (bench/PROFILE.md).
         body = body_of(batch)
@@ -56,108 +111,100 @@ class _Sending:
 
 class Delivery:
     """
-    Delivers, one batch at a time, for one cycle after another.
+    Deliver during one cycle. As a context manager, it leaves nothing under way, however its block ends, and
+    notes what is known if it can.
 
     Attributes:
-        side: Segment's, kept up to date with what goes wrong there; nothing of that is raised.
-        watcher: Told what became of events.
-        batches: How many have been begun.
+        delivered: How many events Segment has acknowledged.
 
     Every method that writes raises:
-        StateError: What Segment answered could not be written; the events are sent again.
+        StateError: Segment's answer could not be written. The events are sent again.
         StoppedError: A stop was asked for.
     """
 
-    def __init__(self, store: Store, segment: SegmentClient) -> None:
-        self.side = Side("segment")
-        self.watcher = Watcher()
-        self.batches = 0
-        self._store = store
-        self._segment = segment
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="segment")  # started when there is work
-        self._poll: Poll | None = None
+    def __init__(self, deliverer: Deliverer) -> None:
+        self.delivered = 0
+        self._deliverer = deliverer
+        self._store = deliverer.store
+        self._health = deliverer.health
+        self._timing = deliverer.timing
         self._sending: _Sending | None = None
-        self._waiting_bytes = 0  # taken in since the cycle began, and not sent
-        # Monotonic: from when on part of a batch leaves as well; until when nothing does, after a failure.
-        self._part_from, self._not_before = math.inf, 0.0
+        self._waiting_bytes = 0  # taken in since this cycle began, and not sent yet
+        # Monotonic: from when on part of a batch leaves too, and until when nothing leaves after a failure.
+        # An earlier cycle may have left events.
+        self._part_from = time.monotonic() + self._timing.part_batch_after_s
+        self._not_before = 0.0
 
-    def close(self) -> None:
-        """End the thread."""
-        self._thread.shutdown(cancel_futures=True)
+    def __enter__(self) -> Self:
+        return self
 
-    @contextlib.contextmanager
-    def beside(self, poll: Poll) -> Iterator[None]:
-        """
-        For as long as the block takes, what is pending leaves as it falls due; *poll*'s figures are added to.
-        However it ends, nothing is under way afterwards, and what is known is noted, if it can be.
-        """
-        self._poll, self._waiting_bytes = poll, 0
-        # An earlier cycle may have left something.
-        self._part_from, self._not_before = time.monotonic() + PART_BATCH_AFTER_S, 0.0
-        try:
-            yield
-        finally:
-            with contextlib.suppress(StoppedError, StateError):
-                self.settle()
-            self._sending = self._poll = None  # what is not noted is pending
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(StoppedError, StateError):
+            self.wait()
+        self._sending = None  # what is not noted stays pending
 
     def expect(self, events: Iterable[Event]) -> None:
-        """These have been written to the outbox."""
+        """Note that these events were written to the outbox."""
         waiting = sum(len(e.payload or b"") for e in events if e.status is EventStatus.PENDING)
         if waiting:
             self._waiting_bytes += waiting
-            self._part_from = min(self._part_from, time.monotonic() + PART_BATCH_AFTER_S)
+            self._part_from = min(self._part_from, time.monotonic() + self._timing.part_batch_after_s)
 
-    def go_on(self) -> None:
-        """
-        Note what Segment has answered meanwhile, and send what is due. Called again and again; it never
-        waits, and outside of `beside` does nothing.
-        """
+    def send_what_is_due(self) -> None:
+        """Note what Segment has answered meanwhile, and send the next batch when it is due. Never wait."""
         if self._sending is not None and not self._note(self._sending):
             return
         is_due = time.monotonic() >= self._part_from
-        if self._poll is None or not (is_due or self._waiting_bytes > BATCH_MAX_BYTES) or self._is_left_alone:
+        if not (is_due or self._waiting_bytes > BATCH_MAX_BYTES) or self._is_left_alone:
             return
-        batch = next(pack(self.pending(), whole_only=not is_due), None)
+        batch = next(pack(self._next_events(), whole_only=not is_due), None)
         if batch is None:
             self._waiting_bytes = 0
             if is_due:
                 self._part_from = math.inf
             return
         self._waiting_bytes = max(0, self._waiting_bytes - sum(len(event.payload) for event in batch))
-        self._send(batch)
+        self._sending = self._deliverer.send(batch)
 
-    def settle(self) -> None:
+    def wait(self) -> None:
         """Wait for the batch under way, and note what has become of it."""
         if self._sending is not None:
             wait([self._sending.future])
             self._note(self._sending)
 
     def finish(self) -> None:
-        """Deliver whatever is pending, unless Segment is left alone."""
-        self.settle()
+        """Deliver everything that is pending, unless Segment is left alone."""
+        self.wait()
         if self._is_left_alone:
             return
-        for batch in pack(self.pending()):  # the next is read while one is under way
-            self.settle()
+        for batch in pack(self._next_events()):  # the next batch is read while one is under way
+            self.wait()
             if self._is_left_alone:
                 return
-            self._send(batch)
-        self.settle()
+            self._sending = self._deliverer.send(batch)
+        self.wait()
         if not self._is_left_alone:
-            self.side.worked()
+            self._health.worked()
 
     @property
     def _is_left_alone(self) -> bool:
-        return self.side.is_paused or time.monotonic() < self._not_before
+        return self._health.is_paused or time.monotonic() < self._not_before
 
-    def _send(self, batch: list[PendingEvent]) -> None:
-        self.batches += 1
-        self._sending = _Sending(batch, self._segment, self._thread)
+    def _next_events(self) -> Iterator[PendingEvent]:
+        """
+        Yield the events to send. Reject one that is too large: a retried event does not get any smaller.
+        """
+        for event in pending_events(self._store):
+            if len(event.payload) <= EVENT_MAX_BYTES:
+                yield event
+            else:
+                self._reject(event, too_large(event.payload))
 
     def _note(self, sending: _Sending) -> bool:
-        """Write what has become of a batch so far. Returns whether that is all."""
-        is_over = sending.future.done()  # first: what came before is all there then
+        """Write what has become of a batch so far. Return whether that is all."""
+        is_over = sending.future.done()  # asked first, so that every outcome is there when it is
         while sending.outcomes:
             self._write(sending.outcomes.popleft())
         if not is_over:
@@ -168,35 +215,32 @@ class Delivery:
         except StoppedError:
             raise
         except GladlySegmentError as error:
-            # What was noted above is not pending any more, and so not touched.
+            # The events noted above are no longer pending, so this leaves them as they are.
             self._store.mark_attempted([event.message_id for event in sending.batch], str(error))
-            self._not_before = time.monotonic() + max(AGAIN_AFTER_S, pause_s(error))
-            self.side.failed(error)
+            pause_s = max(self._timing.again_after_s, self._health.pause_s(error))
+            self._not_before = time.monotonic() + pause_s
+            self._health.failed(error)
         else:
-            self.side.worked()
+            self._health.worked()
         return True
 
     def _write(self, outcome: Delivered | Rejected) -> None:
-        assert self._poll is not None
         if isinstance(outcome, Delivered):
             self._store.mark_delivered([event.message_id for event in outcome.events])
-            self._poll.delivered += len(outcome.events)
-            self.watcher.delivered(outcome.events)
+            self.delivered += len(outcome.events)
+            self._deliverer.observer.delivered(outcome.events)
         else:
             self._reject(outcome.event, outcome.reason)
             log.warning("event.rejected", message_id=outcome.event.message_id, reason=outcome.reason)
 
     def _reject(self, event: PendingEvent, reason: str) -> None:
         self._store.mark_rejected(event.message_id, reason)
-        self.watcher.rejected(event)
+        self._deliverer.observer.rejected(event)
 
-    def pending(self) -> Iterator[PendingEvent]:
-        """The outbox in recorded order, a page at a time."""
-        page = self._store.pending(None, _PAGE)
-        while page:
-            for event in page:
-                if len(event.payload) <= EVENT_MAX_BYTES:
-                    yield event
-                else:  # a rejected one that was retried: it has not become any smaller
-                    self._reject(event, too_large(event.payload))
-            page = self._store.pending(page[-1].position, _PAGE)
+
+def pending_events(store: Store) -> Iterator[PendingEvent]:
+    """Yield the outbox in recorded order, read a page at a time."""
+    page = store.pending(None, _PAGE)
+    while page:
+        yield from page
+        page = store.pending(page[-1].position, _PAGE)

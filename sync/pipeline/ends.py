@@ -1,4 +1,9 @@
-"""One end, Gladly or Segment, as cycles see it: what is wrong there, and until when it is left alone."""
+"""
+Both ends of an organization, Gladly and Segment, as cycles see them.
+
+An end is reached through its client. Its `EndHealth` says what is wrong there, and for how long it is left
+alone.
+"""
 
 import time
 from collections.abc import Callable
@@ -6,34 +11,45 @@ from collections.abc import Callable
 import structlog
 
 from sync.errors import CredentialsRefusedError, GladlySegmentError, RetryableError, StoppedError
+from sync.gladly import GladlyClient
+from sync.segment import SegmentClient
 
 log = structlog.get_logger()
 
-# A refused token or key is tried again this often: a person has to mend it, and need not restart anything.
+# A refused token or key is tried again this often. A person has to mend it, and need not restart anything.
 REFUSED_PAUSE_S = 300.0
 
 
-class Side:
+class EndHealth:
     """
+    Keep what is wrong at one end, from cycle to cycle.
+
     Args:
-        name: `gladly` or `segment`, for the log.
+        end: `gladly` or `segment`, for the log.
+        refused_pause_s: How many seconds the end is left alone after it refused the credentials.
 
     Attributes:
         error: What is wrong there, as last found; None while all is well.
     """
 
-    def __init__(self, name: str) -> None:
-        self.name = name
+    def __init__(self, end: str, refused_pause_s: float = REFUSED_PAUSE_S) -> None:
+        self.end = end
         self.error: GladlySegmentError | None = None
-        self._pause_until = 0.0
+        self._refused_pause_s = refused_pause_s
+        self._pause_until = 0.0  # monotonic
 
     @property
     def is_paused(self) -> bool:
-        """Whether it is left alone for now."""
+        """Return whether the end is left alone for now."""
         return self.error is not None and time.monotonic() < self._pause_until
 
     def attempt(self, work: Callable[[], None]) -> None:
-        """Do *work* unless the side is paused, and keep what went wrong."""
+        """
+        Do *work*, unless the end is paused, and keep what goes wrong.
+
+        Raises:
+            StoppedError: A stop was asked for.
+        """
         if self.is_paused:
             return
         try:
@@ -46,21 +62,70 @@ class Side:
             self.worked()
 
     def failed(self, error: GladlySegmentError) -> None:
-        """Keep *error*, and say so when it is a new one."""
+        """Keep *error*, and log it when it is a new one."""
         before, self.error = self.error, error
-        self._pause_until = time.monotonic() + pause_s(error)
+        self._pause_until = time.monotonic() + self.pause_s(error)
         if str(error) != str(before):
-            log.error(f"{self.name}.failed", error=str(error))
+            log.error(f"{self.end}.failed", error=str(error))
 
     def worked(self) -> None:
-        """All is well, again or still."""
+        """Note that all is well, and log it when something was wrong before."""
         if self.error is not None:
-            log.info(f"{self.name}.recovered")
+            log.info(f"{self.end}.recovered")
         self.error = None
 
+    def pause_s(self, error: GladlySegmentError) -> float:
+        """
+        Return how many seconds the end is left alone after *error*, beyond the next cycle's own interval.
+        """
+        if isinstance(error, CredentialsRefusedError):
+            return self._refused_pause_s
+        return (error.retry_after_s or 0.0) if isinstance(error, RetryableError) else 0.0
 
-def pause_s(error: GladlySegmentError) -> float:
-    """How many seconds an end is left alone after *error*, the next cycle's own interval apart."""
-    if isinstance(error, CredentialsRefusedError):
-        return REFUSED_PAUSE_S
-    return (error.retry_after_s or 0.0) if isinstance(error, RetryableError) else 0.0
+
+class Ends:
+    """
+    Hold both ends of one organization, and tell what they have answered (`EndFigures`).
+
+    Args:
+        gladly: Gladly's client.
+        segment: Segment's client.
+        refused_pause_s: How many seconds an end is left alone after it refused the credentials.
+
+    Attributes:
+        gladly_health: What is wrong at Gladly.
+        segment_health: What is wrong at Segment.
+    """
+
+    def __init__(
+        self, gladly: GladlyClient, segment: SegmentClient, refused_pause_s: float = REFUSED_PAUSE_S
+    ) -> None:
+        self.gladly = gladly
+        self.segment = segment
+        self.gladly_health = EndHealth("gladly", refused_pause_s)
+        self.segment_health = EndHealth("segment", refused_pause_s)
+
+    @property
+    def answers(self) -> dict[str, dict[str, int]]:
+        """Return the number of requests by end and status. The status is "none" when no answer came."""
+        return {"gladly": dict(self.gladly.edge.answers), "segment": dict(self.segment.edge.answers)}
+
+    @property
+    def holds(self) -> int:
+        """Return how often Gladly's rate limit made the sync wait."""
+        return self.gladly.pacer.holds
+
+    @property
+    def errors(self) -> dict[str, GladlySegmentError | None]:
+        """Return what is wrong at each end, as the last cycle found it."""
+        return {health.end: health.error for health in (self.gladly_health, self.segment_health)}
+
+    @property
+    def request_count(self) -> int:
+        """Return the number of requests to both ends. It grows while anything goes on."""
+        return self.gladly.edge.requests + self.segment.edge.requests
+
+    def close(self) -> None:
+        """Close the pooled connections."""
+        self.gladly.close()
+        self.segment.close()

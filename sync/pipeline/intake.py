@@ -1,11 +1,14 @@
 """
-Taking changes in: from what Gladly recorded to what is stored and what is to be sent, a chunk at a time.
+Take changes in: turn what Gladly recorded into what is stored and what is sent, a chunk at a time.
 
-The diff says which changes are transitions, the look-ups what their conversations look like now, and the
-event of each, the new state and the watermark commit in one transaction (semantics 4.1).
+The diff says which changes are transitions. The look-ups say what their conversations look like now. Then the
+events, the new state and the watermark are written in one transaction (semantics 4.1).
 """
 
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -15,10 +18,9 @@ from state import (
     CustomerMerge,
     Event,
     EventStatus,
-    Poll,
-    PollOutcome,
     Status,
     Store,
+    StoredConversation,
     TakenIn,
     Transition,
 )
@@ -26,156 +28,286 @@ from state.instants import utc_now
 from state.writing import bad_line_id
 from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
 from sync.events.gladly_objects import GladlyConversation, Profile
-from sync.events.options import Shape
+from sync.events.message_id import Origin, message_id
+from sync.events.options import EventOptions
 from sync.events.track import (
     EVENT_MAX_BYTES,
     NAMES,
-    Origin,
     Subject,
     created_at_of,
-    message_id,
     too_large,
     track_event,
 )
 from sync.events.transitions import Decision, decide_all
 from sync.gladly import Lookups
-from sync.pipeline.delivery import Delivery
 
 log = structlog.get_logger()
 
 
-class Intake:
+class Outgoing(Protocol):
     """
-    Takes chunks of changes in.
+    The delivery, as whoever takes changes in sees it (`sync.pipeline.delivery.Delivery`).
+
+    Attributes:
+        delivered: How many events Segment has acknowledged.
+    """
+
+    delivered: int
+
+    def expect(self, events: Iterable[Event]) -> None:
+        """Note that these events were written to the outbox."""
+
+    def send_what_is_due(self) -> None:
+        """Go on delivering. Never wait."""
+
+    def wait(self) -> None:
+        """Wait for the batch under way, and note what has become of it."""
+
+
+class Figures(NamedTuple):
+    """
+    Count what a chunk came to.
+
+    Attributes:
+        changes: The changes that were new.
+        created: The conversations created.
+        closed: The closes.
+        bad_lines: The lines that were put into quarantine.
+        is_new: Whether anything was written. If not, the watermark was not written either.
+    """
+
+    changes: int = 0
+    created: int = 0
+    closed: int = 0
+    bad_lines: int = 0
+    is_new: bool = False
+
+    def plus(self, more: "Figures") -> "Figures":
+        """Return both together."""
+        return Figures(
+            self.changes + more.changes,
+            self.created + more.created,
+            self.closed + more.closed,
+            self.bad_lines + more.bad_lines,
+            self.is_new or more.is_new,
+        )
+
+
+class SeenChanges:
+    """
+    Recognise the changes near the watermark, which every poll reads again.
 
     Args:
-        shape: Which transitions are events, and of what.
-        origin: Whose events these are, for their message ids.
-        delivery: Told what there is to deliver, and waited for before anything is erased.
+        known: The ids of the changes already taken in there, and when they were recorded.
     """
 
-    def __init__(
-        self, shape: Shape, store: Store, lookups: Lookups, origin: Origin, delivery: Delivery
-    ) -> None:
-        self._shape = shape
+    def __init__(self, known: Mapping[str, datetime] | None = None) -> None:
+        self._known = dict(known or {})
+
+    def unseen(self, changes: Iterable[Change]) -> list[Change]:
+        """
+        Return each change once, without those taken in before. A change of the report has no id to know it
+        by.
+        """
+        here: set[str] = set()
+        new = []
+        for change in changes:
+            if change.id not in self._known and change.id not in here:
+                new.append(change)
+                if change.id:
+                    here.add(change.id)
+        return new
+
+    def remember(self, near: Mapping[str, datetime], since: datetime) -> None:
+        """
+        Remember these changes, and forget those recorded before *since*: a long window must not keep them
+        all.
+        """
+        self._known |= near
+        self._known = {id_: at for id_, at in self._known.items() if at >= since}
+
+
+class _LookedUp(NamedTuple):
+    """
+    Hold what the look-ups said about some conversations.
+
+    Attributes:
+        owners: The customer of each conversation, by the conversation's id.
+        conversations: Each conversation as Gladly shows it now; None when it is gone.
+        profiles: The profiles by the customer's id.
+        gone: The customers about whom nothing is sent, with the reason.
+        found_gone: Those of *gone* whose profile Gladly no longer has.
+    """
+
+    owners: dict[str, str]
+    conversations: dict[str, GladlyConversation | None]
+    profiles: dict[str, Profile | None]
+    gone: dict[str, str]
+    found_gone: dict[str, tuple[datetime, str]]
+
+
+class Intake:
+    """
+    Take chunks of changes in.
+
+    Args:
+        options: Which transitions are sent, and how their events look.
+        store: The state file.
+        lookups: Asks Gladly what conversations and profiles look like now.
+        origin: Whose events these are, for their message ids.
+    """
+
+    def __init__(self, options: EventOptions, store: Store, lookups: Lookups, origin: Origin) -> None:
+        self._options = options
         self._store = store
         self._lookups = lookups
         self._origin = origin
-        self._delivery = delivery
 
     def take_in(
-        self, chunk: Chunk, poll: Poll, *, seen: dict[str, datetime] | None = None, resync: int | None = None
-    ) -> bool:
+        self,
+        chunk: Chunk,
+        outgoing: Outgoing,
+        *,
+        seen: SeenChanges | None = None,
+        resync: int | None = None,
+    ) -> Figures:
         """
-        Write everything a chunk of changes comes to, in one transaction.
+        Write everything that a chunk of changes comes to, in one transaction.
 
         Args:
-            poll: Its figures are added to.
-            seen: The changes taken in near the watermark, brought up to date; None recognises by state alone.
-            resync: The resync whose progress moves in place of the watermark.
-
-        Returns: whether there was anything new; if not, nothing was written, the watermark neither.
+            chunk: The changes.
+            outgoing: The delivery. It is told which events were written. It is waited for before a customer's
+                data is erased, and it goes on between two look-ups.
+            seen: The changes taken in near the watermark. None recognises changes by the stored state alone.
+            resync: The id of the resync whose progress moves in place of the watermark; None moves the
+                watermark.
         """
-        changes = _not_seen(chunk.changes, seen or {})
-        bad_lines = self._new_bad_lines(chunk.bad_lines, poll)
+        changes = (seen or SeenChanges()).unseen(chunk.changes)
+        bad_lines = self._new_bad_lines(chunk.bad_lines)
         if not changes and not bad_lines:
-            return False
+            return Figures()
         self._lookups.note(changes)
-        stored = self._store.conversations(_conversation_ids(changes))
-        decided = decide_all(stored, changes)
-        decisions = [d for d in decided if self._is_sent(d.transition)]
-        deletions = _deletions(changes)
-        events = self._events(decisions, deletions)
+        diff = decide_all(self._store.conversations(_conversation_ids(changes)), changes)
+        decisions = [d for d in diff.decisions if self._is_sent(d.transition)]
+        told_deletions = _deletions(changes)
+        looked_up = self._look_up(decisions, diff.conversations, told_deletions, outgoing)
+        events, conversations = self._events(decisions, diff.conversations, looked_up)
+        deletions = told_deletions | looked_up.found_gone
         near: dict[str, datetime] = {}
         seen_since = None
         if seen is not None and chunk.position is not None:
             seen_since = chunk.position  # what the next poll reads again
             near = {c.id: c.recorded_at for c in changes if c.id and c.recorded_at >= seen_since}
-        if deletions:  # nothing is sent of them from then on, not by an attempt under way either (5.1)
-            self._delivery.settle()
+        if (
+            deletions
+        ):  # nothing about them is sent from then on, not by an attempt under way either (semantics 5.1)
+            outgoing.wait()
         self._store.take_in(
             TakenIn(
                 position=chunk.position,
                 resync=resync,
                 seen=list(near.items()),
                 seen_since=seen_since,
-                conversations=list(stored.values()),
-                changes=[_record(decision, self._is_sent(decision.transition)) for decision in decided],
+                conversations=list(conversations.values()),
+                changes=[_record(d, self._is_sent(d.transition)) for d in diff.decisions],
                 events=events,
                 merges=_merges(changes),
                 deletions=deletions,
                 bad_lines=bad_lines,
             )
         )
-        self._delivery.expect(events)
-        if seen is not None:
-            seen.update(near)
-            if seen_since is not None:  # a long window must not gather them all
-                for id_ in [id_ for id_, at in seen.items() if at < seen_since]:
-                    del seen[id_]
-        poll.changes += len(changes)
-        poll.created += sum(d.transition is Transition.CREATED for d in decisions)
-        poll.closed += sum(d.transition is Transition.CLOSED for d in decisions)
-        return True
+        outgoing.expect(events)
+        if seen is not None and seen_since is not None:
+            seen.remember(near, seen_since)
+        return Figures(
+            changes=len(changes),
+            created=sum(d.transition is Transition.CREATED for d in decisions),
+            closed=sum(d.transition is Transition.CLOSED for d in decisions),
+            bad_lines=len(bad_lines),
+            is_new=True,
+        )
 
-    def _new_bad_lines(self, lines: list[BadLine], poll: Poll) -> list[BadLine]:
-        """Those not in quarantine yet: the overlap is read twice. Each marks the poll degraded (3.3)."""
+    def _new_bad_lines(self, lines: list[BadLine]) -> list[BadLine]:
+        """
+        Return the lines that are not in quarantine yet, since the overlap is read twice, and log them (3.3).
+        """
         if not lines:
             return lines
         known = self._store.known_bad_lines(lines)
         new = {id_: line for line in lines if (id_ := bad_line_id(line)) not in known}
         for id_, line in new.items():
-            poll.outcome = PollOutcome.DEGRADED
             log.warning("line.quarantined", quarantine_id=id_, source=line.source, reason=line.reason)
         return list(new.values())
 
     def _is_sent(self, transition: Transition | None) -> bool:
         if transition is Transition.REOPENED:
-            return self._shape.reopened
+            return self._options.reopened
         return transition is not None
 
     # From transitions to events
 
-    def _events(self, decisions: list[Decision], deletions: dict[str, tuple[datetime, str]]) -> list[Event]:
-        """
-        The event of each transition, in order.
-
-        Args:
-            deletions: Customers deleted; those whose profile turns out to be gone are added.
-        """
-        owners = {d.conversation.id: d.conversation.customer_id for d in decisions}
+    def _look_up(
+        self,
+        decisions: list[Decision],
+        conversations: Mapping[str, StoredConversation],
+        deletions: Mapping[str, tuple[datetime, str]],
+        outgoing: Outgoing,
+    ) -> _LookedUp:
+        """Ask Gladly for the conversations of these transitions and for their customers' profiles."""
+        ids = dict.fromkeys(decision.change.conversation_id for decision in decisions)
+        owners = {id_: conversations[id_].customer_id for id_ in ids}
         gone = self._store.deleted_customers(owners.values())
         gone |= {customer_id: reason for customer_id, (_, reason) in deletions.items()}
-        conversations = self._lookups.conversations(id_ for id_, owner in owners.items() if owner not in gone)
-        # After a merge the conversation itself says whose it is now.
-        owners |= {id_: now.customer_id for id_, now in conversations.items() if now is not None}
-        profiles = self._lookups.profiles(owner for owner in owners.values() if owner not in gone)
-        for customer_id, profile in profiles.items():
-            if profile is None:
-                gone[customer_id] = "customer's profile is gone (404)"
-                deletions[customer_id] = (utc_now(), gone[customer_id])
+        now = self._lookups.conversations(
+            [id_ for id_, owner in owners.items() if owner not in gone], outgoing.send_what_is_due
+        )
+        # After a merge the conversation itself says which customer has it now.
+        owners |= {id_: found.customer_id for id_, found in now.items() if found is not None}
+        profiles = self._lookups.profiles(
+            [owner for owner in owners.values() if owner not in gone], outgoing.send_what_is_due
+        )
+        found_gone = {
+            customer_id: (utc_now(), "customer's profile is gone (404)")
+            for customer_id, profile in profiles.items()
+            if profile is None
+        }
+        gone |= {customer_id: reason for customer_id, (_, reason) in found_gone.items()}
+        return _LookedUp(owners, now, profiles, gone, found_gone)
+
+    def _events(
+        self,
+        decisions: list[Decision],
+        conversations: Mapping[str, StoredConversation],
+        looked_up: _LookedUp,
+    ) -> tuple[list[Event], dict[str, StoredConversation]]:
+        """
+        Return the event of each transition, in order, and the conversations with what the look-ups added.
+        """
+        conversations = dict(conversations)
         events = []
         for decision in decisions:
-            owner, transition = owners[decision.conversation.id], decision.transition
-            assert transition is not None
-            if owner in gone:
-                decision.conversation.customer_id = owner
-                events.append(self._suppressed(decision, transition, gone[owner]))
-            else:
-                now, profile = conversations[decision.conversation.id], profiles[owner]
-                assert profile is not None
-                profile.id = profile.id or owner
-                events.append(self._event(decision, transition, now, profile))
-        return events
+            id_ = decision.change.conversation_id
+            owner = looked_up.owners[id_]
+            if owner in looked_up.gone:
+                conversations[id_] = replace(conversations[id_], customer_id=owner)
+                events.append(self._suppressed(decision, owner, looked_up.gone[owner]))
+                continue
+            now, profile = looked_up.conversations[id_], looked_up.profiles[owner]
+            assert profile is not None  # its owner would be gone
+            profile.id = profile.id or owner
+            conversations[id_] = _as_looked_up(conversations[id_], decision.change, now, profile)
+            events.append(self._event(decision, conversations[id_], now, profile))
+        return events, conversations
 
     def _event(
-        self, decision: Decision, transition: Transition, now: GladlyConversation | None, profile: Profile
+        self,
+        decision: Decision,
+        stored: StoredConversation,
+        now: GladlyConversation | None,
+        profile: Profile,
     ) -> Event:
-        stored, change = decision.conversation, decision.change
-        stored.customer_id = profile.id
-        stored.created_at = created_at_of(now, stored.created_at or change.recorded_at)
-        if stored.status.is_open and now is not None:
-            stored.status = Status.WAITING if now.status == Status.WAITING else Status.OPEN
+        change, transition = decision.change, decision.transition
+        assert transition is not None
         agent_id = now.agent_id if now is not None else change.agent_id
         subject = Subject(
             conversation_id=stored.id,
@@ -183,12 +315,12 @@ class Intake:
             profile=profile,
             agent_id=agent_id or None,
             agent_name=self._lookups.agent_name(agent_id),
-            created_at=stored.created_at,
+            created_at=stored.created_at or change.recorded_at,
             closed_at=change.recorded_at,
-            topic_names=self._topic_names(now) if "topicNames" in self._shape.add else (),
+            topic_names=self._topic_names(now) if "topicNames" in self._options.add else (),
         )
-        id_ = self._message_id(decision, transition)
-        payload = track_event(transition, subject, id_, self._shape)
+        id_ = message_id(self._origin, stored.id, transition, change.recorded_at)
+        payload = track_event(transition, subject, id_, self._options)
         is_too_large = len(payload) > EVENT_MAX_BYTES
         return Event(
             message_id=id_,
@@ -206,21 +338,33 @@ class Intake:
         names = map(self._lookups.topic_name, (now.topic_ids if now is not None else None) or [])
         return [name for name in names if name]
 
-    def _suppressed(self, decision: Decision, transition: Transition, reason: str) -> Event:
+    def _suppressed(self, decision: Decision, owner: str, reason: str) -> Event:
+        change, transition = decision.change, decision.transition
+        assert transition is not None
         return Event(
-            message_id=self._message_id(decision, transition),
-            conversation_id=decision.conversation.id,
-            customer_id=decision.conversation.customer_id,
+            message_id=message_id(self._origin, change.conversation_id, transition, change.recorded_at),
+            conversation_id=change.conversation_id,
+            customer_id=owner,
             transition=transition,
             event=NAMES[transition],
-            occurred_at=decision.change.recorded_at,
+            occurred_at=change.recorded_at,
             status=EventStatus.SUPPRESSED,
             payload=None,
             reason=reason,
         )
 
-    def _message_id(self, decision: Decision, transition: Transition) -> str:
-        return message_id(self._origin, decision.conversation.id, transition, decision.change.recorded_at)
+
+def _as_looked_up(
+    stored: StoredConversation, change: Change, now: GladlyConversation | None, profile: Profile
+) -> StoredConversation:
+    """
+    Return the stored conversation with what the look-ups said: its customer, its creation, whether it waits.
+    """
+    status = stored.status
+    if status.is_open and now is not None:
+        status = Status.WAITING if now.status == Status.WAITING else Status.OPEN
+    created_at = created_at_of(now, stored.created_at or change.recorded_at)
+    return replace(stored, customer_id=profile.id, created_at=created_at, status=status)
 
 
 def _record(decision: Decision, is_sent: bool) -> ChangeRecord:
@@ -229,7 +373,7 @@ def _record(decision: Decision, is_sent: bool) -> ChangeRecord:
         why += "; reopenings are not sent (sync.reopened)"
     return ChangeRecord(
         change_id=decision.change.id or None,
-        conversation_id=decision.conversation.id,
+        conversation_id=decision.change.conversation_id,
         type=decision.change.type.name,
         recorded_at=decision.change.recorded_at,
         status_before=decision.before,
@@ -237,18 +381,6 @@ def _record(decision: Decision, is_sent: bool) -> ChangeRecord:
         transition=decision.transition,
         why=why,
     )
-
-
-def _not_seen(changes: list[Change], seen: dict[str, datetime]) -> list[Change]:
-    """Each change once, but those already taken in; a change of the report has no id to know it by."""
-    here: set[str] = set()
-    new = []
-    for change in changes:
-        if change.id not in seen and change.id not in here:
-            new.append(change)
-            if change.id:
-                here.add(change.id)
-    return new
 
 
 def _conversation_ids(changes: list[Change]) -> set[str]:

@@ -9,8 +9,7 @@ from state import Reader, StateError, StateLockedError, Store, damaged
 from state.file import MAIN, is_there, take_role
 from state.instants import utc_now
 from sync.errors import GladlySegmentError, SettingsError
-from sync.gladly import GladlyClient
-from sync.segment import SegmentClient
+from sync.runtime.build import gladly_client, segment_client
 from sync.settings.config import Config
 from sync.stop import Stop
 from sync.telemetry import log
@@ -69,14 +68,7 @@ def _secrets_others_can_read(config: Config) -> Iterator[str]:
 
 
 def _gladly(config: Config) -> str:
-    gladly = config.settings.gladly
-    client = GladlyClient(
-        gladly.url,
-        gladly.username or "",
-        config.secrets.api_token,
-        requests_per_second=gladly.requests_per_second,
-        stop=Stop(),
-    )
+    client = gladly_client(config, Stop())
     try:
         skew = (utc_now() - client.clock()).total_seconds()
     finally:
@@ -86,11 +78,11 @@ def _gladly(config: Config) -> str:
         if abs(skew) > _CLOCK_WARNING_S
         else ""
     )
-    return f"accepts the API token of {gladly.username}{note}"
+    return f"accepts the API token of {config.settings.gladly.username}{note}"
 
 
 def _segment(config: Config) -> str:
-    client = SegmentClient(config.settings.segment.url, config.secrets.write_key, stop=Stop())
+    client = segment_client(config, Stop())
     try:
         client.reach()
     finally:

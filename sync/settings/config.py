@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from state.instants import parse_duration, parse_instant, utc_now
 from sync.errors import SettingsError
-from sync.events.options import HASHABLE, MORE, OPTIONAL, Shape
+from sync.events.options import ADDABLE, HASHABLE, OPTIONAL, EventOptions
 from sync.http.addresses import is_loopback
 
 ENV_PREFIX = "GLADLY_SEGMENT_"
@@ -262,7 +262,7 @@ class SyncSettings(NamedTuple):
 class PropertiesSettings(NamedTuple):
     """`[properties]`: more and less than Gladly's own integration sends (semantics 1.3)."""
 
-    add: Annotated[tuple[str, ...], _some_of(*MORE)] = ()
+    add: Annotated[tuple[str, ...], _some_of(*ADDABLE)] = ()
     leave_out: Annotated[tuple[str, ...], _some_of(*OPTIONAL)] = ()
     hash: Annotated[tuple[str, ...], _some_of(*HASHABLE)] = ()
 
@@ -331,11 +331,11 @@ class Config(NamedTuple):
     directory: Path
 
     @property
-    def shape(self) -> Shape:
+    def event_options(self) -> EventOptions:
         """How events differ from those of Gladly's own integration."""
         add, leave_out, hashed = self.settings.properties
         sync = self.settings.sync
-        return Shape(sync.closed_timestamp, sync.reopened, add, leave_out, hashed)
+        return EventOptions(sync.closed_timestamp, sync.reopened, add, leave_out, hashed)
 
     @property
     def state_path(self) -> Path:

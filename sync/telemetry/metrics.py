@@ -38,8 +38,7 @@ from state.status import EVENTS_API_REACH_S
 from sync import __version__
 from sync.errors import CredentialsRefusedError, SettingsError
 from sync.events.track import NAMES
-from sync.pipeline.cycle import Cycle
-from sync.reports import Result, Watcher
+from sync.reports import CycleObserver, CycleReport, EndFigures
 
 # From Gladly's record to Segment's answer: a minute or so while all is well, hours after an outage. Finer
 # around the minute, to the day after which the Events API has forgotten.
@@ -52,16 +51,16 @@ _STATUSES = ("200", "401", "403", "429", "500", "503", "none")
 _SILENCE_S = 10.0
 
 
-class Metrics(Watcher):
+class Metrics(CycleObserver):
     """
-    The metrics of a daemon, and the port they are shown on.
+    Keep the metrics of a daemon, and show them on a port.
 
     Args:
-        cycle: Whose figures these are.
-        state: The state file.
+        ends: Tells what both ends have answered.
+        state: The path of the state file.
     """
 
-    def __init__(self, cycle: Cycle, state: Path) -> None:
+    def __init__(self, ends: EndFigures, state: Path) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         self._server: _Server | None = None
@@ -105,7 +104,7 @@ class Metrics(Watcher):
             "How long the last cycle took.",
             registry=self.registry,
         )
-        self._live = _Live(cycle, state)
+        self._live = _Live(ends, state)
         self.registry.register(self._live)
 
     # What the cycle tells
@@ -121,13 +120,13 @@ class Metrics(Watcher):
         """Segment does not take this one."""
         self._events.labels(_name_of(event), "rejected").inc()
 
-    def finished(self, result: Result) -> None:
+    def finished(self, report: CycleReport) -> None:
         """A cycle ended, one way or another."""
-        poll = result.poll
+        poll = report.poll
         self._cycles.labels(poll.outcome.value).inc()
         self._transitions.labels(Transition.CREATED.value).inc(poll.created)
         self._transitions.labels(Transition.CLOSED.value).inc(poll.closed)
-        self._duration.set(result.seconds)
+        self._duration.set(report.seconds)
         if poll.outcome is not PollOutcome.FAILED:
             self._live.last_good = poll.finished_at
 
@@ -164,8 +163,8 @@ class Metrics(Watcher):
 class _Live(Collector):
     """What is looked up at each scrape: the state file, and what the clients count themselves."""
 
-    def __init__(self, cycle: Cycle, state: Path) -> None:
-        self._cycle = cycle
+    def __init__(self, ends: EndFigures, state: Path) -> None:
+        self._ends = ends
         self._state = state
         self.next_cycle: datetime | None = None
         self.last_good: datetime | None = None
@@ -194,14 +193,14 @@ class _Live(Collector):
             "Requests by end and status; none: no answer came.",
             labels=["end", "status"],
         )
-        for end, answers in self._cycle.answers.items():
+        for end, answers in self._ends.answers.items():
             for status, count in {**dict.fromkeys(_STATUSES, 0), **answers}.items():
                 requests.add_metric([end, status], count)
         yield requests
         yield CounterMetricFamily(
             "gladly_segment_rate_limit_waits",
             "How often Gladly made the sync wait.",
-            value=self._cycle.holds,
+            value=self._ends.holds,
         )
         up = GaugeMetricFamily(
             "gladly_segment_end_up", "Whether the last cycle got on with this end: 1 or 0.", labels=["end"]
@@ -211,7 +210,7 @@ class _Live(Collector):
             "Whether this end refuses the token or key: 1 or 0.",
             labels=["end"],
         )
-        for end, error in self._cycle.errors.items():
+        for end, error in self._ends.errors.items():
             up.add_metric([end], float(error is None))
             refused.add_metric([end], float(isinstance(error, CredentialsRefusedError)))
         yield up

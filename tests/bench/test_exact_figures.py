@@ -12,8 +12,8 @@ import pytest
 from state import Store
 from support.installation import Installation
 from sync.events.changes import CHUNK_TRANSITIONS
-from sync.pipeline.cycle import Cycle
-from sync.reports import Result
+from sync.reports import CycleReport
+from sync.runtime.build import build_pipeline
 from sync.segment import BATCH_MAX_BYTES
 from sync.settings.config import load
 from sync.stop import Stop
@@ -33,7 +33,7 @@ class Program:
 
     def _begin(self) -> None:
         self._store = Store(self._path)
-        self._cycle = Cycle(load(None), self._store, Stop())
+        self._pipeline = build_pipeline(load(None), self._store, Stop())
         self._store._connection.set_trace_callback(self._note)
 
     def restart(self) -> None:
@@ -47,10 +47,10 @@ class Program:
         if word in ("INSERT", "UPDATE", "DELETE") and not self._store._connection.in_transaction:
             self.writes_alone.append(statement)
 
-    def run(self) -> Result:
+    def run(self) -> CycleReport:
         """One cycle without an error; commits are counted from its beginning."""
         self.commits = 0
-        result = self._cycle.run()
+        result = self._pipeline.cycle.run()
         assert result.errors == []
         return result
 
@@ -68,7 +68,7 @@ class Program:
         return steps
 
     def close(self) -> None:
-        self._cycle.__exit__(None, None, None)
+        self._pipeline.close()
         self._store.close()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sync.errors import SettingsError
-from sync.events.options import AS_GLADLY, Shape
+from sync.events.options import AS_GLADLY, EventOptions
 from sync.settings.config import Settings, load, organization_of
 
 SECRETS = {"GLADLY_API_TOKEN": "token-canary", "SEGMENT_WRITE_KEY": "key-canary"}
@@ -59,7 +59,7 @@ def test_what_has_to_be_said_is_little(settings):
     assert (sync.overlap, sync.closed_timestamp, sync.reopened) == (timedelta(seconds=60), "created", False)
     assert (state.path, state.retention) == (Path("gladly-segment.db"), timedelta(days=30))
     assert (log.level, log.format) == ("info", "auto")
-    assert config.shape == AS_GLADLY
+    assert config.event_options == AS_GLADLY
 
 
 def test_the_european_region_is_another_host(settings):
@@ -106,7 +106,9 @@ def test_everything_can_be_said(settings):
     )
     assert (read.sync.closed_timestamp, read.sync.reopened) == ("closed", True)
     assert read.properties == (("closedAt",), ("phone", "topicIds"), ("email",))
-    assert config.shape == Shape("closed", True, ("closedAt",), ("phone", "topicIds"), ("email",))
+    assert config.event_options == EventOptions(
+        "closed", True, ("closedAt",), ("phone", "topicIds"), ("email",)
+    )
     assert (config.state_path, read.state.retention) == (Path("/var/lib/sync/state.db"), timedelta(days=7))
     assert (read.log.level, read.log.format) == ("debug", "json")
 

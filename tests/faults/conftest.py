@@ -9,6 +9,11 @@ import pytest
 from sandbox import Sandbox
 from support.installation import Installation
 from support.program import Program
+from sync.pipeline.cycle import CycleTiming
+from sync.runtime.build import Tuning
+
+# These tests run cycles in a row. How rarely an uneventful cycle is written is another test's subject.
+EVERY_CYCLE_IS_WRITTEN = Tuning(cycle=CycleTiming(uneventful_every_s=0.0))
 
 
 @pytest.fixture
@@ -28,14 +33,20 @@ def begin(
     """
     started: list[Program] = []
 
-    def start(*, gladly: str | None = None, segment: str | None = None, **settings: Any) -> Program:
+    def start(
+        *,
+        gladly: str | None = None,
+        segment: str | None = None,
+        tuning: Tuning = EVERY_CYCLE_IS_WRITTEN,
+        **settings: Any,
+    ) -> Program:
         variables = {"SYNC__START": "10m", **settings}
         if gladly is not None:
             variables["GLADLY__BASE_URL"] = gladly
         if segment is not None:
             variables["SEGMENT__BASE_URL"] = segment
         named = {f"GLADLY_SEGMENT_{name}": value for name, value in variables.items()}
-        started.append(Program(Installation(tmp_path, sandbox, named), monkeypatch))
+        started.append(Program(Installation(tmp_path, sandbox, named), monkeypatch, tuning))
         return started[-1]
 
     yield start
@@ -48,9 +59,3 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Next to no wait between two attempts; how many there are stays as it is."""
     for module in ("sync.http.host", "sync.gladly.feed"):
         monkeypatch.setattr(f"{module}.backoff_s", lambda attempt: 0.01)
-
-
-@pytest.fixture(autouse=True)
-def every_cycle_is_written(monkeypatch):
-    """These tests run cycles in a row; how rarely an uneventful one is written is another test's."""
-    monkeypatch.setattr("sync.pipeline.cycle.UNEVENTFUL_EVERY_S", 0.0)

@@ -20,7 +20,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sandbox import Fault, Sandbox
 from state import Store, failpoints
 from support.installation import Installation
-from sync.pipeline.cycle import Cycle
+from sync.runtime.build import build_pipeline
 from sync.settings.config import load
 from sync.stop import Stop
 
@@ -106,8 +106,8 @@ class SyncMachine(RuleBasedStateMachine):
 
     def cycle(self) -> list[Exception]:
         """A process of its own: everything opened, one cycle, everything closed."""
-        with self.store() as store, Cycle(self.config, store, Stop()) as cycle:
-            return list(cycle.run().errors)
+        with self.store() as store, build_pipeline(self.config, store, Stop()) as pipeline:
+            return list(pipeline.cycle.run().errors)
 
     @initialize()
     def begin(self) -> None:

@@ -21,8 +21,8 @@ from state import Event, EventStatus, Reader, Store, TakenIn, Transition
 from support.installation import Installation
 from support.raw_server import Proxy, RawRequest
 from sync.events.track import NAMES, encode
-from sync.pipeline.cycle import Cycle
-from sync.reports import Result
+from sync.reports import CycleReport
+from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
 from sync.settings.config import load
 from sync.stop import Stop
 
@@ -37,7 +37,9 @@ OVERLAP = timedelta(seconds=60)
 class Program:
     """The sync in this process: real HTTP, a real state file, a cycle at a time."""
 
-    def __init__(self, installation: Installation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(
+        self, installation: Installation, monkeypatch: pytest.MonkeyPatch, tuning: Tuning = DEFAULT_TUNING
+    ) -> None:
         for name in [name for name in os.environ if name.startswith("GLADLY_")]:
             monkeypatch.delenv(name)
         for name, value in installation.environment.items():
@@ -45,17 +47,18 @@ class Program:
         monkeypatch.chdir(installation.directory)
         self.path = installation.state_path
         self._config = load(None)
+        self._tuning = tuning
         self._begin()
 
     def _begin(self) -> None:
         self.store = Store(self.path)
         self._is_open = True
-        self._cycle = Cycle(self._config, self.store, Stop())
+        self._pipeline = build_pipeline(self._config, self.store, Stop(), tuning=self._tuning)
 
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
-            self._cycle.__exit__(None, None, None)
+            self._pipeline.close()
             self.store.close()
 
     def restart(self) -> None:
@@ -63,9 +66,9 @@ class Program:
         self.close()
         self._begin()
 
-    def run(self) -> Result:
+    def run(self) -> CycleReport:
         """One cycle."""
-        return self._cycle.run()
+        return self._pipeline.cycle.run()
 
     @property
     def watermark(self) -> datetime:

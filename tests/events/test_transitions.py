@@ -1,5 +1,6 @@
 """The diff, rule by rule (the table of semantics 2), and its properties."""
 
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -24,13 +25,14 @@ def change(type_: ChangeType, seconds: float, id_: str = "", **fields: str) -> C
 
 def history(*changes: tuple[ChangeType, float]) -> dict[str, StoredConversation]:
     """What is stored after these changes were taken in."""
-    stored: dict[str, StoredConversation] = {}
-    decide_all(stored, [change(type_, seconds) for type_, seconds in changes])
-    return stored
+    return decide_all({}, [change(type_, seconds) for type_, seconds in changes]).conversations
 
 
 def transitions(stored: dict[str, StoredConversation], *changes: Change) -> list[Transition]:
-    return [decision.transition for decision in decide_all(stored, changes) if decision.transition]
+    """The transitions that these changes are; *stored* is brought up to date."""
+    diff = decide_all(stored, changes)
+    stored.update(diff.conversations)
+    return [decision.transition for decision in diff.decisions if decision.transition]
 
 
 @pytest.mark.parametrize(
@@ -219,14 +221,13 @@ def sent(stored: dict[str, StoredConversation]) -> set[tuple[str, TransitionReco
 @given(histories(), st.data())
 def test_any_cut_into_polls_gives_the_same_transitions(feed, data):
     """However a history is cut into polls, and whatever of it is read again, the transitions are the same."""
-    whole: dict[str, StoredConversation] = {}
-    decide_all(whole, feed)
+    whole = decide_all({}, feed).conversations
     cut: dict[str, StoredConversation] = {}
     position = 0
     while position < len(feed):
         start = data.draw(st.integers(0, position))
         end = data.draw(st.integers(position + 1, len(feed)))
-        decide_all(cut, feed[start:end])
+        cut = decide_all(cut, feed[start:end]).conversations
         position = end
     assert recorded(cut) == recorded(whole)
     assert states(cut) == states(whole)
@@ -235,13 +236,12 @@ def test_any_cut_into_polls_gives_the_same_transitions(feed, data):
 @given(histories(), st.randoms(use_true_random=False))
 def test_any_order_of_visibility_loses_nothing(feed, random):
     """Changes that become visible in any order give the same created and closed, and the same last state."""
-    whole: dict[str, StoredConversation] = {}
-    decide_all(whole, feed)
+    whole = decide_all({}, feed).conversations
     shuffled = feed[:]
     random.shuffle(shuffled)
     one_by_one: dict[str, StoredConversation] = {}
     for each in shuffled:
-        decide_all(one_by_one, [each])
+        one_by_one = decide_all(one_by_one, [each]).conversations
     assert sent(one_by_one) == sent(whole)
     assert {id_: status for id_, (status, _) in states(one_by_one).items()} == {
         id_: status for id_, (status, _) in states(whole).items()
@@ -251,9 +251,17 @@ def test_any_order_of_visibility_loses_nothing(feed, random):
 @given(histories())
 def test_each_change_is_sent_exactly_once(feed):
     """One created per conversation, one closed per close: the model in one line."""
-    stored: dict[str, StoredConversation] = {}
-    decisions = decide_all(stored, feed)
-    assert [(d.change.type.name.lower(), d.change.id) for d in decisions] == [
+    diff = decide_all({}, feed)
+    assert [(d.change.type.name.lower(), d.change.id) for d in diff.decisions] == [
         (c.type.name.lower(), c.id) for c in feed
     ]
-    assert transitions(stored, *feed) == []
+    assert transitions(diff.conversations, *feed) == []
+
+
+def test_deciding_changes_nothing_that_was_stored():
+    """What a decision comes to is returned; what was read from the state file stays as it was read."""
+    stored = history((CREATED, 0), (CLOSED, 9))
+    before = deepcopy(stored)
+    moved = Change("m", ChangeType.CUSTOMER_MERGED, at(70), "cust", into_customer_id="other")
+    assert transitions(dict(stored), change(REOPENED, 60), moved, change(CLOSED, 80)) != []
+    assert stored == before

@@ -13,14 +13,12 @@ from hypothesis import strategies as st
 
 from state import Transition
 from sync.events.gladly_objects import Email, GladlyConversation, Phone, Profile
-from sync.events.options import HASHABLE, MORE, OPTIONAL, Shape
+from sync.events.message_id import Origin, fingerprint, message_id
+from sync.events.options import ADDABLE, HASHABLE, OPTIONAL, EventOptions
 from sync.events.track import (
-    Origin,
     Subject,
     created_at_of,
     email_of,
-    fingerprint,
-    message_id,
     phone_of,
     track_event,
 )
@@ -53,8 +51,8 @@ SUBJECT = Subject(
 )
 
 
-def event(transition: Transition, subject: Subject = SUBJECT, **shape: Any) -> dict[str, Any]:
-    return json.loads(track_event(transition, subject, "message-1", Shape(**shape)))
+def event(transition: Transition, subject: Subject = SUBJECT, **options: Any) -> dict[str, Any]:
+    return json.loads(track_event(transition, subject, "message-1", EventOptions(**options)))
 
 
 def test_a_created_event_is_gladlys_to_the_field():
@@ -110,14 +108,14 @@ def test_more_properties_are_sent_where_they_are_asked_for():
         topic_names=["Sizes", "Returns"],
     )
     plain = event(Transition.CLOSED, subject)["properties"]
-    more = event(Transition.CLOSED, subject, add=MORE)["properties"]
+    more = event(Transition.CLOSED, subject, add=ADDABLE)["properties"]
     assert more == plain | {
         "createdAt": "2022-07-08T18:46:37.946Z",
         "closedAt": "2022-07-09T10:00:00.005Z",
         "inboxId": "inbox-1",
         "topicNames": ["Sizes", "Returns"],
     }
-    created = event(Transition.CREATED, subject, add=MORE)["properties"]
+    created = event(Transition.CREATED, subject, add=ADDABLE)["properties"]
     assert created.keys() - event(Transition.CREATED, subject)["properties"].keys() == {
         "createdAt",
         "inboxId",

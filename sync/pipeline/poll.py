@@ -1,0 +1,151 @@
+"""Poll: read what Gladly recorded since the watermark, and take it in, chunk by chunk (semantics 3)."""
+
+import time
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol
+
+import structlog
+
+from state import Store
+from state.instants import parse_instant, to_text, utc_now
+from sync.gladly import ChangeFeed, GladlyClient, Lookups
+from sync.pipeline.intake import Figures, Intake, Outgoing, SeenChanges
+
+log = structlog.get_logger()
+
+# `Date` has whole seconds, and an answer takes a moment.
+SKEW_WARNING_S = 5.0
+
+
+class PollJob(Protocol):
+    """Work that a poll does at its end, when the feed has been read."""
+
+    def run(self, outgoing: Outgoing) -> Figures:
+        """Do the work, and return what it took in."""
+
+
+class Step(NamedTuple):
+    """
+    Say what a poll has just done.
+
+    Attributes:
+        window_start: Where the poll began to read.
+        window_end: How far it has read; None before the first answer.
+        figures: What the last chunk came to.
+    """
+
+    window_start: datetime
+    window_end: datetime | None
+    figures: Figures
+
+
+class Poller:
+    """
+    Poll Gladly, again and again.
+
+    Args:
+        gladly: Gladly's client, for its clock.
+        feed: What happened at Gladly.
+        lookups: What Gladly's objects look like now.
+        intake: Takes changes in.
+        store: The state file.
+        start: Where the very first poll begins: `now`, or an INSTANT (semantics 3.6).
+        jobs: What a poll does at its end.
+        progress_every_s: A long poll logs how far it has come this often.
+
+    Attributes:
+        chunks: How many chunks have been taken in.
+        unwritten_position: A watermark that is not yet in the state file, because nothing else had to be
+            written with it; None when the state file has the newest one.
+    """
+
+    def __init__(
+        self,
+        *,
+        gladly: GladlyClient,
+        feed: ChangeFeed,
+        lookups: Lookups,
+        intake: Intake,
+        store: Store,
+        start: str,
+        jobs: Sequence[PollJob] = (),
+        progress_every_s: float = 10.0,
+    ) -> None:
+        self.chunks = 0
+        self.unwritten_position: datetime | None = None
+        self._gladly = gladly
+        self._feed = feed
+        self._lookups = lookups
+        self._intake = intake
+        self._store = store
+        self._start = start
+        self._jobs = jobs
+        self._progress_every_s = progress_every_s
+        self._skew_told = False
+
+    def run(self, outgoing: Outgoing) -> Iterator["Step"]:
+        """
+        Read every change since the watermark, and take it in. Yield once at the beginning and after each
+        chunk.
+
+        Args:
+            outgoing: The delivery that goes on meanwhile.
+
+        Raises:
+            GladlySegmentError: Gladly failed. What was taken in stays.
+            StateError: The state file could not be written. What was taken in stays.
+            StoppedError: A stop was asked for. What was taken in stays.
+        """
+        position = self.unwritten_position or self._store.watermark()
+        if position is None:
+            position = self.unwritten_position = self._beginning()
+        step = Step(position, None, Figures())
+        yield step
+        self._lookups.begin_poll()
+        seen = SeenChanges(self._store.seen_changes())
+        so_far = Figures()
+        progress_due = time.monotonic() + self._progress_every_s
+        for chunk in self._feed.since(position):
+            self._warn_of_skew(chunk.read_until)
+            figures = self._intake.take_in(chunk, outgoing, seen=seen)
+            so_far = so_far.plus(figures)
+            self.chunks += 1
+            outgoing.send_what_is_due()
+            # When nothing was new, the watermark waits for the cycle's one last write.
+            self.unwritten_position = None if figures.is_new else chunk.position
+            if chunk.position is not None and time.monotonic() >= progress_due:
+                progress_due = time.monotonic() + self._progress_every_s
+                log.info(
+                    "cycle.progress",
+                    watermark=to_text(chunk.position),
+                    changes=so_far.changes,
+                    created=so_far.created,
+                    closed=so_far.closed,
+                    delivered=outgoing.delivered,
+                )
+            step = Step(position, chunk.read_until or chunk.position, figures)
+            del chunk  # not held while the next chunk is read, so that memory stays flat (semantics 3.4)
+            yield step
+        for job in self._jobs:
+            yield step._replace(figures=job.run(outgoing))
+
+    def position_written(self) -> None:
+        """Note that the state file has the newest watermark."""
+        self.unwritten_position = None
+
+    def _warn_of_skew(self, gladly_now: datetime | None) -> None:
+        """Say once that our clock is off (faults E1). It decides nothing, and people read it in logs."""
+        if gladly_now is None or self._skew_told:
+            return
+        skew_s = (utc_now() - gladly_now).total_seconds()
+        if abs(skew_s) > SKEW_WARNING_S:
+            self._skew_told = True
+            log.warning("clock.skewed", seconds=round(skew_s), note="this machine's clock against Gladly's")
+
+    def _beginning(self) -> datetime:
+        """
+        Return where the very first poll begins (semantics 3.6), by Gladly's clock, since ours may be wrong.
+        """
+        now = self._gladly.clock()
+        return now if self._start == "now" else min(now, parse_instant(self._start, now))

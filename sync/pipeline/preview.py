@@ -1,0 +1,65 @@
+"""Show what would be sent, and send nothing: what a dry run does, on a copy of the state file."""
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+
+from state import Event, Store
+from sync.events.track import EVENT_MAX_BYTES
+from sync.gladly import ChangeFeed
+from sync.pipeline.delivery import pending_events
+from sync.pipeline.intake import Intake
+from sync.pipeline.poll import Poller
+
+
+class Preview:
+    """
+    Take changes in, and deliver nothing.
+
+    Args:
+        poller: Reads what happened since the watermark.
+        feed: What happened at Gladly.
+        intake: Takes changes in.
+        store: A state file that nobody needs afterwards.
+
+    Both methods raise:
+        GladlySegmentError: Gladly failed.
+    """
+
+    def __init__(self, poller: Poller, feed: ChangeFeed, intake: Intake, store: Store) -> None:
+        self._poller = poller
+        self._feed = feed
+        self._intake = intake
+        self._store = store
+
+    def of_a_cycle(self) -> Iterator[bytes]:
+        """Yield the bytes of every event that the next cycle would deliver."""
+        for _ in self._poller.run(_NothingGoesOut()):
+            pass
+        yield from self._pending()
+
+    def of_a_resync(self, since: datetime, until: datetime) -> Iterator[bytes]:
+        """
+        Yield the bytes of every event that would be delivered after a resync.
+
+        Args:
+            since: The beginning of the interval, inclusive.
+            until: The end of the interval, inclusive.
+        """
+        for chunk in self._feed.between(since, until):
+            self._intake.take_in(chunk, _NothingGoesOut(), resync=0)
+        yield from self._pending()
+
+    def _pending(self) -> Iterator[bytes]:
+        return (e.payload for e in pending_events(self._store) if len(e.payload) <= EVENT_MAX_BYTES)
+
+
+class _NothingGoesOut:
+    """Stand in for a delivery (`Outgoing`)."""
+
+    delivered = 0
+
+    def expect(self, events: Iterable[Event]) -> None: ...
+
+    def send_what_is_due(self) -> None: ...
+
+    def wait(self) -> None: ...

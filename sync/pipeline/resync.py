@@ -1,0 +1,100 @@
+"""Read a past interval again, and send what was missed. The watermark stays where it is."""
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import NamedTuple
+
+from state import Store
+from sync.gladly import ChangeFeed, Lookups
+from sync.pipeline.delivery import Deliverer
+from sync.pipeline.ends import Ends
+from sync.pipeline.intake import Figures, Intake
+from sync.stop import Stop
+
+
+class Progress(NamedTuple):
+    """
+    Say how far a resync has come.
+
+    Attributes:
+        position: Every change recorded before this instant has been read.
+        figures: What was new among the changes read.
+        delivered: The events delivered so far.
+    """
+
+    position: datetime
+    figures: Figures
+    delivered: int
+
+
+class Resync:
+    """
+    Read past intervals again.
+
+    Args:
+        ends: Both ends.
+        feed: What happened at Gladly.
+        lookups: What Gladly's objects look like now.
+        intake: Takes changes in.
+        deliverer: Delivers the outbox.
+        store: The state file, open for writing in the role of a resync.
+        stop: Ends the wait for another process's turn.
+    """
+
+    def __init__(
+        self,
+        *,
+        ends: Ends,
+        feed: ChangeFeed,
+        lookups: Lookups,
+        intake: Intake,
+        deliverer: Deliverer,
+        store: Store,
+        stop: Stop,
+    ) -> None:
+        self._ends = ends
+        self._feed = feed
+        self._lookups = lookups
+        self._intake = intake
+        self._deliverer = deliverer
+        self._store = store
+        self._stop = stop
+
+    def run(self, since: datetime, until: datetime) -> Iterator[Progress]:
+        """
+        Read the interval, and send what was missed. Yield how far it has come, after each chunk.
+
+        An interrupted resync of the same interval is continued where it stopped. A running daemon takes its
+        turns between two chunks.
+
+        Args:
+            since: The beginning, inclusive.
+            until: The end, inclusive.
+
+        Raises:
+            GladlySegmentError: One end failed. What has been yielded is done.
+            StateError: The state file could not be written. What has been yielded is done.
+        """
+        with self._turn():
+            resync = self._store.begin_resync(since, until)
+        progress = Progress(resync.position, Figures(), 0)
+        for chunk in self._feed.between(resync.position, until):
+            with self._turn(), self._deliverer.begin() as delivery:
+                self._lookups.begin_poll(keep_profiles=False)
+                figures = self._intake.take_in(chunk, delivery, resync=resync.id)
+            progress = Progress(
+                chunk.position or resync.position,
+                progress.figures.plus(figures),
+                progress.delivered + delivery.delivered,
+            )
+            yield progress
+        with self._turn(), self._deliverer.begin() as delivery:
+            self._store.finish_resync(resync.id)
+            delivery.finish()
+        if self._ends.segment_health.error is not None:
+            raise self._ends.segment_health.error
+        yield progress._replace(position=until, delivered=progress.delivered + delivery.delivered)
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return self._store.turn(self._stop.sleep)

@@ -1,0 +1,161 @@
+"""
+Build: the one place that makes an organization's pipeline from its settings, ready to run.
+
+Whoever wants to know how the parts fit together reads `build_pipeline` from top to bottom.
+"""
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import NamedTuple, Self
+
+from state import Store
+from sync.audit.reconcile import Reconciler
+from sync.events.message_id import Origin, fingerprint
+from sync.gladly import ChangeFeed, GladlyClient, Lookups
+from sync.pipeline.cycle import Cycle, CycleTiming
+from sync.pipeline.delivery import Deliverer, DeliveryTiming
+from sync.pipeline.ends import REFUSED_PAUSE_S, Ends
+from sync.pipeline.intake import Intake
+from sync.pipeline.poll import Poller
+from sync.pipeline.preview import Preview
+from sync.pipeline.resync import Resync
+from sync.reports import CycleObserver, EndFigures
+from sync.segment import SegmentClient
+from sync.settings.config import Config
+from sync.stop import Stop
+
+
+class Tuning(NamedTuple):
+    """
+    Hold the numbers behind the settings. People do not change them, and tests do.
+
+    Attributes:
+        cycle: How often a cycle does what it does not do every time.
+        delivery: When a delivery sends.
+        refused_pause_s: How many seconds an end is left alone after it refused the credentials.
+    """
+
+    cycle: CycleTiming = CycleTiming()
+    delivery: DeliveryTiming = DeliveryTiming()
+    refused_pause_s: float = REFUSED_PAUSE_S
+
+
+DEFAULT_TUNING = Tuning()
+
+
+class Pipeline:
+    """
+    Hold an organization's pipeline. As a context manager, it closes what it opened.
+
+    Attributes:
+        cycle: Runs cycles.
+        resync: Reads past intervals again.
+        preview: Shows what would be sent. The state file is a copy then, which nobody needs afterwards.
+        ends: Both ends.
+    """
+
+    def __init__(
+        self,
+        cycle: Cycle,
+        resync: Resync,
+        preview: Preview,
+        ends: Ends,
+        close: tuple[Callable[[], None], ...],
+    ) -> None:
+        self.cycle = cycle
+        self.resync = resync
+        self.preview = preview
+        self.ends = ends
+        self._close = close
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the threads, and close the connections. The state file is the caller's."""
+        for close in self._close:
+            close()
+
+
+def build_pipeline(
+    config: Config,
+    store: Store,
+    stop: Stop,
+    *,
+    observed_by: Callable[[EndFigures], CycleObserver] | None = None,
+    tuning: Tuning = DEFAULT_TUNING,
+) -> Pipeline:
+    """
+    Make an organization's pipeline.
+
+    Args:
+        config: The organization's settings and secrets.
+        store: Its state file, open for writing. Closing it is the caller's task.
+        stop: Ends everything that waits or hangs.
+        observed_by: Makes the observer, given what it can ask about both ends; None for no observer.
+        tuning: The numbers behind the settings.
+    """
+    settings = config.settings
+    ends = Ends(
+        gladly_client(config, stop, tuning), segment_client(config, stop, tuning), tuning.refused_pause_s
+    )
+    observer = observed_by(ends) if observed_by is not None else CycleObserver()
+    feed = ChangeFeed(ends.gladly, settings.sync.overlap)
+    lookups = Lookups(ends.gladly)
+    origin = Origin(fingerprint(config.secrets.write_key), ends.gladly.edge.host)
+    intake = Intake(config.event_options, store, lookups, origin)
+    deliverer = Deliverer(store, ends.segment, ends.segment_health, observer, tuning.delivery)
+    poller = Poller(
+        gladly=ends.gladly,
+        feed=feed,
+        lookups=lookups,
+        intake=intake,
+        store=store,
+        start=settings.sync.start,
+        jobs=[Reconciler(settings.sync.reconcile, store, lookups, intake)],
+        progress_every_s=tuning.cycle.progress_every_s,
+    )
+    cycle = Cycle(
+        ends=ends,
+        poller=poller,
+        deliverer=deliverer,
+        store=store,
+        stop=stop,
+        retention=settings.state.retention,
+        observer=observer,
+        timing=tuning.cycle,
+    )
+    resync = Resync(
+        ends=ends,
+        feed=feed,
+        lookups=lookups,
+        intake=intake,
+        deliverer=deliverer,
+        store=store,
+        stop=stop,
+    )
+    preview = Preview(poller, feed, intake, store)
+    return Pipeline(cycle, resync, preview, ends, (lookups.close, deliverer.close, ends.close))
+
+
+def gladly_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> GladlyClient:
+    """Make the client of the organization's Gladly. Closing it is the caller's task."""
+    gladly = config.settings.gladly
+    return GladlyClient(
+        gladly.url,
+        gladly.username or "",
+        config.secrets.api_token,
+        requests_per_second=gladly.requests_per_second,
+        stop=stop,
+    )
+
+
+def segment_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> SegmentClient:
+    """Make the client of the organization's Segment source. Closing it is the caller's task."""
+    segment = config.settings.segment
+    return SegmentClient(segment.url, config.secrets.write_key, stop=stop, compress=segment.gzip)
