@@ -1,23 +1,25 @@
 """
-What can go wrong at the two ends, by what the caller does next.
+What can go wrong at the two ends, sorted by what the caller does next.
 
 * GladlySegmentError
   x SettingsError            a person mends a setting (exit 2)
   x CredentialsRefusedError  a person mends a token or a key; nothing is lost meanwhile (exit 3)
-  x RetryableError           wait `retry_after_s`, then make the same call again (exit 1)
-  x UnexpectedAnswerError    the call was understood and refused, or not answered by who it should be (exit 1)
-  x NotFoundError            the object is gone: the caller decides what that means
+  x RetryableError           the caller waits `retry_after_s`, then makes the same request again (exit 1)
+  x UnexpectedAnswerError    the end understood the request and refused it, or somebody else answered (exit 1)
+  x NotFoundError            Gladly does not have the object; the caller decides what that means
   x TooOldError              the Events API does not reach back that far
   x StoppedError             the process was asked to stop; what was not committed is read again
 """
 
 
 class GladlySegmentError(Exception):
-    """Any error whose message a user reads: what, where, what to do; never a secret."""
+    """
+    Be an error whose message a user reads. The message says what, where and what to do, and holds no secret.
+    """
 
 
 class SettingsError(GladlySegmentError):
-    """One setting or several are wrong; `mistakes` holds a sentence for each."""
+    """Say that one or more settings are wrong. `mistakes` holds a sentence for each."""
 
     def __init__(self, *mistakes: str) -> None:
         self.mistakes = mistakes
@@ -25,11 +27,16 @@ class SettingsError(GladlySegmentError):
 
 
 class CredentialsRefusedError(GladlySegmentError):
-    """Gladly or Segment answered 401 or 403."""
+    """Say that Gladly or Segment answered 401 or 403."""
 
 
 class RetryableError(GladlySegmentError):
-    """A time-out, a broken connection, 408, 429 or 5xx: the same call may work later."""
+    """
+    Say that the same request may work later: a time-out, a broken connection, 408, 429 or 5xx.
+
+    Attributes:
+        retry_after_s: How many seconds the end asks to wait; None when it asks for nothing.
+    """
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
         self.retry_after_s = retry_after_s
@@ -37,16 +44,16 @@ class RetryableError(GladlySegmentError):
 
 
 class UnexpectedAnswerError(GladlySegmentError):
-    """An answer that repeating the call will not change."""
+    """Say that an answer is not what was asked for, and that repeating the request will not change it."""
 
 
 class NotFoundError(GladlySegmentError):
-    """Gladly answered 404 for one object."""
+    """Say that Gladly answered 404 for one object."""
 
 
 class TooOldError(GladlySegmentError):
-    """Gladly refused `startAt` as older than 24 hours (Gladly REST API, Events)."""
+    """Say that Gladly refused `startAt` as older than 24 hours (gladly-api, Events)."""
 
 
 class StoppedError(GladlySegmentError):
-    """SIGTERM or SIGINT arrived."""
+    """Say that SIGTERM or SIGINT arrived."""

@@ -1,4 +1,4 @@
-"""`check`: the settings, both ends and the state file, each proved for itself."""
+"""The checks behind `check`: the settings, both ends and the state file, each proved for itself."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -16,14 +16,17 @@ from sync.telemetry import log
 
 Finding = str | GladlySegmentError | StateError
 
-# Our clock decides nothing, but timestamps in logs and `status` are by it.
+# Our clock decides nothing. Timestamps in logs and in `status` go by it, so a difference of this many seconds
+# is said.
 _CLOCK_WARNING_S = 5.0
 
 
 def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding | None]]:
     """
-    Yield what is checked and, when it has been, what was found: a sentence where it holds, the error where it
-    does not; None while that takes.
+    Check one thing after another. Yield the name of each, and what was found.
+
+    What was found is a sentence when the check holds, and the error when it does not. It is None while the
+    check goes on.
 
     Args:
         load: Reads the settings.
@@ -61,10 +64,10 @@ def _secrets_others_can_read(config: Config) -> Iterator[str]:
         if file is None or not file.exists():
             continue
         found = file.stat()
-        # Kubernetes gives a Secret to root and to the pod's own group: not ours to mend.
+        # Kubernetes gives the file of a Secret to root and to the pod's own group, which we cannot change.
         others = 0o077 if found.st_uid == os.geteuid() else 0o007
         if found.st_mode & others:
-            yield f"{file} is readable by others; mend it with: chmod 600 {file}"
+            yield f"{file} is readable by others. Mend this with: chmod 600 {file}"
 
 
 def _gladly(config: Config) -> str:
@@ -88,8 +91,8 @@ def _segment(config: Config) -> str:
     finally:
         client.close()
     return (
-        "answers. That does not prove the write key or the region: Segment drops silently what has neither.\n"
-        "Look for the first event in the source's debugger."
+        "answers. This proves neither the write key nor the region: Segment silently drops events that have "
+        "the wrong one.\nLook for the first event in the source's debugger."
     )
 
 
@@ -112,8 +115,8 @@ def _state(config: Config) -> str:
 
 
 def _metrics(config: Config) -> str:
-    """The address is free, or a daemon shows its metrics there."""
-    from sync.telemetry.metrics import are_shown_at, listening
+    """Prove that the address is free, or that a daemon shows its metrics there."""
+    from sync.telemetry.metrics_page import are_shown_at, listening
 
     address = config.settings.metrics.address
     assert address is not None
@@ -121,11 +124,11 @@ def _metrics(config: Config) -> str:
         listening(*address).server_close()
     except SettingsError:
         if are_shown_at(*address):
-            return f"a running daemon shows them at {config.settings.metrics.listen}"
+            return f"a running daemon shows its metrics at {config.settings.metrics.listen}"
         raise
-    return f"{config.settings.metrics.listen} is free: `run` will show them there"
+    return f"{config.settings.metrics.listen} is free: `run` will show the metrics there"
 
 
 def _heartbeat(config: Config) -> str:
-    """Not called: the monitor would take it for a good cycle."""
-    return f"will go to {urlsplit(config.secrets.heartbeat_url or '').hostname} after each good cycle"
+    """Say where the heartbeat will go. It is not sent: the monitor would take it for a good cycle."""
+    return f"will be sent to {urlsplit(config.secrets.heartbeat_url or '').hostname} after each good cycle"

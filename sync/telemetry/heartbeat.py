@@ -1,9 +1,10 @@
 """
-The heartbeat: a GET of a URL after each good cycle, so that a monitor elsewhere (Healthchecks, Uptime Kuma,
-Cronitor) notices when they cease, for whatever reason, this machine's end included.
+The heartbeat: a GET request to a URL after each good cycle.
 
-It has a thread of its own: nothing waits for it but the end of `once`, and it can fail or hold up no cycle.
-The URL is a capability, so no message names it.
+A monitor elsewhere (Healthchecks, Uptime Kuma, Cronitor) notices when the requests cease, for whatever
+reason: also when this machine has died. The request has a thread of its own. It can neither fail nor delay a
+cycle, and only the end of `once` waits for it. Whoever has the URL can send heartbeats, so no message names
+it.
 """
 
 import contextvars
@@ -21,15 +22,18 @@ log = structlog.get_logger()
 
 TIMEOUT_S = 5.0
 
-# How often the end of `once` looks whether the heartbeat is through.
+# The end of `once` looks this often whether the heartbeat is through, in seconds.
 _LOOK_S = 0.02
 
 
 class Heartbeat:
     """
+    Send heartbeats.
+
     Args:
-        url: Called as it is: one attempt, no credentials, no redirect followed. None calls nothing.
-        stop: Ends the wait for it.
+        url: Where they go: one attempt each, without credentials, and no redirect is followed. None sends
+            nothing.
+        stop: Ends the wait for an answer.
     """
 
     def __init__(self, url: str | None, stop: Stop) -> None:
@@ -40,21 +44,21 @@ class Heartbeat:
         self._reason: str | None = None  # why the last one failed
 
     def beat(self) -> None:
-        """Call the URL, not waiting for the answer; not while an earlier call hangs."""
+        """Send a heartbeat, and do not wait for the answer. Send none while an earlier one hangs."""
         if self._url is None or self._stop.is_set():
             return
         if self._is_under_way():
             if time.monotonic() - self._since > TIMEOUT_S:
                 self._tell("no answer in time")
             return
-        # Its context: a line about it carries the cycle's id.
+        # The thread runs in a copy of this context, so that its log lines carry the cycle's id.
         work = contextvars.copy_context().run
-        self._beating = threading.Thread(target=work, args=(self._call,), name="heartbeat", daemon=True)
+        self._beating = threading.Thread(target=work, args=(self._request,), name="heartbeat", daemon=True)
         self._since = time.monotonic()
         self._beating.start()
 
     def wait(self) -> None:
-        """Wait for the call under way, until its time-out or a stop."""
+        """Wait for the heartbeat under way, until its time-out or a stop."""
         while self._is_under_way() and not self._stop.wait(_LOOK_S):
             if time.monotonic() - self._since > TIMEOUT_S:
                 self._tell("no answer in time")
@@ -63,7 +67,7 @@ class Heartbeat:
     def _is_under_way(self) -> bool:
         return self._beating is not None and self._beating.is_alive()
 
-    def _call(self) -> None:
+    def _request(self) -> None:
         assert self._url is not None
         try:
             with requests.Session() as session:
@@ -88,7 +92,7 @@ class Heartbeat:
             self._tell(None if 200 <= status < 300 else f"answered {status}{redirects}")
 
     def _tell(self, reason: str | None) -> None:
-        """Log a failure when it is new, and its end."""
+        """Log a failure when it is a new one, and log its end."""
         before, self._reason = self._reason, reason
         if reason is not None and reason != before:
             log.warning("heartbeat.failed", reason=reason)

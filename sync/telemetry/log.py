@@ -1,8 +1,8 @@
 """
-Logs: events with fields, on standard error; data goes to standard output.
+Logs: events with fields, on standard error. Data goes to standard output.
 
-No e-mail, phone, name or secret is ever a field (semantics 5.4). What comes from outside is escaped, so that
-no id can forge a line or speak to a terminal.
+No e-mail address, phone number, name or secret is ever a field (semantics 5.4). Text from outside is escaped,
+so that no id can forge a line or control a terminal.
 """
 
 import logging
@@ -25,7 +25,10 @@ def _printable(_: Any, __: str, event: EventDict) -> EventDict:
 
 
 class _NeverFails:
-    """A full disk or a closed pipe behind the log does not stop a delivery (faults C7)."""
+    """
+    Write to standard error, and ignore a full disk or a closed pipe: they must not stop a delivery (faults
+    C7).
+    """
 
     def __init__(self, *_: Any) -> None: ...
 
@@ -41,27 +44,32 @@ class _NeverFails:
 
 
 def configure(settings: LogSettings) -> None:
-    """Set up what `structlog.get_logger()` gives, for the whole process."""
+    """
+    Set up logging for the whole process.
+
+    Args:
+        settings: The level, and whether lines are for people or for programs.
+    """
     on_terminal = sys.stderr.isatty()
     as_console = settings.format == "console" or (settings.format == "auto" and on_terminal)
-    shape: list[Processor]
+    renderers: list[Processor]
     if as_console:
         plain = structlog.dev.plain_traceback  # locals in a traceback would show secrets
         colors = on_terminal and "NO_COLOR" not in os.environ
-        shape = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+        renderers = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
     else:
-        shape = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+        renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,  # the cycle's id
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _printable,
-            *shape,
+            *renderers,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, settings.level.upper())),
         logger_factory=_NeverFails,
         cache_logger_on_first_use=False,
     )
-    # The libraries' own loggers can quote URLs and headers: only what they consider an error is shown.
+    # The libraries' own loggers can quote URLs and headers. So only what they consider critical is shown.
     logging.basicConfig(level=logging.CRITICAL, stream=sys.stderr)

@@ -1,12 +1,13 @@
 """
-What systemd is told (`Type=notify`, sd_notify(3)): datagrams to the socket it names; nothing without one.
+What systemd is told (`Type=notify`, sd_notify(3)): datagrams to the socket that systemd names.
 
-By hand, because the protocol is a datagram and the libraries for it are larger than what they save.
+This is written by hand: the protocol is one datagram, and the libraries for it are larger than what they
+save.
 
-READY=1 is sent when the first cycle begins: settings, state file and metrics port are good by then, and a
-start can fail by nothing else. It does not wait for that cycle to end, because a first cycle may read a gap
-of days, and one with an end that is down fails and is followed by the next: systemd would take both for a
-start that hangs (`TimeoutStartSec`), and kill what would have gone on by itself.
+READY=1 is sent when the first cycle begins. The settings, the state file and the metrics' port are good by
+then, and nothing else can make a start fail. It does not wait for that cycle to end. A first cycle may read a
+gap of days, and a first cycle with an end that is down fails and is followed by the next. systemd would take
+both for a start that hangs (`TimeoutStartSec`), and kill a daemon that would have gone on by itself.
 """
 
 import os
@@ -15,7 +16,7 @@ from contextlib import suppress
 
 from sync.printable import printable
 
-# systemd reads at once; whoever does not must not hold up the daemon.
+# systemd reads at once. A reader that does not must not hold up the daemon for longer than this, in seconds.
 _SEND_TIMEOUT_S = 1.0
 
 # `systemctl status` shows one line.
@@ -24,9 +25,11 @@ _STATUS_CHARACTERS = 300
 
 class Notifier:
     """
+    Tell systemd how the daemon is. Without systemd, do nothing.
+
     Attributes:
-        watchdog_s: How often systemd wants to hear `alive`, halved as sd_watchdog_enabled(3) advises; None
-            where it does not ask, or asks another process.
+        watchdog_s: How often systemd wants to hear `alive`, in seconds, halved as sd_watchdog_enabled(3)
+            advises. It is None when systemd does not ask, or asks another process.
     """
 
     def __init__(self) -> None:
@@ -39,19 +42,19 @@ class Notifier:
             self.watchdog_s = int(microseconds) / 2_000_000
 
     def ready(self) -> None:
-        """The first cycle begins."""
+        """Say that the first cycle begins."""
         self._send("READY=1")
 
     def alive(self) -> None:
-        """The daemon's loops go round."""
+        """Say that the daemon's loops go round."""
         self._send("WATCHDOG=1")
 
     def status(self, sentence: str) -> None:
-        """How it stands, on one line."""
+        """Say how the daemon is, on one line."""
         self._send("STATUS=" + printable(sentence)[:_STATUS_CHARACTERS])
 
     def stopping(self) -> None:
-        """An end was asked for, and is under way."""
+        """Say that the daemon was asked to stop, and is stopping."""
         self._send("STOPPING=1")
 
     def _send(self, assignment: str) -> None:

@@ -26,7 +26,7 @@ def test_all_is_well(gladly_segment, installation):
     ended = gladly_segment("check")
     assert (ended.code, verdicts(ended)) == (0, all_but())
     assert "accepts the API token of segment-sync@example.com" in ended.out
-    assert "does not prove the write key" in ended.out
+    assert "proves neither the write key nor the region" in ended.out
     assert "will be created by the first cycle" in ended.out
 
 

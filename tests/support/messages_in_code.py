@@ -108,19 +108,19 @@ def _reasons_in(node: ast.AST, path: str) -> Iterator[str | None]:
 def logged(*levels: str) -> set[str]:
     """The names of log events of these levels."""
     names = set()
-    sides: set[str] = set()
+    ends: set[str] = set()
     templates: set[str] = set()
     for _, tree in sources():
         for name, call in _calls(tree):
             first = text_of(call.args[0]) if call.args else None
-            if name == "Side" and first:
-                sides.add(first)
+            if name == "EndHealth" and first:
+                ends.add(first)
             is_warning = name == "warn" and "warning" in levels  # `Store.check_room` is given log.warning
             if first and (name in levels or is_warning):
                 templates.add(first)
     for template in templates:
         if GAP in template:
-            names |= {template.replace(GAP, side) for side in sides}
+            names |= {template.replace(GAP, end) for end in ends}
         elif re.fullmatch(r"[a-z]+(?:\.[a-z]+)+", template):
             names.add(template)
     return names

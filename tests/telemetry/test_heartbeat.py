@@ -198,7 +198,7 @@ def test_check_shows_its_host_and_calls_nothing(installation, monitor):
     """A call would look like a good cycle."""
     checked = installation.run("check")
     assert checked.returncode == 0
-    assert "ok      heartbeat   will go to 127.0.0.1 after each good cycle" in checked.stdout
+    assert "ok      heartbeat   will be sent to 127.0.0.1 after each good cycle" in checked.stdout
     assert monitor.seen == []
     assert "canary" not in checked.stdout + checked.stderr
 

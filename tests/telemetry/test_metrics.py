@@ -212,7 +212,7 @@ def test_a_port_that_is_taken_is_a_wrong_setting(installation, opened):
         ended = watched(installation, METRICS__LISTEN=str(port)).run("run")
     assert ended.returncode == 2
     (complaint,) = [line for line in ended.stderr.splitlines() if line.startswith("error: ")]
-    assert f"metrics.listen: 127.0.0.1:{port} cannot be had (Address already in use)" in complaint
+    assert f"metrics.listen: the sync cannot listen on 127.0.0.1:{port} (Address already in use)" in complaint
     assert "Traceback" not in ended.stderr
     assert installation.sandbox.gladly_requests == []
 
@@ -237,7 +237,9 @@ def test_check_says_where_they_will_be_and_where_they_are(installation):
         daemon.wait_for("cycle.finished")
         installation.settings["GLADLY_SEGMENT_METRICS__LISTEN"] = f":{port}"
         while_it_runs = installation.run("check")
-    assert f"ok      metrics     a running daemon shows them at 127.0.0.1:{port}" in while_it_runs.stdout
+    assert (
+        f"ok      metrics     a running daemon shows its metrics at 127.0.0.1:{port}" in while_it_runs.stdout
+    )
     free = installation.run("check")
     assert free.returncode == 0
     assert f"127.0.0.1:{port} is free" in free.stdout
