@@ -12,7 +12,7 @@ import sys
 from typing import Any
 
 from sandbox import Sandbox
-from sandbox.records import Conversation
+from sandbox.world.records import Conversation
 
 
 class Served:

@@ -6,11 +6,11 @@ Clients of either service cannot tell the difference. `Sandbox` runs both; `Worl
 below HTTP, are in a proxy in `tests/support`.
 """
 
-from sandbox.clock import Clock
-from sandbox.edge import RequestSeen
-from sandbox.faults import Fault, Faults
-from sandbox.inbox import Inbox
+from sandbox.segment.inbox import Inbox
 from sandbox.server import Sandbox, serve
-from sandbox.world import World
+from sandbox.service.faults import Fault, Faults
+from sandbox.service.middleware import RequestSeen
+from sandbox.timekeeping.clock import Clock
+from sandbox.world.world import World
 
 __all__ = ["Clock", "Fault", "Faults", "Inbox", "RequestSeen", "Sandbox", "World", "serve"]

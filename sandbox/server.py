@@ -14,13 +14,15 @@ from typing import Self
 import uvicorn
 from starlette.types import ASGIApp
 
-from sandbox.clock import Clock
-from sandbox.edge import Edge, RequestLog, RequestSeen
-from sandbox.faults import Faults
-from sandbox.gladly import GladlySettings, gladly_app
-from sandbox.inbox import Inbox
-from sandbox.segment import SegmentSettings, segment_app
-from sandbox.world import World
+from sandbox.gladly.app import gladly_app
+from sandbox.gladly.settings import GladlySettings
+from sandbox.segment.app import segment_app
+from sandbox.segment.inbox import Inbox
+from sandbox.segment.settings import SegmentSettings
+from sandbox.service.faults import Faults
+from sandbox.service.middleware import Edge, RequestLog, RequestSeen
+from sandbox.timekeeping.clock import Clock
+from sandbox.world.world import World
 
 HOST = "127.0.0.1"
 GLADLY_PORT, SEGMENT_PORT = 8410, 8411

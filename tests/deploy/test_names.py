@@ -7,8 +7,8 @@ import tomllib
 import click
 import pytest
 
-from sandbox.gladly import GladlySettings
-from sandbox.segment import SegmentSettings
+from sandbox.gladly.settings import GladlySettings
+from sandbox.segment.settings import SegmentSettings
 from support.deployment import DEPLOY, PROJECT
 from sync.cli.main import cli
 from sync.settings import config

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from sandbox import Sandbox
-from sandbox.instants import parse_instant
+from sandbox.timekeeping.instants import parse_instant
 from support.sandbox_clients import NOON, Client, gladly_client
 
 ALL = ["CONVERSATION", "CUSTOMER", "CUSTOMER_PROFILE"]

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sandbox.reports import EXPORT_COLUMNS, TIMESTAMPS_COLUMNS
+from sandbox.gladly.reports import EXPORT_COLUMNS, TIMESTAMPS_COLUMNS
 from support.sandbox_clients import NOON
 
 ASK = {

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from sandbox.clock import Clock
-from sandbox.instants import event_time, floor_ms, parse_instant
-from sandbox.records import Wire
+from sandbox.timekeeping.clock import Clock
+from sandbox.timekeeping.instants import event_time, floor_ms, parse_instant
+from sandbox.world.records import Wire
 
 # Segment docs, "Handling Duplicate Data": messageIds are remembered for about 24 hours.
 REMEMBERED_FOR = timedelta(hours=24)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sandbox import people
-from sandbox.instants import floor_ms
-from sandbox.records import Assignee, Change, Conversation, ConversationVersion, Customer, Initiator
+from sandbox.timekeeping.instants import floor_ms
+from sandbox.world import people
+from sandbox.world.records import Assignee, Change, Conversation, ConversationVersion, Customer, Initiator
 
 if TYPE_CHECKING:
-    from sandbox.world import World
+    from sandbox.world.world import World
 
 
 @contextlib.contextmanager

@@ -6,7 +6,6 @@ the choice made here is named beside it.
 """
 
 import zlib
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -17,11 +16,12 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from sandbox.edge import basic_credentials
-from sandbox.faults import Faults
-from sandbox.inbox import KINDS, Inbox, Incoming
-from sandbox.pacing import Bucket
-from sandbox.records import Wire
+from sandbox.segment.inbox import KINDS, Inbox, Incoming
+from sandbox.segment.settings import SegmentSettings
+from sandbox.service.faults import Faults
+from sandbox.service.middleware import basic_credentials
+from sandbox.service.pacing import Bucket
+from sandbox.world.records import Wire
 
 # Segment docs, "HTTP API source": 500 KB a batch request, 32 KB an event, 2500 events a batch. The limits
 # enforced here read KB as 1024 bytes, the most a client could hope for.
@@ -36,24 +36,6 @@ _ABOUT = """A local Segment, part of gladly-segment-sync's sandbox. Nothing here
 API        /v1/batch, /v1/track, …    as at segment.com/docs, HTTP Basic with the write key as user name
 received   /sandbox/events    the events as Segment shows them, repeats taken out
 """
-
-
-@dataclass
-class SegmentSettings:
-    """
-    How the local Segment behaves; may be changed while it runs, except the limit.
-
-    Attributes:
-        write_key: The source's key.
-        check_write_key: False takes any key, as some of Segment's edges do.
-        requests_per_second: Over it 429; None for no limit. Segment asks to stay below 1000.
-        latency_s: Real seconds added to every answer.
-    """
-
-    write_key: str = "sandbox-write-key"
-    check_write_key: bool = True
-    requests_per_second: float | None = None
-    latency_s: float = 0.0
 
 
 class _Batch(msgspec.Struct):

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
-from sandbox.instants import event_time, object_time
+from sandbox.timekeeping.instants import event_time, object_time
 
 Wire = dict[str, Any]
 """A JSON object exactly as a client would see it."""

@@ -15,10 +15,10 @@ from datetime import datetime, timedelta
 from types import EllipsisType
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from sandbox import people
-from sandbox.clock import Clock
-from sandbox.instants import floor_ms, object_time
-from sandbox.records import (
+from sandbox.timekeeping.clock import Clock
+from sandbox.timekeeping.instants import floor_ms, object_time
+from sandbox.world import people
+from sandbox.world.records import (
     TRANSITIONS,
     Agent,
     Assignee,
@@ -94,7 +94,7 @@ class World:
         self.first_inbox_id = next(iter(self.inboxes))
         self._life = None
         if tempo > 0:
-            from sandbox.life import Life
+            from sandbox.simulation.life import Life
 
             self._life = Life(self)
 
@@ -483,7 +483,7 @@ class World:
             customers: How many customers share the closed ones (default a tenth); each that stays open
                 has a customer of its own.
         """
-        from sandbox.bulk import fill
+        from sandbox.world.bulk import fill
 
         start = self._moment(at or self.clock.now() - timedelta(seconds=over_s + 60))
         fill(

@@ -13,8 +13,8 @@ from email.utils import format_datetime
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox.clock import Clock
-from sandbox.faults import Fault, Faults, Side
+from sandbox.service.faults import Fault, Faults, Side
+from sandbox.timekeeping.clock import Clock
 
 
 @dataclass(frozen=True, slots=True)

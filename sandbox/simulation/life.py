@@ -14,12 +14,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from sandbox import people
-from sandbox.instants import floor_ms
+from sandbox.timekeeping.instants import floor_ms
+from sandbox.world import people
 
 if TYPE_CHECKING:
-    from sandbox.records import Conversation, Customer
-    from sandbox.world import World
+    from sandbox.world.records import Conversation, Customer
+    from sandbox.world.world import World
 
 Step = Callable[[datetime], None]
 

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from sandbox.records import Assignee, Change, Conversation, ConversationVersion
-from sandbox.world import World
+from sandbox.world.records import Assignee, Change, Conversation, ConversationVersion
+from sandbox.world.world import World
 
 # The columns as harrystech/tap-gladly's schema lists them.
 TIMESTAMPS_COLUMNS = (

@@ -2,7 +2,7 @@
 
 import random
 
-from sandbox.records import Wire
+from sandbox.world.records import Wire
 
 INBOXES = ("General", 'Returns, repairs and "VIP"', "Wholesale")
 
