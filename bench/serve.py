@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from sandbox import Sandbox
+from sandbox.world.bulk import fill
 from sandbox.world.records import Conversation
 
 
@@ -26,7 +27,7 @@ class Served:
         """Run one command."""
         world = self._sandbox.world
         if name == "bulk":
-            world.bulk(**value)
+            fill(world, **value)
             self._open = [talk for talk in world.conversations.values() if talk.is_open]
         elif name == "open":
             agent = next(iter(world.agents.values()), None) or world.add_agent("Ada")

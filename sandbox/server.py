@@ -21,6 +21,7 @@ from sandbox.segment.inbox import Inbox
 from sandbox.segment.settings import SegmentSettings
 from sandbox.service.faults import Faults
 from sandbox.service.middleware import Edge, RequestLog, RequestSeen
+from sandbox.simulation.living_world import LivingWorld
 from sandbox.timekeeping.clock import Clock
 from sandbox.world.world import World
 
@@ -168,7 +169,7 @@ class Sandbox:
         segment_requests_per_second: float | None = None,
     ) -> None:
         self.clock = Clock(start, pace)
-        self.world = World(self.clock, seed=seed, tempo=tempo, lateness_s=lateness_s)
+        self.world, catch_up = _world(self.clock, seed=seed, tempo=tempo, lateness_s=lateness_s)
         self.inbox = Inbox(self.clock, seed)
         self.faults = Faults()
         self.gladly = GladlySettings(
@@ -199,7 +200,7 @@ class Sandbox:
                 self.clock,
                 self.faults,
                 self.gladly_log,
-                before=self.world.run_to_now,
+                before=catch_up,
                 latency_s=lambda: self.gladly.latency_s,
             ),
             gladly_port,
@@ -269,6 +270,14 @@ class Sandbox:
     def stop_segment(self) -> None:
         """Let Segment refuse connections; its inbox is kept."""
         self._segment.stop()
+
+
+def _world(clock: Clock, *, seed: int, tempo: float, lateness_s: float) -> tuple[World, Callable[[], None]]:
+    """Return a world, and what lets it catch up with the clock. Above tempo 0 it lives on its own."""
+    if tempo <= 0:
+        return World(clock, seed=seed, lateness_s=lateness_s), lambda: None
+    living = LivingWorld(clock, seed=seed, tempo=tempo, lateness_s=lateness_s)
+    return living, living.run_to_now
 
 
 def serve(

@@ -1,5 +1,5 @@
 """
-The organization behind the local Gladly: its people, their conversations, and every change recorded about them.
+The organization behind the local Gladly: its people, their conversations, and every recorded change.
 
 A world only does what it is told to do. `sandbox/simulation` makes one live on its own.
 

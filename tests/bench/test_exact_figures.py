@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from sandbox.world.bulk import fill
 from state import Store
 from support.installation import Installation
 from sync.events.changes import CHUNK_TRANSITIONS
@@ -88,7 +89,7 @@ def program(installation, monkeypatch) -> Iterator[Program]:
 def test_a_chunk_and_a_batch_are_one_commit_each_and_no_event_has_one(program, sandbox):
     """Chunks taken in, batches acknowledged, the cycle noted: a commit each, and not one more."""
     transitions = 700
-    sandbox.world.bulk(conversations=transitions, closed_fraction=0.0, over_s=300)
+    fill(sandbox.world, conversations=transitions, closed_fraction=0.0, over_s=300)
     result = program.run()
     assert result.poll.delivered == transitions
     chunks = math.ceil(transitions / CHUNK_TRANSITIONS)
@@ -99,7 +100,7 @@ def test_a_chunk_and_a_batch_are_one_commit_each_and_no_event_has_one(program, s
 
 def test_events_leave_in_as_few_posts_as_the_limit_on_bytes_allows(program, sandbox):
     """At most one POST more than the bytes need."""
-    sandbox.world.bulk(conversations=700, closed_fraction=1.0, over_s=300)
+    fill(sandbox.world, conversations=700, closed_fraction=1.0, over_s=300)
     assert program.run().poll.delivered == 1_400
     sizes = [request.body_bytes for request in sandbox.segment_requests]
     assert max(sizes) <= BATCH_MAX_BYTES
@@ -108,7 +109,7 @@ def test_events_leave_in_as_few_posts_as_the_limit_on_bytes_allows(program, sand
 
 def test_a_cold_cycle_asks_gladly_at_most_twice_for_an_event(program, sandbox):
     """The worst case: every event of another conversation and another customer, and nothing known."""
-    sandbox.world.bulk(conversations=100, closed_fraction=0.0, over_s=300)
+    fill(sandbox.world, conversations=100, closed_fraction=0.0, over_s=300)
     assert program.run().poll.delivered == 100
     assert len(sandbox.gladly_requests) / 100 <= COLD
 

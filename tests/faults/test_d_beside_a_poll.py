@@ -9,6 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sandbox import Fault
+from sandbox.world.bulk import fill
 from support.checker import problems
 from support.program import BATCH, CONVERSATIONS, PROFILES, busy_minutes
 from support.raw_server import Proxy, hang_up, stall
@@ -39,7 +40,7 @@ def look_ups_after(sandbox, at):
 
 def test_whole_batches_leave_while_the_poll_still_fetches(begin, sandbox):
     """And no more of them than the bytes need, and one."""
-    sandbox.world.bulk(conversations=1_000, closed_fraction=0.6, over_s=400)
+    fill(sandbox.world, conversations=1_000, closed_fraction=0.6, over_s=400)
     program = begin(GLADLY__REQUESTS_PER_SECOND="100000")
     result = program.run()
     assert result.errors == []

@@ -10,6 +10,7 @@ import requests
 
 from sandbox import Sandbox
 from sandbox.timekeeping.instants import parse_instant
+from sandbox.world.bulk import fill
 from support.sandbox_clients import NOON, Client, gladly_client
 
 ALL = ["CONVERSATION", "CUSTOMER", "CUSTOMER_PROFILE"]
@@ -265,7 +266,7 @@ def test_both_ends_of_the_interval_are_included_and_times_ascend(sandbox, gladly
 
 
 def test_a_long_feed_arrives_whole(sandbox, gladly):
-    sandbox.world.bulk(conversations=20_000, closed_fraction=0.5)
+    fill(sandbox.world, conversations=20_000, closed_fraction=0.5)
     events = feed(gladly)
     assert len(events) == 30_000
     assert [e["timestamp"] for e in events] == sorted(e["timestamp"] for e in events)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sandbox.gladly.reports import EXPORT_COLUMNS, TIMESTAMPS_COLUMNS
+from sandbox.world.bulk import fill
 from support.sandbox_clients import NOON
 
 ASK = {
@@ -95,7 +96,7 @@ def test_the_last_hour_is_not_in_it_yet(sandbox, gladly):
 
 
 def test_the_cap_cuts_the_latest_rows_without_a_word(sandbox, gladly):
-    sandbox.world.bulk(conversations=300, closed_fraction=0, at=DAY)
+    fill(sandbox.world, conversations=300, closed_fraction=0, at=DAY)
     sandbox.gladly.report_row_cap = 250
     found = rows(gladly.post("/reports", json=ASK))
     assert len(found) == 250
@@ -106,7 +107,7 @@ def test_the_cap_cuts_the_latest_rows_without_a_word(sandbox, gladly):
 
 
 def test_rows_come_in_no_order(sandbox, gladly):
-    sandbox.world.bulk(conversations=100, closed_fraction=0.5, at=DAY)
+    fill(sandbox.world, conversations=100, closed_fraction=0.5, at=DAY)
     found = [row["Timestamp"] for row in rows(gladly.post("/reports", json=ASK))]
     assert found != sorted(found)
     sandbox.gladly.report_shuffled = False

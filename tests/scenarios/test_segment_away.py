@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sandbox import Fault, Sandbox
+from sandbox.world.bulk import fill
 from state import Reader
 from support.installation import Installation
 
@@ -23,7 +24,8 @@ def test_a_day_without_segment_is_delivered_in_order_and_within_limits(tmp_path)
         assert installation.run("once").returncode == 0
         sandbox.faults.add("segment", "*", Fault(status=503, times=None))
         for hour in range(2):
-            sandbox.world.bulk(
+            fill(
+                sandbox.world,
                 conversations=EVENTS // 4,
                 closed_fraction=1.0,
                 at=NOON + timedelta(hours=5 * hour + 1),

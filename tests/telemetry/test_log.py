@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sandbox.world.bulk import fill
 from state import Reader
 from support.daemon import DEPLOY, Daemon, watched
 
@@ -63,7 +64,7 @@ def test_every_event_that_is_logged_is_documented():
 
 def test_a_long_window_says_how_far_it_has_come(installation):
     """Between two chunks, with the watermark just committed; the figures of the whole come at the end."""
-    installation.sandbox.world.bulk(conversations=310, closed_fraction=0.0, over_s=300.0)
+    fill(installation.sandbox.world, conversations=310, closed_fraction=0.0, over_s=300.0)
     installation.settings["GLADLY_SEGMENT_SYNC__START"] = "10m"
     said_at_once = (
         "import sync.pipeline.cycle; sync.pipeline.cycle._PROGRESS_EVERY_S = 0;"
