@@ -1,18 +1,12 @@
-"""Both services listening on loopback, each in a thread of its own."""
+"""The sandbox as a whole: a world, and both services listening on loopback around it."""
 
-import asyncio
 import contextlib
 import signal
-import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from types import FrameType, TracebackType
 from typing import Self
-
-import uvicorn
-from starlette.types import ASGIApp
 
 from sandbox.gladly.app import gladly_app
 from sandbox.gladly.settings import GladlySettings
@@ -20,126 +14,37 @@ from sandbox.segment.app import segment_app
 from sandbox.segment.inbox import Inbox
 from sandbox.segment.settings import SegmentSettings
 from sandbox.service.faults import Faults
-from sandbox.service.middleware import Edge, RequestLog, RequestSeen
+from sandbox.service.listener import HOST, Listener
+from sandbox.service.middleware import ServiceMiddleware
+from sandbox.service.request_log import RequestLog, RequestSeen
 from sandbox.simulation.living_world import LivingWorld
 from sandbox.timekeeping.clock import Clock
 from sandbox.world.world import World
 
-HOST = "127.0.0.1"
 GLADLY_PORT, SEGMENT_PORT = 8410, 8411
-
-# Idle connections are kept as long as real services keep them, so that clients' pools are put to use.
-_KEEP_ALIVE_S = 65
-# A stop waits this long for answers under way, then cuts them off.
-_STOP_GRACE_S = 0.3
-# How often a server looks whether it is to stop.
-_TICK_S = 0.01
-
-
-class _Server(uvicorn.Server):
-    """Uvicorn, but it stops within its grace whatever its connections do, and without polling at leisure."""
-
-    async def main_loop(self) -> None:
-        while not self.should_exit:
-            await asyncio.sleep(_TICK_S)
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        for server in self.servers:
-            server.close()
-        for listening in sockets or []:
-            listening.close()
-        for connection in list(self.server_state.connections):
-            connection.shutdown()
-        until = time.monotonic() + _STOP_GRACE_S
-        while self.server_state.tasks and time.monotonic() < until:
-            await asyncio.sleep(_TICK_S)
-        for connection in list(self.server_state.connections):
-            connection.transport.abort()
-        await asyncio.sleep(_TICK_S)  # lets each connection learn of its end before its task is cancelled
-        for task in list(self.server_state.tasks):
-            task.cancel()
-
-
-class Listener:
-    """One ASGI application on one loopback port, which stays the same over stops and starts."""
-
-    def __init__(self, app: ASGIApp, port: int) -> None:
-        self._app = app
-        self.port = port
-        self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
-
-    def start(self) -> None:
-        """
-        Bind, listen and serve. Clients can connect as soon as this returns.
-
-        Raises:
-            OSError: The port is taken.
-        """
-        if self._server is not None:
-            return
-        # Named in full: asyncio sets TCP_NODELAY only where the protocol says TCP, and without it every
-        # answer on a kept connection waits 40 ms for an acknowledgement.
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind((HOST, self.port))
-            listening.listen(512)
-        except OSError:
-            listening.close()
-            raise
-        self.port = listening.getsockname()[1]
-        config = uvicorn.Config(
-            self._app,
-            loop="asyncio",
-            http="h11",  # pure Python: the same answers, byte for byte, on every machine
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level="warning",
-            access_log=False,
-            date_header=False,  # `Edge` sets the world's
-            server_header=False,
-            proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
-        )
-        self._server = _Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, args=([listening],), name=f"sandbox-{self.port}", daemon=True
-        )
-        self._thread.start()
-        while not self._server.started and self._thread.is_alive():
-            time.sleep(0.001)
-
-    def ask_to_stop(self) -> None:
-        """Begin to stop without waiting for it, so that two can stop at the same time."""
-        if self._server is not None:
-            self._server.should_exit = True
-
-    def stop(self) -> None:
-        """Close the port and every connection; connecting is refused from then on."""
-        if self._server is None or self._thread is None:
-            return
-        self.ask_to_stop()
-        self._thread.join()
-        self._server = self._thread = None
 
 
 class Sandbox:
     """
-    A local Gladly and a local Segment around one small world; a context manager, listening while entered.
+    A local Gladly and a local Segment around one small world. A context manager: they listen while entered.
 
     Args:
-        seed: Decides everything drawn in the world.
-        tempo: How lively the world is on its own; 0 leaves everything to the test.
-        pace: World seconds per real second; 0 stands still but for `clock.advance`.
-        start: The clock's first reading; None is the real now.
-        lateness_s: The feed's delay, drawn from 0 to this for every change.
-        gladly_port: 0 takes a free port.
-        segment_port: Likewise.
+        seed: Decides everything that is drawn in the world.
+        tempo: How lively the world is on its own; at 0 nothing happens without the caller.
+        pace: World seconds per real second. At 0 time stands still until `clock.advance` or `clock.set`.
+        start: The clock's first reading; None means the real time.
+        lateness_s: The longest delay of the feed in world seconds; each change's is drawn from 0 to this.
+        gladly_port: Gladly's port; 0 takes a free one.
+        segment_port: Segment's port; 0 takes a free one.
         latency_s: Real seconds added to every answer of both services.
 
-    The other arguments are those of `GladlySettings` and `SegmentSettings`, kept as `gladly` and `segment`.
+    The other arguments are those of `GladlySettings` and `SegmentSettings`. `segment_requests_per_second` is
+    Segment's `requests_per_second`.
+
+    Attributes:
+        clock, world, inbox, faults: What the services share; see their classes.
+        gladly, segment: The settings of both services. They can be changed while the services run.
+        gladly_log, segment_log: The requests that each service answered.
     """
 
     def __init__(
@@ -194,7 +99,7 @@ class Sandbox:
         )
         self.gladly_log, self.segment_log = RequestLog(), RequestLog()
         self._gladly = Listener(
-            Edge(
+            ServiceMiddleware(
                 gladly_app(self.world, self.gladly, self.faults),
                 "gladly",
                 self.clock,
@@ -206,7 +111,7 @@ class Sandbox:
             gladly_port,
         )
         self._segment = Listener(
-            Edge(
+            ServiceMiddleware(
                 segment_app(self.inbox, self.segment, self.faults),
                 "segment",
                 self.clock,
@@ -247,28 +152,28 @@ class Sandbox:
 
     @property
     def gladly_requests(self) -> list[RequestSeen]:
-        """The requests Gladly answered so far, oldest first; a copy."""
+        """A copy of the list of requests that Gladly answered so far, oldest first."""
         return self.gladly_log.seen()
 
     @property
     def segment_requests(self) -> list[RequestSeen]:
-        """The requests Segment answered so far, oldest first; a copy."""
+        """A copy of the list of requests that Segment answered so far, oldest first."""
         return self.segment_log.seen()
 
     def start_gladly(self) -> None:
-        """Let Gladly listen (again, on the same port)."""
+        """Let Gladly listen; after a stop it listens on the same port again."""
         self._gladly.start()
 
     def stop_gladly(self) -> None:
-        """Let Gladly refuse connections; the world goes on."""
+        """Let Gladly refuse connections. The world continues."""
         self._gladly.stop()
 
     def start_segment(self) -> None:
-        """Let Segment listen (again, on the same port)."""
+        """Let Segment listen; after a stop it listens on the same port again."""
         self._segment.start()
 
     def stop_segment(self) -> None:
-        """Let Segment refuse connections; its inbox is kept."""
+        """Let Segment refuse connections. Its inbox is kept."""
         self._segment.stop()
 
 
@@ -291,20 +196,26 @@ def serve(
     stop: threading.Event | None = None,
 ) -> None:
     """
-    Run a sandbox until SIGINT, SIGTERM or *stop*.
+    Run a sandbox until SIGINT or SIGTERM comes or *stop* is set.
 
     Args:
-        ready: Called once both services listen; the only one to tell anyone anything.
-        stop: Ends it when set; needed off the main thread, where signals cannot be heard.
+        gladly_port: Gladly's port; 0 takes a free one.
+        segment_port: Segment's port; 0 takes a free one.
+        seed: As for `Sandbox`.
+        tempo: As for `Sandbox`.
+        pace: As for `Sandbox`.
+        ready: Called with the sandbox once both services listen. `serve` itself prints nothing.
+        stop: Ends the sandbox when it is set. A thread other than the main one needs it, because signals only
+            reach the main thread.
     Raises:
-        OSError: A port is taken; nothing is left running.
+        OSError: A port is taken. Nothing is left running.
     """
     stop = stop or threading.Event()
     sandbox = Sandbox(gladly_port=gladly_port, segment_port=segment_port, seed=seed, tempo=tempo, pace=pace)
     with _signals_set(stop), sandbox:
         if ready is not None:
             ready(sandbox)
-        while not stop.wait(0.5):  # a bounded wait lets signal handlers run on every platform
+        while not stop.wait(0.5):  # signal handlers run between bounded waits on every platform
             pass
 
 

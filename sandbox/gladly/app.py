@@ -22,9 +22,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sandbox.gladly.reports import BadReportRequest, ReportRequest, csv_lines
 from sandbox.gladly.settings import GladlySettings
+from sandbox.service.credentials import basic_credentials
 from sandbox.service.faults import Faults
-from sandbox.service.middleware import basic_credentials
-from sandbox.service.pacing import Bucket
+from sandbox.service.leaky_bucket import LeakyBucket
 from sandbox.timekeeping.instants import parse_instant
 from sandbox.world.records import ENTITIES, Wire
 from sandbox.world.world import World
@@ -91,8 +91,8 @@ class _Doorkeeper:
     def __init__(self, app: ASGIApp, settings: GladlySettings) -> None:
         self._app, self._settings = app, settings
         per_second, per_minute = settings.requests_per_second, settings.reports_per_minute
-        self._requests = Bucket(per_second, 1.0) if per_second is not None else None
-        self._reports = Bucket(per_minute, 60.0) if per_minute is not None else None
+        self._requests = LeakyBucket(per_second, 1.0) if per_second is not None else None
+        self._reports = LeakyBucket(per_minute, 60.0) if per_minute is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or not scope["path"].startswith("/api/"):

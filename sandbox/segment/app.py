@@ -18,9 +18,9 @@ from starlette.types import ASGIApp
 
 from sandbox.segment.inbox import KINDS, Inbox, Incoming
 from sandbox.segment.settings import SegmentSettings
+from sandbox.service.credentials import basic_credentials
 from sandbox.service.faults import Faults
-from sandbox.service.middleware import basic_credentials
-from sandbox.service.pacing import Bucket
+from sandbox.service.leaky_bucket import LeakyBucket
 from sandbox.world.records import Wire
 
 # Segment docs, "HTTP API source": 500 KB a batch request, 32 KB an event, 2500 events a batch. The limits
@@ -72,7 +72,7 @@ class _Segment:
     def __init__(self, inbox: Inbox, settings: SegmentSettings, faults: Faults) -> None:
         self._inbox, self._settings, self._faults = inbox, settings, faults
         limit = settings.requests_per_second
-        self._requests = Bucket(limit, 1.0) if limit is not None else None
+        self._requests = LeakyBucket(limit, 1.0) if limit is not None else None
 
     async def batch(self, request: Request) -> Response:
         """`POST /v1/batch` and its elder name `/v1/import`."""

@@ -1,4 +1,8 @@
-"""Faults that can be answered at the level of HTTP messages. For faults in the bytes, see `sandbox.raw`."""
+"""
+Faults that a service can answer with at the level of HTTP messages.
+
+Faults in the bytes themselves need a proxy: tests/support/proxy.py has one.
+"""
 
 import threading
 from collections.abc import Callable, Mapping
@@ -6,7 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-Side = Literal["gladly", "segment"]
+End = Literal["gladly", "segment"]
 RewriteFeed = Callable[[list[bytes]], list[bytes]]
 RewriteReport = Callable[[bytes], bytes]
 Predicate = Callable[[dict[str, Any]], bool]
@@ -15,16 +19,16 @@ Predicate = Callable[[dict[str, Any]], bool]
 @dataclass(frozen=True)
 class Fault:
     """
-    What to do to a request instead of, or on top of, answering it.
+    What happens to a request instead of its normal answer, or in addition to it.
 
     Attributes:
-        status: Answered instead of the real answer; None lets the real one through.
-        headers: Added to the answer, replacing those of the same name, `Date` included.
-        body: Replaces the answer's body; None keeps it (an empty one where `status` is set).
+        status: The status to answer with, without the real answer; None keeps the real answer.
+        headers: Headers of the answer. They replace the answer's own of the same name, `Date` included.
+        body: The answer's body. None keeps the real body; when `status` is set, None means an empty body.
         delay_s: Real seconds to wait before anything else.
-        times: How many requests it meets; None means all of them until cleared.
-        content_type: The replaced body's type; None means JSON where it starts like JSON, else text.
-        taken: True lets the request take effect before the fault answers it.
+        times: How many requests the fault meets; None means all of them until the fault is cleared.
+        content_type: The type of the replaced body. None means JSON when it starts like JSON, else text.
+        taken: True lets the request take effect at the service before the fault answers it.
     """
 
     status: int | None = None
@@ -37,13 +41,13 @@ class Fault:
 
 
 class _Armed:
-    def __init__(self, side: Side, method: str, path: str, fault: Fault) -> None:
-        self.side, self.method, self.path, self.fault = side, method, path, fault
+    def __init__(self, end: End, method: str, path: str, fault: Fault) -> None:
+        self.end, self.method, self.path, self.fault = end, method, path, fault
         self.left = fault.times
 
-    def meets(self, side: Side, method: str, path: str) -> bool:
+    def meets(self, end: End, method: str, path: str) -> bool:
         return (
-            self.side == side
+            self.end == end
             and self.left != 0
             and self.method in {"*", method}
             and fnmatchcase(path, self.path)
@@ -60,40 +64,53 @@ class Faults:
         self._rewrite_report: RewriteReport | None = None
         self._rejects: list[Predicate] = []
 
-    def add(self, side: Side, path: str, fault: Fault, *, method: str = "*") -> None:
-        """Arm *fault* for requests to *side* whose path fits the pattern *path* (`/api/v1/events`, `*`)."""
-        with self._lock:
-            self._armed.append(_Armed(side, method, path, fault))
+    def add(self, end: End, path: str, fault: Fault, *, method: str = "*") -> None:
+        """
+        Put *fault* in force.
 
-    def clear(self, side: Side | None = None) -> None:
-        """Disarm everything, or everything on one side: rewriting is Gladly's, rejecting is Segment's."""
+        Args:
+            end: The service whose requests it meets.
+            path: A pattern for the path without the query, `/api/v1/events` or `*`.
+            fault: What happens to them.
+            method: `GET`, `POST`, …, or `*`.
+        """
         with self._lock:
-            self._armed = [armed for armed in self._armed if side is not None and armed.side != side]
-            if side in {None, "gladly"}:
+            self._armed.append(_Armed(end, method, path, fault))
+
+    def clear(self, end: End | None = None) -> None:
+        """
+        End all faults, or those of one end.
+
+        Args:
+            end: None for both. Rewriting belongs to Gladly, rejecting to Segment.
+        """
+        with self._lock:
+            self._armed = [armed for armed in self._armed if end is not None and armed.end != end]
+            if end in {None, "gladly"}:
                 self._rewrite_feed = self._rewrite_report = None
-            if side in {None, "segment"}:
+            if end in {None, "segment"}:
                 self._rejects = []
 
     def rewrite_feed(self, rewrite: RewriteFeed | None) -> None:
-        """Pass the lines of every `GET /events` answer, newlines included, through *rewrite*."""
+        """Pass the lines of each `GET /events` answer, newlines included, through *rewrite*; None ends it."""
         with self._lock:
             self._rewrite_feed = rewrite
 
     def rewrite_report(self, rewrite: RewriteReport | None) -> None:
-        """Pass the whole body of every `POST /reports` answer through *rewrite*."""
+        """Pass the whole body of every `POST /reports` answer through *rewrite*; None stops that."""
         with self._lock:
             self._rewrite_report = rewrite
 
     def reject_message(self, predicate: Predicate | None) -> None:
-        """Answer 400 to every batch with an event for which *predicate* is true. None rejects no more."""
+        """Also answer 400 to batches with an event for which *predicate* is true; None ends all rejecting."""
         with self._lock:
             self._rejects = [] if predicate is None else [*self._rejects, predicate]
 
-    def meet(self, side: Side, method: str, path: str) -> Fault | None:
-        """Take the fault that meets this request, counting it; None leaves the request alone."""
+    def meet(self, end: End, method: str, path: str) -> Fault | None:
+        """Return the fault that meets this request, and count the request. Return None when no fault does."""
         with self._lock:
             for armed in self._armed:
-                if armed.meets(side, method, path):
+                if armed.meets(end, method, path):
                     if armed.left is not None:
                         armed.left -= 1
                     return armed.fault
@@ -101,16 +118,16 @@ class Faults:
 
     @property
     def feed_rewriter(self) -> RewriteFeed | None:
-        """The rewriting in force for the feed."""
+        """The function that rewrites the feed now, or None."""
         return self._rewrite_feed
 
     @property
     def report_rewriter(self) -> RewriteReport | None:
-        """The rewriting in force for reports."""
+        """The function that rewrites reports now, or None."""
         return self._rewrite_report
 
     def rejects(self, event: dict[str, Any]) -> bool:
-        """Whether a batch with *event* is to be refused."""
+        """Return whether a batch with *event* must be refused."""
         with self._lock:
             predicates = list(self._rejects)
         return any(predicate(event) for predicate in predicates)

@@ -1,105 +1,39 @@
-"""What both services share at the door: the record of requests, faults, latency, the world's `Date`."""
+"""What stands around each service: the record of its requests, faults, latency, and the world's `Date`."""
 
 import asyncio
-import base64
-import binascii
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
 from email.utils import format_datetime
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from sandbox.service.faults import Fault, Faults, Side
+from sandbox.service.credentials import basic_credentials
+from sandbox.service.faults import End, Fault, Faults
+from sandbox.service.request_log import RequestLog, RequestSeen
 from sandbox.timekeeping.clock import Clock
 
 
-@dataclass(frozen=True, slots=True)
-class RequestSeen:
+class ServiceMiddleware:
     """
-    A request a service answered.
+    ASGI middleware around one service.
 
-    Attributes:
-        method: GET, POST, …
-        path: Without the query.
-        query: As it was sent, still percent-encoded.
-        status: What was answered; 0 where nothing was.
-        at: `time.monotonic()` when it came in.
-        world_at: The world's time then.
-        user: The user name of Basic authentication, right or wrong; None without one.
-        body_bytes: How long the request's body was, as sent.
-        headers: Of the request, names in lower case.
-        body: As sent, where the answer was not 2xx; else empty, for what was taken is kept in the inbox.
-    """
-
-    method: str
-    path: str
-    query: str
-    status: int
-    at: float
-    world_at: datetime
-    user: str | None
-    body_bytes: int
-    headers: dict[str, str]
-    body: bytes
-
-
-class RequestLog:
-    """The requests of one service, oldest first."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._seen: list[RequestSeen] = []
-
-    def note(self, request: RequestSeen) -> None:
-        """Append one."""
-        with self._lock:
-            self._seen.append(request)
-
-    def seen(self) -> list[RequestSeen]:
-        """Return a copy of the list so far."""
-        with self._lock:
-            return list(self._seen)
-
-    def clear(self) -> None:
-        """Forget them all."""
-        with self._lock:
-            self._seen.clear()
-
-
-def basic_credentials(headers: Headers) -> tuple[str, str] | None:
-    """Read user name and password of HTTP Basic; None where there is none that can be read."""
-    scheme, _, encoded = headers.get("authorization", "").partition(" ")
-    if scheme.lower() != "basic":
-        return None
-    try:
-        user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-    except (binascii.Error, UnicodeDecodeError):
-        return None
-    return (user, password) if colon else None
-
-
-class Edge:
-    """
-    An ASGI wrapper around one service.
-
-    Pages for people (`/`, `/sandbox/…`) pass through unrecorded and untouched by faults.
+    Requests for the pages that people read (`/`, `/sandbox/…`) are not recorded, and no fault meets them.
 
     Args:
         app: The service itself.
-        side: Which one it is, for faults.
+        end: Which one it is; it selects the faults.
         clock: The world's time, shown as `Date` on every answer.
-        before: Called at the start of every request; Gladly's lets the world catch up.
-        latency_s: Real seconds added to every request.
+        faults: The faults in force.
+        log: Where the requests are recorded.
+        before: Called at the start of every request. Gladly's lets the world catch up with the clock.
+        latency_s: Called for every request; returns the real seconds to wait before it is answered.
     """
 
     def __init__(
         self,
         app: ASGIApp,
-        side: Side,
+        end: End,
         clock: Clock,
         faults: Faults,
         log: RequestLog,
@@ -107,7 +41,7 @@ class Edge:
         before: Callable[[], None] = lambda: None,
         latency_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        self._app, self._side, self._clock = app, side, clock
+        self._app, self._end, self._clock = app, end, clock
         self._faults, self._log = faults, log
         self._before, self._latency_s = before, latency_s
 
@@ -121,7 +55,7 @@ class Edge:
             await self._app(scope, receive, _Answer(send, self._clock, None, None).send)
             return
         entry = _Entry(self._log, self._clock, scope, receive)
-        fault = self._faults.meet(self._side, scope["method"], scope["path"])
+        fault = self._faults.meet(self._end, scope["method"], scope["path"])
         latency_s = self._latency_s() + (fault.delay_s if fault else 0.0)
         if latency_s:
             await asyncio.sleep(latency_s)
@@ -140,7 +74,7 @@ class Edge:
 
 
 class _Entry:
-    """Counts the request's body as it passes and writes the log entry once, when the answer begins."""
+    """Keeps the request's body as it passes, and records the request once, when the answer begins."""
 
     def __init__(self, log: RequestLog, clock: Clock, scope: Scope, receive: Receive) -> None:
         self._log, self._scope, self._receive = log, scope, receive
@@ -177,7 +111,7 @@ class _Entry:
 
 
 class _Answer:
-    """Puts the world's date on an answer, and whatever a fault changes about it."""
+    """Puts the world's date on an answer, and changes in it what a fault names."""
 
     def __init__(self, send: Send, clock: Clock, fault: Fault | None, entry: _Entry | None) -> None:
         self._send, self._clock, self._fault, self._entry = send, clock, fault, entry
@@ -190,7 +124,7 @@ class _Answer:
             message = self._start(message)
         elif message["type"] == "http.response.body" and self._body is not None:
             if message.get("more_body"):
-                return  # the real body is replaced: nothing of it leaves
+                return  # the fault replaces the body, so no part of the real one is sent
             message = {"type": "http.response.body", "body": self._body}
         await self._send(message)
 
@@ -215,7 +149,7 @@ class _Answer:
 
 
 async def _drain(entry: _Entry) -> None:
-    """Read the request to its end, so that a client still writing its body is not cut off by the answer."""
+    """Read the whole request, so that the answer does not cut off a client that still writes its body."""
     while True:
         message = await entry.receive()
         if message["type"] == "http.disconnect" or not message.get("more_body"):
