@@ -13,10 +13,10 @@ Its parts, from the bottom up:
 * `gladly`, `segment`: what each service answers;
 * `server`: all of it, listening.
 
-The sandbox is a library for tests, so its doors can be imported from here: `Sandbox` and `serve` run both
-services, `World` is what Gladly shows, `Clock` is the world's time, `Inbox` holds what reached Segment, `Faults`
-decides what goes wrong between the services and their clients. Two doors are in their own files: `fill`, which
-makes a large history (world/bulk.py), and `LivingWorld` (simulation/living_world.py).
+The sandbox is a library for tests, so its doors can be imported from here. `Sandbox` and `serve` run both
+services. `World` is what Gladly shows, `Clock` is the world's time, `Inbox` holds what reached Segment, and
+`Faults` decides what goes wrong between the services and their clients. Two doors are in their own files:
+`fill`, which makes a large history (world/bulk.py), and `LivingWorld` (simulation/living_world.py).
 """
 
 from sandbox.segment.inbox import Inbox

@@ -1,17 +1,17 @@
-"""Gladly's reports on conversations, as CSV: the same events as the feed's, of any age."""
+"""Gladly's reports on conversations, as CSV. They hold the same changes as the feed, of any age."""
 
 import csv
 import io
 import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
-from typing import Any
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta, tzinfo
 
-import msgspec
-
+from sandbox.gladly.report_request import (
+    CONVERSATION_EXPORT,
+    CONVERSATION_TIMESTAMPS,
+    ReportRequest,
+)
 from sandbox.world.records import Assignee, Change, Conversation, ConversationVersion
 from sandbox.world.world import World
 
@@ -40,7 +40,7 @@ TIMESTAMPS_COLUMNS = (
     "Merged Conversation ID",
 )
 
-# Those PostHog's warehouse source is tested with come first in meaning: creation, ids, status, closes.
+# The columns that PostHog's warehouse source is tested with (creation, ids, status, closes), and more.
 EXPORT_COLUMNS = (
     "Timezone Filter",
     "Created At",
@@ -58,7 +58,7 @@ EXPORT_COLUMNS = (
     "Topics",
 )
 
-# How the report names a change of the feed; what is missing here has no row.
+# How the report names each type of change. Types that are not listed have no row.
 _ROW_TYPES = {
     "CONVERSATION/CREATED": "CONVERSATION/CREATED",
     "CONVERSATION/CLOSED": "CONVERSATION/CLOSED",
@@ -73,70 +73,18 @@ _ROW_TYPES = {
 _ROWS_A_PIECE = 500
 
 
-class BadReportRequest(Exception):  # noqa: N818  # a refusal with Gladly's own words, not a failure
-    """The request's JSON is not one Gladly takes; the three words of its error object."""
-
-    def __init__(self, attr: str, code: str, detail: str) -> None:
-        super().__init__(detail)
-        self.attr, self.code, self.detail = attr, code, detail
-
-
-@dataclass(frozen=True)
-class ReportRequest:
-    """A `POST /reports` that can be answered. Both days are whole days of `zone`, both included."""
-
-    metric_set: str
-    zone: tzinfo
-    zone_name: str
-    first_day: date
-    last_day: date
-
-    @classmethod
-    def read(cls, body: bytes, organization_timezone: str) -> "ReportRequest":
-        """
-        Read the request's body. Without a `timezone`, days are the organization's.
-
-        Raises:
-            BadReportRequest: It names an unknown metric set or timezone, or dates that are none.
-        """
-        try:
-            wanted = msgspec.json.decode(body)
-        except msgspec.DecodeError:
-            raise BadReportRequest("", "invalid", "the body is not JSON") from None
-        if not isinstance(wanted, dict):
-            raise BadReportRequest("", "invalid", "the body is not a JSON object")
-        for attr in ("metricSet", "startAt", "endAt"):
-            if not wanted.get(attr):
-                raise BadReportRequest(attr, "blank", f"{attr} is required")
-        if wanted["metricSet"] not in list(_REPORTS):
-            raise BadReportRequest("metricSet", "invalid", f"unknown metric set {wanted['metricSet']!r}")
-        zone_name = wanted.get("timezone", organization_timezone)
-        first, last = _day(wanted, "startAt"), _day(wanted, "endAt")
-        if last < first:
-            raise BadReportRequest("endAt", "invalid", "endAt must not be before startAt")
-        return cls(wanted["metricSet"], _zone(zone_name), zone_name, first, last)
-
-    @property
-    def start(self) -> datetime:
-        """The first moment of the first day."""
-        return datetime.combine(self.first_day, time(), self.zone).astimezone(UTC)
-
-    @property
-    def end(self) -> datetime:
-        """The first moment after the last day."""
-        return datetime.combine(self.last_day + timedelta(days=1), time(), self.zone).astimezone(UTC)
-
-
 def csv_lines(
     world: World, wanted: ReportRequest, *, row_cap: int, lateness_s: float, shuffled: bool
 ) -> Iterable[bytes]:
     """
-    Write the report in pieces of whole rows; nothing at all where it has none.
+    Return the report in pieces of whole rows. A report without rows has no piece, not even a header.
 
     Args:
-        row_cap: Rows beyond it, the latest ones, are missing without a word.
-        lateness_s: Whatever was recorded in these last world seconds is not in the report yet.
-        shuffled: Put the rows out of order, the same way each time.
+        world: What the report is about.
+        wanted: Which report, of which days.
+        row_cap: The largest number of rows. The latest rows beyond it are missing, and nothing says so.
+        lateness_s: Changes of the last so many world seconds are not in the report yet.
+        shuffled: Whether the rows come out of order, in the same way each time.
     """
     ready_until = min(wanted.end, world.clock.now() - timedelta(seconds=lateness_s))
     columns, rows_of = _REPORTS[wanted.metric_set]
@@ -195,32 +143,34 @@ def _timestamps_row(world: World, wanted: ReportRequest, change: Change) -> list
 
 
 def _export_rows(world: World, wanted: ReportRequest, ready_until: datetime, row_cap: int) -> list[list[str]]:
-    # A row shows its conversation as it stands; only its creation decides whether it is there.
-    talks = [
-        talk
-        for talk in world.conversations.values()
-        if wanted.start <= talk.created_at < ready_until and talk.gone != "deleted"
+    # A row shows the conversation as it stands now. Only its creation decides whether it has a row.
+    conversations = [
+        conversation
+        for conversation in world.conversations.values()
+        if wanted.start <= conversation.created_at < ready_until and conversation.gone != "deleted"
     ]
-    talks.sort(key=lambda talk: talk.created_at)
-    return [_export_row(world, wanted, talk) for talk in talks[:row_cap]]
+    conversations.sort(key=lambda conversation: conversation.created_at)
+    return [_export_row(world, wanted, conversation) for conversation in conversations[:row_cap]]
 
 
-def _export_row(world: World, wanted: ReportRequest, talk: Conversation) -> list[str]:
-    versions = talk.versions
+def _export_row(world: World, wanted: ReportRequest, conversation: Conversation) -> list[str]:
+    versions = conversation.versions
     closes = [later.at for earlier, later in itertools.pairwise(versions) if _closes(earlier, later)]
-    status = "MERGED" if talk.gone == "merged" else "CLOSED" if talk.status == "CLOSED" else "OPEN"
+    status = (
+        "MERGED" if conversation.gone == "merged" else "CLOSED" if conversation.status == "CLOSED" else "OPEN"
+    )
     return [
         wanted.zone_name,
-        _written_time(talk.created_at, wanted.zone),
-        talk.id,
-        talk.customer_id,
+        _written_time(conversation.created_at, wanted.zone),
+        conversation.id,
+        conversation.customer_id,
         status,
         _written_time(closes[0], wanted.zone) if closes else "",
         _written_time(closes[-1], wanted.zone) if closes else "",
-        *_assignee(world, talk.now.assignee),
+        *_assignee(world, conversation.now.assignee),
         versions[0].assignee.inbox_id,
         _inbox_name(world, versions[0].assignee.inbox_id),
-        ";".join(world.topics[id].name if id in world.topics else id for id in talk.topic_ids),
+        ";".join(world.topics[id].name if id in world.topics else id for id in conversation.topic_ids),
     ]
 
 
@@ -248,25 +198,9 @@ def _written_time(instant: datetime, zone: tzinfo) -> str:
     return instant.astimezone(zone).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _day(wanted: dict[str, Any], attr: str) -> date:
-    try:
-        return datetime.strptime(wanted[attr], "%Y-%m-%d").date()  # noqa: DTZ007  # a day, of whatever zone
-    except (TypeError, ValueError):
-        raise BadReportRequest(attr, "invalid", f"{attr} must be a date like 2026-11-01") from None
-
-
-def _zone(name: Any) -> tzinfo:
-    if name in ("UTC", "Etc/UTC", "GMT"):
-        return UTC  # also where no timezone database is installed
-    try:
-        return ZoneInfo(name)
-    except (KeyError, ValueError, TypeError, OSError):
-        raise BadReportRequest("timezone", "invalid", f"unknown timezone {name!r}") from None
-
-
 _REPORTS: dict[
     str, tuple[tuple[str, ...], Callable[[World, ReportRequest, datetime, int], list[list[str]]]]
 ] = {
-    "ConversationTimestampsReport": (TIMESTAMPS_COLUMNS, _timestamps_rows),
-    "ConversationExportReport": (EXPORT_COLUMNS, _export_rows),
+    CONVERSATION_TIMESTAMPS: (TIMESTAMPS_COLUMNS, _timestamps_rows),
+    CONVERSATION_EXPORT: (EXPORT_COLUMNS, _export_rows),
 }

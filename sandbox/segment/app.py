@@ -1,9 +1,4 @@
-"""
-A local Segment: its HTTP Tracking API and what it does with events afterwards.
-
-What it answers follows Segment's documentation of the HTTP API source. Where that leaves something open,
-the choice made here is named beside it.
-"""
+"""The local Segment as one ASGI application: the HTTP Tracking API, and the pages for people."""
 
 import zlib
 from typing import Any
@@ -16,19 +11,20 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from sandbox.segment.inbox import KINDS, Inbox, Incoming
+from sandbox.segment.debugger import Incoming
+from sandbox.segment.inbox import KINDS, Inbox
 from sandbox.segment.settings import SegmentSettings
 from sandbox.service.credentials import basic_credentials
 from sandbox.service.faults import Faults
 from sandbox.service.leaky_bucket import LeakyBucket
 from sandbox.world.records import Wire
 
-# Segment docs, "HTTP API source": 500 KB a batch request, 32 KB an event, 2500 events a batch. The limits
-# enforced here read KB as 1024 bytes, the most a client could hope for.
+# Segment docs, "HTTP API source": 500 KB a batch request, 32 KB an event, 2500 events a batch. KB is
+# read as 1024 bytes here, which is the most that a client may assume.
 BATCH_MAX_BYTES = 500 * 1024
 EVENT_MAX_BYTES = 32 * 1024
 BATCH_MAX_EVENTS = 2500
-# How much a gzipped body may unpack to before it is refused unread.
+# A gzipped body that unpacks to more than this is refused without being read.
 UNPACKED_MAX_BYTES = 16 * 1024 * 1024
 
 _ABOUT = """A local Segment, part of gladly-segment-sync's sandbox. Nothing here leaves this machine.
@@ -56,7 +52,7 @@ _decode_batch = msgspec.json.Decoder(_Batch).decode
 
 
 def segment_app(inbox: Inbox, settings: SegmentSettings, faults: Faults) -> ASGIApp:
-    """Build the service as an ASGI application, without the `Date` header and the log `Edge` adds."""
+    """Build the service. `ServiceMiddleware` adds the `Date` header, the request log and the faults."""
     service = _Segment(inbox, settings, faults)
     routes = [Route(f"/v1/{path}", service.batch, methods=["POST"]) for path in ("batch", "import")]
     routes += [Route(f"/v1/{kind}", service.single, methods=["POST"]) for kind in KINDS]
@@ -75,8 +71,8 @@ class _Segment:
         self._requests = LeakyBucket(limit, 1.0) if limit is not None else None
 
     async def batch(self, request: Request) -> Response:
-        """`POST /v1/batch` and its elder name `/v1/import`."""
-        self._pace()
+        """Answer `POST /v1/batch`, also under its older name `/v1/import`."""
+        self._apply_limit()
         body = await _body(request)
         if len(body) > BATCH_MAX_BYTES:
             raise _Refused(400, "too_large", f"batch of {len(body)} bytes exceeds 500KB")
@@ -96,19 +92,19 @@ class _Segment:
         return _json({"success": True})
 
     async def single(self, request: Request) -> Response:
-        """`POST /v1/track` and its kin: one event, its type named by the path."""
-        self._pace()
+        """Answer `POST /v1/track` and the other single calls. The path names the event's type."""
+        self._apply_limit()
         incoming = self._incoming(await _body(request), request.url.path.rpartition("/")[2], {})
         self._check_key(request, incoming.event.get("writeKey"))
         self._inbox.take([incoming])
         return _json({"success": True})
 
     async def events(self, _: Request) -> Response:
-        """`GET /sandbox/events`: what was received, for people."""
+        """Answer `GET /sandbox/events`: the events that were received."""
         return _json(self._inbox.received)
 
     async def about(self, _: Request) -> Response:
-        """`GET /`: say what this is."""
+        """Answer `GET /`: what this is."""
         return PlainTextResponse(_ABOUT)
 
     def _incoming(self, raw: bytes, kind: str | None, envelope: Wire) -> Incoming:
@@ -127,19 +123,19 @@ class _Segment:
         return Incoming(raw, event, envelope)
 
     def _check_key(self, request: Request, key_in_body: Any) -> None:
-        """Take the key from Basic, else from the body's `writeKey`, as Segment does."""
+        """Check the write key of Basic authentication or else of the body's `writeKey`, as Segment does."""
         credentials = basic_credentials(request.headers)
         key = credentials[0] if credentials else key_in_body
         if self._settings.check_write_key and key != self._settings.write_key:
             raise _Refused(401, "unauthorized", "unknown write key")
 
-    def _pace(self) -> None:
-        if self._requests is not None and not self._requests.take()[0]:
+    def _apply_limit(self) -> None:
+        if self._requests is not None and not self._requests.take().allowed:
             raise _Refused(429, "rate_limited", "too many requests")
 
 
 async def _body(request: Request) -> bytes:
-    """Read the whole body, unpacked where it says it is gzip."""
+    """Return the whole body, unpacked when its header says gzip."""
     try:
         body = await request.body()
     except ClientDisconnect:
@@ -164,7 +160,7 @@ def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None
 
 async def _refuse(_: Request, exc: Exception) -> Response:
     assert isinstance(exc, _Refused)
-    # The limit counts by the second, so a second on there is room again.
+    # The limit counts per second, so there is room again one second later.
     headers = {"Retry-After": "1", "X-RateLimit-Reset": "1"} if exc.status == 429 else {}
     return _json({"success": False, "code": exc.code, "message": exc.message}, exc.status, headers)
 

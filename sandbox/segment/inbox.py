@@ -1,4 +1,4 @@
-"""What reached the local Segment, de-duplicated and shown as Segment shows it."""
+"""What reached the local Segment: every event, which of them count, and which were dropped."""
 
 import base64
 import itertools
@@ -10,13 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-import msgspec
-
+from sandbox.segment.debugger import Incoming, as_shown
 from sandbox.timekeeping.clock import Clock
-from sandbox.timekeeping.instants import event_time, floor_ms, parse_instant
+from sandbox.timekeeping.instants import floor_ms
 from sandbox.world.records import Wire
 
-# Segment docs, "Handling Duplicate Data": messageIds are remembered for about 24 hours.
+# Segment docs, "Handling Duplicate Data": Segment remembers a messageId for about 24 hours.
 REMEMBERED_FOR = timedelta(hours=24)
 # Segment Spec: the six API calls.
 KINDS = ("track", "identify", "page", "screen", "group", "alias")
@@ -27,13 +26,13 @@ MESSAGE_ID_MAX_LENGTH = 99
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """
-    One event as it arrived in a request that was answered 200, duplicates included.
+    One event that arrived in a request that was answered 200.
 
     Attributes:
-        raw: Its bytes within the request, exactly as sent (of the body after gzip).
-        message_id: The sent one, or the one made for it.
-        at: When it came in, world time.
-        outcome: `received`, `repeat`, or why it was dropped.
+        raw: The event's bytes within the request's body, exactly as sent, after unpacking gzip.
+        message_id: The messageId that was sent, or the one that Segment made.
+        at: When the event arrived, in world time.
+        outcome: `received`, `repeat`, or why the event was dropped.
     """
 
     raw: bytes
@@ -44,30 +43,32 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Dropped:
-    """An event answered 200 and thrown away, as Segment does without a word."""
+    """
+    An event that was answered 200 and then dropped, as Segment does without saying so.
+
+    Attributes:
+        event: The event as it was sent.
+        reason: Why it was dropped.
+        at: When it arrived, in world time.
+    """
 
     event: Wire
     reason: str
     at: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One event of a request: its bytes, what they say, and what its batch said for all of them."""
-
-    raw: bytes
-    event: Wire
-    envelope: Wire
-
-
 class Inbox:
     """
-    The events the local Segment took, in the order they arrived. Thread-safe.
+    The events that the local Segment received, in the order of their arrival. Thread-safe.
+
+    Args:
+        clock: The world's time.
+        seed: Decides the messageIds that Segment makes.
 
     Attributes:
-        attempts: Every event that came, repeats and dropped ones included.
-        repeats: How many times each messageId came again within 24 hours.
-        dropped: What was answered 200 and thrown away, with reasons.
+        attempts: Every event that arrived, repeats and dropped ones included.
+        repeats: How many times each messageId arrived again within 24 hours.
+        dropped: The events that were answered 200 and dropped, with the reasons.
     """
 
     def __init__(self, clock: Clock, seed: int = 1) -> None:
@@ -84,18 +85,18 @@ class Inbox:
 
     @property
     def received(self) -> list[Wire]:
-        """The events as Segment shows them, repeats taken out, in order of arrival; a copy of the list."""
+        """The events as Segment shows them, without repeats, in order of arrival; a copy of the list."""
         with self._lock:
             for incoming, message_id, at in itertools.islice(self._kept, len(self._shown), None):
-                self._shown.append(_as_shown(incoming, message_id, at))
+                self._shown.append(as_shown(incoming, message_id, at))
             return list(self._shown)
 
     def __len__(self) -> int:
-        """How many events were received, repeats taken out."""
+        """Return how many events were received, without repeats."""
         return len(self._kept)
 
     def wait_for(self, count: int, timeout_s: float = 10.0) -> bool:
-        """Wait until *count* events were received; False where *timeout_s* real seconds were not enough."""
+        """Wait for *count* received events, at most *timeout_s* real seconds; return whether they came."""
         deadline = time.monotonic() + timeout_s
         with self._arrived:
             while len(self._kept) < count:
@@ -103,14 +104,14 @@ class Inbox:
                     return len(self._kept) >= count
         return True
 
-    def clear(self) -> None:
-        """Forget everything, remembered messageIds included."""
-        with self._lock:
-            for kept in (self._kept, self._shown, self._seen_at, self.attempts, self.repeats, self.dropped):
-                kept.clear()
-
     def take(self, events: list[Incoming], *, silently_refused: str | None = None) -> None:
-        """Take the events of one request; with *silently_refused*, drop them all for that reason."""
+        """
+        Receive the events of one request.
+
+        Args:
+            events: The events, in the order of the request.
+            silently_refused: A reason to drop them all; None receives them.
+        """
         at = floor_ms(self._clock.now())
         with self._arrived:
             for incoming in events:
@@ -138,13 +139,13 @@ class Inbox:
 
 
 def _why_dropped(event: Wire) -> str | None:
-    """Return why Segment would throw this event away after answering 200; None where it would not."""
+    """Return why Segment drops this event after answering 200, or None when it does not."""
     kind = event.get("type")
     if kind not in KINDS:
         return f"unknown type {kind!r}"
-    if not any(_is_text(event.get(key)) for key in ("userId", "anonymousId")):
+    if not any(_is_nonempty_text(event.get(key)) for key in ("userId", "anonymousId")):
         return "neither userId nor anonymousId"
-    if kind == "track" and not _is_text(event.get("event")):
+    if kind == "track" and not _is_nonempty_text(event.get("event")):
         return "a track event without an event name"
     message_id = event.get("messageId")
     if isinstance(message_id, str) and len(message_id) > MESSAGE_ID_MAX_LENGTH:
@@ -152,38 +153,5 @@ def _why_dropped(event: Wire) -> str | None:
     return None
 
 
-def _is_text(value: Any) -> bool:
+def _is_nonempty_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
-
-
-def _as_shown(incoming: Incoming, message_id: str, at: datetime) -> Wire:
-    """
-    Return an event as Segment's debugger shows it.
-
-    Source: Segment Spec, common fields: timestamp = receivedAt - (sentAt - originalTimestamp).
-    """
-    envelope = incoming.envelope
-    event = msgspec.json.decode(incoming.raw)
-    event["type"] = incoming.event["type"]
-    context = {"library": {"name": "unknown", "version": "unknown"}}
-    event["context"] = context | _object(envelope, "context") | _object(event, "context")
-    event["integrations"] = _object(envelope, "integrations") | _object(event, "integrations")
-    event["messageId"] = message_id
-    if "sentAt" not in event and "sentAt" in envelope:
-        event["sentAt"] = envelope["sentAt"]
-    event.pop("writeKey", None)
-    event["receivedAt"] = event_time(at)
-    original, sent_at = event.get("timestamp"), event.get("sentAt")
-    event["originalTimestamp"] = original if original is not None else event_time(at)
-    happened = parse_instant(original) if isinstance(original, str) else None
-    sent = parse_instant(sent_at) if isinstance(sent_at, str) else None
-    if happened is None:
-        event["timestamp"] = event_time(at)
-    elif sent is not None:
-        event["timestamp"] = event_time(floor_ms(at - (sent - happened)))
-    return dict(event)
-
-
-def _object(holder: Wire, key: str) -> Wire:
-    value = holder.get(key)
-    return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""The world's time. It may run faster than ours, stand still, or jump when a test says so."""
+"""The world's time. It may run faster than real time, stand still, or jump when a test says so."""
 
 import threading
 import time
@@ -7,37 +7,39 @@ from datetime import UTC, datetime, timedelta
 
 class Clock:
     """
-    World time as aware UTC datetimes, shared by the world and by both services' `Date` headers.
+    World time as aware UTC datetimes. The world uses it, and both services show it as `Date`.
 
     Args:
-        start: The first reading; None means the real time of construction.
-        pace: World seconds per real second. 1 is real time, 0 stands still until `advance` or `set`.
+        start: The first reading, an aware datetime; None means the real time now.
+        pace: World seconds per real second. 1 is real time; at 0 time stands still until `advance` or `set`.
+    Raises:
+        ValueError: *start* is not aware, or *pace* is below 0.
     """
 
     def __init__(self, start: datetime | None = None, pace: float = 1.0) -> None:
         if start is not None and start.tzinfo is None:
-            raise ValueError("the clock starts at an aware datetime, e.g. datetime(2026, 11, 2, tzinfo=UTC)")
+            raise ValueError("start must be an aware datetime, like datetime(2026, 11, 2, tzinfo=UTC)")
         if pace < 0:
-            raise ValueError("time does not run backwards: pace is 0 or more")
+            raise ValueError("pace must be 0 or more: time does not run backwards")
         self._lock = threading.Lock()
         self._world = (start or datetime.now(UTC)).astimezone(UTC)
         self._real = time.monotonic()
         self.pace = pace
 
     def now(self) -> datetime:
-        """Return the present moment of the world, to the microsecond."""
+        """Return the world's present time, to the microsecond."""
         with self._lock:
             return self._reading()
 
     def advance(self, seconds: float) -> None:
-        """Jump by *seconds*; negative ones put the clock back, as a mended server clock would."""
+        """Jump by *seconds*. A negative number sets the clock back, as correcting a server's clock does."""
         with self._lock:
             self._restart(self._reading() + timedelta(seconds=seconds))
 
     def set(self, instant: datetime) -> None:
-        """Jump to *instant* (aware) and run on from there at the same pace."""
+        """Jump to *instant*, an aware datetime, and run on from there at the same pace."""
         if instant.tzinfo is None:
-            raise ValueError("the clock is set to an aware datetime")
+            raise ValueError("instant must be an aware datetime, like datetime(2026, 11, 2, tzinfo=UTC)")
         with self._lock:
             self._restart(instant.astimezone(UTC))
 

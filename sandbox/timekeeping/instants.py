@@ -1,33 +1,37 @@
-"""How Gladly writes moments: milliseconds in events, anything from 0 to 9 digits in objects."""
+"""How Gladly writes instants: with milliseconds in events, with 0 to 9 fractional digits in objects."""
 
 import re
 import zlib
 from datetime import UTC, datetime, timedelta
 
 # RFC 3339: a date, a time, up to nine fractional digits, and `Z` or an offset. A plus sign that was not
-# percent-encoded arrives as a space and fails here, as it does at Gladly.
+# percent-encoded arrives as a space. It is refused here, as at Gladly.
 _RFC3339 = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d{1,9}))?([Zz]|[+-]\d\d:\d\d)",
 )
 
 
 def floor_ms(instant: datetime) -> datetime:
-    """Cut *instant* down to whole milliseconds in UTC: the precision of the change feed."""
+    """Return *instant* in UTC, cut to whole milliseconds, which is the precision of the change feed."""
     instant = instant.astimezone(UTC)
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
 
 
 def event_time(instant: datetime) -> str:
-    """Write *instant* as events do: `2026-11-02T09:30:00.120Z`."""
+    """Return *instant* as events show it: `2026-11-02T09:30:00.120Z`."""
     return instant.isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def object_time(instant: datetime, key: str) -> str:
     """
-    Write *instant* as objects do: trailing zeros gone, sometimes micro- or nanoseconds.
+    Return *instant* as objects show it: without trailing zeros, sometimes with micro- or nanoseconds.
 
-    The same *key* always gives the same digits. They only ever add to *instant*, by less than a
-    millisecond, so cutting the text to milliseconds gives *instant* back.
+    The digits below the millisecond only add to *instant*, so cutting the text to milliseconds gives
+    *instant* back.
+
+    Args:
+        instant: An aware UTC datetime in whole milliseconds.
+        key: Decides the digits; the same key always gives the same ones.
     """
     noise = zlib.crc32(key.encode("utf-8", "surrogatepass"))
     digits = f"{instant.microsecond // 1000:03d}"
@@ -40,7 +44,7 @@ def object_time(instant: datetime, key: str) -> str:
 
 
 def parse_instant(text: str) -> datetime | None:
-    """Read an RFC 3339 instant; None where it is not one. Digits beyond microseconds are cut off."""
+    """Return the instant that an RFC 3339 *text* names, cut to microseconds, or None for any other text."""
     match = _RFC3339.fullmatch(text)
     if match is None:
         return None

@@ -1,4 +1,4 @@
-"""Who the world's people are: names from everywhere, and profiles as uneven as real ones."""
+"""The names of the world's people and things, and customer profiles as uneven as real ones."""
 
 import random
 
@@ -17,7 +17,7 @@ AGENTS = (
     "Łukasz Wiśniewski",
 )
 
-# Commas, quotes and line breaks: reports are CSV, and people name topics as they like.
+# Reports are CSV, and people put commas, quotes and line breaks into the names of topics.
 TOPICS = ("Delivery", "Billing, refunds", "Returns\nand repairs", 'The "new" app', "Größenberatung", "Other")
 
 _GIVEN = (
@@ -31,7 +31,7 @@ _FAMILY = (
     "Ueda", "Vasquez", "Wójcik", "Yılmaz", "Zhou",  # noqa: RUF001  # her name is spelled so
 )  # fmt: skip
 
-# Area codes; the lines 555-0100 to 555-0199 are kept for fiction in every one of them.
+# Area codes. In each of them the numbers 555-0100 to 555-0199 are reserved for fiction.
 _US_AREAS = (202, 206, 212, 213, 214, 215, 216, 281)
 
 
@@ -44,8 +44,9 @@ def profile(rng: random.Random) -> Wire:
     """
     Draw the keyword arguments of `World.add_customer`.
 
-    Some have no e-mail or phone, some several e-mails of which none is primary, some a phone only as it
-    was typed. Addresses are in example.com and example.org; numbers come from ranges nobody owns.
+    Some profiles have no e-mail or phone. Some have several e-mails and none of them is primary. Some show a
+    phone only as it was typed. All addresses are in example.com and example.org, and all numbers come from
+    ranges that are reserved for fiction.
     """
     who: Wire = {"name": name(rng) if rng.random() < 0.95 else None}
     who["emails"] = _emails(rng)
@@ -61,7 +62,7 @@ def profile(rng: random.Random) -> Wire:
 
 
 def email(rng: random.Random, *, primary: bool | None = None) -> Wire:
-    """Draw an e-mail entry; `primary` is left out when None."""
+    """Draw an e-mail entry. It has no `primary` when *primary* is None."""
     typed = f"{rng.choice(('Ada', 'b.k', 'chat+shop', 'Info', 'mail', 'z'))}{rng.randrange(10**5)}"
     typed += rng.choice(("@example.com", "@Example.org"))
     entry: Wire = {"original": typed}
@@ -73,25 +74,25 @@ def email(rng: random.Random, *, primary: bool | None = None) -> Wire:
 
 
 def _emails(rng: random.Random) -> list[Wire] | None:
-    shape = rng.random()
-    if shape < 0.1:
+    kind_drawn = rng.random()
+    if kind_drawn < 0.1:
         return None
-    if shape < 0.2:
+    if kind_drawn < 0.2:
         return []
-    if shape < 0.65:
+    if kind_drawn < 0.65:
         return [email(rng, primary=True)]
-    if shape < 0.8:
+    if kind_drawn < 0.8:
         return [email(rng, primary=False), email(rng, primary=True)]
     return [email(rng, primary=rng.choice((False, None))) for _ in range(3)]
 
 
 def _phones(rng: random.Random) -> list[Wire] | None:
-    shape = rng.random()
-    if shape < 0.15:
+    kind_drawn = rng.random()
+    if kind_drawn < 0.15:
         return None
-    if shape < 0.35:
+    if kind_drawn < 0.35:
         return []
-    if shape < 0.75:
+    if kind_drawn < 0.75:
         return [_phone(rng, primary=True)]
     return [_phone(rng, primary=False), _phone(rng, primary=rng.random() < 0.5)]
 

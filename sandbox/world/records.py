@@ -1,4 +1,4 @@
-"""What the world is made of: the people and things Gladly keeps, and the changes it records."""
+"""The records of a world: the people and things that Gladly keeps, and the changes that it records."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import msgspec
 from sandbox.timekeeping.instants import event_time, object_time
 
 Wire = dict[str, Any]
-"""A JSON object exactly as a client would see it."""
+"""A JSON object exactly as a client sees it."""
 
 Status = Literal["OPEN", "WAITING", "CLOSED"]
 Kind = Literal["created", "closed", "reopened"]
@@ -38,14 +38,14 @@ _encode = msgspec.json.Encoder().encode
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A person of the support team."""
+    """A member of the support team."""
 
     id: str
     name: str
     email_address: str
 
     def wire(self) -> Wire:
-        """As `GET /agents/{id}` shows it."""
+        """Return the agent as `GET /agents/{id}` shows it."""
         return {"id": self.id, "name": self.name, "emailAddress": self.email_address}
 
 
@@ -59,32 +59,32 @@ class Topic:
     parent_id: str | None = None
 
     def wire(self) -> Wire:
-        """As `GET /topics/{id}` shows it: `parentId` only where there is one."""
+        """Return the topic as `GET /topics/{id}` shows it, with `parentId` only when it has a parent."""
         shown: Wire = {"id": self.id, "name": self.name, "disabled": self.disabled}
         return shown if self.parent_id is None else {**shown, "parentId": self.parent_id}
 
 
 @dataclass(frozen=True, slots=True)
 class TeamInbox:
-    """Where conversations wait for an agent."""
+    """An inbox in which conversations wait for an agent."""
 
     id: str
     name: str
 
     def wire(self) -> Wire:
-        """As `GET /inboxes` lists it."""
+        """Return the inbox as `GET /inboxes` lists it."""
         return {"id": self.id, "name": self.name, "disabled": False}
 
 
 @dataclass(frozen=True, slots=True)
 class Assignee:
-    """Who looks after a conversation: an inbox, and an agent once one has picked it up."""
+    """Who a conversation is assigned to: an inbox, and an agent once one has picked it up."""
 
     inbox_id: str
     agent_id: str | None = None
 
     def wire(self) -> Wire:
-        """As events show it: `agentId` only where there is one."""
+        """Return the assignee as events show it, with `agentId` only when there is an agent."""
         if self.agent_id is None:
             return {"inboxId": self.inbox_id}
         return {"inboxId": self.inbox_id, "agentId": self.agent_id}
@@ -99,7 +99,7 @@ class Initiator:
 
 
 class ConversationVersion(NamedTuple):
-    """A conversation as it stood from `at` on."""
+    """The state of a conversation from `at` until the next version."""
 
     at: datetime
     customer_id: str
@@ -112,7 +112,14 @@ class ConversationVersion(NamedTuple):
 
 @dataclass(slots=True)
 class Conversation:
-    """One conversation with its whole history; the last version is the present one."""
+    """
+    One conversation with its whole history. The last version is the present one.
+
+    Attributes:
+        gone: Why Gladly no longer shows it: `merged` into another one, or `deleted`. None while it does.
+        gone_at: Since when.
+        merged_into: The id of the conversation that absorbed it.
+    """
 
     id: str
     created_at: datetime
@@ -123,36 +130,36 @@ class Conversation:
 
     @property
     def now(self) -> ConversationVersion:
-        """The present version, also of a conversation that is gone since."""
+        """The present version; for a conversation that is gone, the last one."""
         return self.versions[-1]
 
     @property
     def customer_id(self) -> str:
-        """Whose it is now."""
+        """The id of the customer that it belongs to now."""
         return self.versions[-1].customer_id
 
     @property
     def status(self) -> Status:
-        """How it stands now."""
+        """Its present status."""
         return self.versions[-1].status
 
     @property
     def agent_id(self) -> str | None:
-        """Who looks after it now."""
+        """The id of the agent that it is assigned to now, or None."""
         return self.versions[-1].assignee.agent_id
 
     @property
     def topic_ids(self) -> tuple[str, ...]:
-        """What it is about now."""
+        """The ids of its present topics."""
         return self.versions[-1].topic_ids
 
     @property
     def is_open(self) -> bool:
-        """OPEN or WAITING, and neither merged away nor deleted."""
+        """Whether it is OPEN or WAITING, and neither merged nor deleted."""
         return self.gone is None and self.versions[-1].status != "CLOSED"
 
     def wire(self, version: ConversationVersion | None = None) -> Wire:
-        """As `GET /conversations/{id}` shows it, now or in an earlier *version*."""
+        """Return the conversation as `GET /conversations/{id}` shows it, now or in an earlier *version*."""
         v = version or self.versions[-1]
         shown: Wire = {
             "id": self.id,
@@ -174,7 +181,15 @@ class Conversation:
 
 @dataclass(slots=True)
 class Customer:
-    """One customer profile with its whole history."""
+    """
+    One customer profile with its whole history.
+
+    Attributes:
+        versions: Since when, and the profile as Gladly shows it, oldest first.
+        conversation_ids: Every conversation that ever belonged to the customer.
+        open_conversation_id: The one that is open; Gladly allows one at a time.
+        merged_into: The id of the customer that it was merged into.
+    """
 
     id: str
     created_at: datetime
@@ -186,27 +201,30 @@ class Customer:
 
     @property
     def is_here(self) -> bool:
-        """Neither merged into another nor deleted."""
+        """Whether the customer was neither merged into another nor deleted."""
         return self.merged_into is None and self.deleted_at is None
 
     @property
     def name(self) -> str | None:
-        """The name the profile shows now."""
+        """The name that the profile shows now, or None."""
         name = self.versions[-1][1].get("name")
         return name if isinstance(name, str) else None
 
     def wire(self) -> Wire:
-        """As `GET /customer-profiles/{id}` shows it."""
+        """Return the profile as `GET /customer-profiles/{id}` shows it."""
         return self.versions[-1][1]
 
 
 @dataclass(slots=True)
 class Change:
     """
-    One thing Gladly recorded.
+    One change that Gladly recorded.
 
-    `timestamp` is when it was recorded, `visible_at` the first moment `GET /events` shows it. `before`
-    is the assignee just before it. `detail` holds what else its `content` says.
+    Attributes:
+        timestamp: When it was recorded.
+        visible_at: From when on `GET /events` shows it.
+        before: The conversation's assignee just before the change.
+        detail: What else the event's `content` says.
     """
 
     id: str
@@ -221,7 +239,7 @@ class Change:
 
     @property
     def entity(self) -> str:
-        """The value of `entities` that asks for this change."""
+        """The value of the `entities` parameter that selects this change."""
         prefix = self.type.partition("/")[0]
         return "CONVERSATION" if prefix == "CONVERSATION_ASSIGNEE" else prefix
 
@@ -240,7 +258,7 @@ class Change:
         return content
 
     def line(self) -> bytes:
-        """The event as one JSON line, its newline included."""
+        """Return the event as one JSON line, with its newline."""
         event: Wire = {"id": self.id, "type": self.type, "timestamp": event_time(self.timestamp)}
         if self.initiator is not None:
             event["initiator"] = {"id": self.initiator.id, "type": self.initiator.type}
@@ -251,10 +269,16 @@ class Change:
 @dataclass(frozen=True, slots=True)
 class Truth:
     """
-    A transition that happened, for comparing with what was sent.
+    A transition that happened, for comparison with what was sent.
 
-    `customer_id` is whose conversation it was at that moment; `created_at` is the conversation's, cut to
-    milliseconds; `visible_at` is when the feed first shows it; `assignee` is the one just before.
+    Attributes:
+        kind: Which transition it was.
+        recorded_at: When Gladly recorded it.
+        visible_at: From when on the feed shows it.
+        customer_id: The customer that the conversation belonged to at that moment.
+        created_at: When the conversation was created, in whole milliseconds.
+        change_id: The id of the change that recorded it.
+        assignee: The conversation's assignee just before it.
     """
 
     kind: Kind
@@ -267,7 +291,7 @@ class Truth:
     assignee: Assignee
 
     def wire(self) -> Wire:
-        """As `GET /sandbox/truth` lists it."""
+        """Return the transition as `GET /sandbox/truth` lists it."""
         return {
             "kind": self.kind,
             "recordedAt": event_time(self.recorded_at),
