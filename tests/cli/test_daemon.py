@@ -10,7 +10,8 @@ import pytest
 from sandbox import Fault
 from state import Reader
 from support.installation import Installation
-from support.raw_server import Proxy, swallow
+from support.proxy import Proxy
+from support.proxy_actions import swallow
 
 ENDS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 

@@ -12,7 +12,8 @@ from sandbox import Fault, Sandbox
 from state import Event, EventStatus, Reader, Store, TakenIn, Transition
 from state.instants import from_text
 from support.installation import Installation
-from support.raw_server import Proxy, hang_up
+from support.proxy import Proxy
+from support.proxy_actions import hang_up
 
 TOKEN, KEY = "token-canary", "key-canary"
 

@@ -13,7 +13,8 @@ import pytest
 from sandbox import Fault, Sandbox
 from state import Event, EventStatus, Reader, Store, TakenIn, Transition
 from support.installation import Installation
-from support.raw_server import Proxy, answer
+from support.proxy import Proxy
+from support.proxy_actions import answer
 
 TOKEN, KEY = "token-canary+/=9f2c", "key-canary+/=7b1d"
 PERSON = {"name": "Canary Birdsong", "email": "canary.birdsong@example.com", "phone": "+12125550142"}

@@ -23,7 +23,8 @@ from support.program import (
     rows,
     run_measured,
 )
-from support.raw_server import Proxy, drip
+from support.proxy import Proxy
+from support.proxy_actions import drip
 from sync.cli.main import exit_code_of
 
 pytestmark = pytest.mark.long

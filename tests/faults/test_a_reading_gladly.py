@@ -24,7 +24,8 @@ from support.program import (
     rows,
     verdicts,
 )
-from support.raw_server import Proxy, RawResponse, cut, gzip, reframe, rewrite
+from support.proxy import Proxy, RawResponse
+from support.proxy_actions import cut, gzip, reframe, rewrite
 from sync.cli.main import exit_code_of
 
 

@@ -26,7 +26,9 @@ from support.program import (
     busy_minutes,
     certificate,
 )
-from support.raw_server import Proxy, RawServer, hang_up, redirect
+from support.proxy import Proxy
+from support.proxy_actions import hang_up, redirect
+from support.raw_server import RawServer
 from sync.cli.main import exit_code_of
 
 

@@ -12,7 +12,8 @@ from sandbox import Fault
 from sandbox.world.bulk import fill
 from support.checker import problems
 from support.program import BATCH, CONVERSATIONS, PROFILES, busy_minutes
-from support.raw_server import Proxy, hang_up, stall
+from support.proxy import Proxy
+from support.proxy_actions import hang_up, stall
 from sync.errors import StoppedError
 from sync.http.host import MAX_ATTEMPTS
 from sync.segment import BATCH_MAX_BYTES

@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from sandbox import Fault
 from support.checker import problems
 from support.program import BATCH, busy_minutes, fill_outbox, payload_of
-from support.raw_server import Proxy, RawResponse
+from support.proxy import Proxy, RawResponse
 from sync.http.host import MAX_ATTEMPTS
 
 

@@ -24,7 +24,9 @@ from support.program import (
     payload_of,
     pending,
 )
-from support.raw_server import Proxy, RawServer, cut, drip, hang_up, redirect, stall, swallow, wrong_length
+from support.proxy import Proxy
+from support.proxy_actions import cut, drip, hang_up, redirect, stall, swallow, wrong_length
+from support.raw_server import RawServer
 from sync.cli.main import exit_code_of
 from sync.http.host import backoff_s
 from sync.segment import SegmentClient

@@ -19,7 +19,8 @@ from support.program import (
     quarantined,
     verdicts,
 )
-from support.raw_server import Proxy, RawResponse, rewrite
+from support.proxy import Proxy, RawResponse
+from support.proxy_actions import rewrite
 from sync.cli.main import exit_code_of
 from sync.events.track import EVENT_MAX_BYTES
 from sync.segment import BATCH_MAX_BYTES

@@ -29,7 +29,8 @@ from support.processes import (
     stderr_of,
     wait_until,
 )
-from support.raw_server import Action, Exchange, Proxy, drip
+from support.proxy import Action, Exchange, Proxy
+from support.proxy_actions import drip
 
 pytestmark = pytest.mark.long
 

@@ -19,7 +19,8 @@ import pytest
 from sandbox import Sandbox
 from state import Event, EventStatus, Reader, Store, TakenIn, Transition
 from support.installation import Installation
-from support.raw_server import Proxy, RawRequest
+from support.proxy import Proxy
+from support.raw_server import RawRequest
 from sync.events.track import NAMES, encode
 from sync.reports import CycleReport
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline

@@ -2,29 +2,19 @@
 
 import gzip
 import json
-from datetime import timedelta
 
 import pytest
 import requests
 from segment.analytics.client import Client as Analytics
 
 from sandbox import Sandbox
-from support.sandbox_clients import NOON
-
-EVENT = {"type": "track", "event": "Said Hello", "userId": "u-1", "messageId": "m-1"}
-
-
-def batch(segment, *events, **more):
-    return segment.post("/batch", json={"batch": list(events), **more})
+from support.sandbox_clients import EVENT, batch
 
 
 def padded(event, size):
     """Return *event* as JSON of exactly *size* bytes."""
     short = json.dumps(event | {"properties": {"pad": ""}}).encode()
     return json.dumps(event | {"properties": {"pad": "x" * (size - len(short))}}).encode()
-
-
-# --- who may send ---------------------------------------------------------------------------------------
 
 
 def test_the_write_key_is_the_user_name_of_basic_or_in_the_body(sandbox, segment):
@@ -36,9 +26,6 @@ def test_the_write_key_is_the_user_name_of_basic_or_in_the_body(sandbox, segment
     assert requests.post(url, json=body | {"writeKey": "sandbox-write-key"}, timeout=5).status_code == 200
     sandbox.segment.check_write_key = False
     assert requests.post(url, json=body, auth=("wrong", ""), timeout=5).status_code == 200
-
-
-# --- limits ---------------------------------------------------------------------------------------------
 
 
 def test_an_event_of_32_kb_is_taken_and_one_of_a_byte_more_refuses_its_batch(sandbox, segment):
@@ -107,27 +94,6 @@ def test_a_body_that_only_says_it_is_gzip_is_answered_400(segment):
     assert segment.post("/batch", data=bomb, headers=headers).status_code == 400
 
 
-@pytest.mark.parametrize(
-    ("event", "reason"),
-    [
-        pytest.param({"type": "track", "event": "x"}, "neither userId nor anonymousId", id="from nobody"),
-        pytest.param(EVENT | {"userId": ""}, "neither userId nor anonymousId", id="from an empty name"),
-        pytest.param(
-            {"type": "track", "userId": "u"}, "a track event without an event name", id="of nothing"
-        ),
-        pytest.param({"userId": "u"}, "unknown type None", id="of no type"),
-        pytest.param(EVENT | {"type": []}, "unknown type []", id="of a type that is no text"),
-        pytest.param(
-            EVENT | {"messageId": "m" * 100}, "messageId has 100 characters or more", id="with a long id"
-        ),
-    ],
-)
-def test_an_invalid_event_is_dropped_after_a_200(sandbox, segment, event, reason):
-    assert batch(segment, event).json() == {"success": True}
-    assert len(sandbox.inbox) == 0
-    assert [dropped.reason for dropped in sandbox.inbox.dropped] == [reason]
-
-
 def test_over_the_rate_it_answers_429_and_says_when_to_come_back():
     with Sandbox(segment_requests_per_second=1) as sandbox:
         url = sandbox.segment_url + "/v1/track"
@@ -136,80 +102,6 @@ def test_over_the_rate_it_answers_429_and_says_when_to_come_back():
         ]
         assert [answer.status_code for answer in answers] == [200, 429]
         assert (answers[1].headers["Retry-After"], answers[1].headers["X-RateLimit-Reset"]) == ("1", "1")
-
-
-# --- what becomes of an event ---------------------------------------------------------------------------
-
-
-def test_a_bare_event_is_shown_with_what_segment_adds_and_its_own_timestamp(sandbox, segment):
-    sent = EVENT | {"timestamp": "2019-07-03T04:30:12.071Z", "properties": {"a": None}}
-    batch(segment, sent)
-    assert sandbox.inbox.received == [
-        sent
-        | {
-            "receivedAt": "2026-11-02T12:00:00.250Z",
-            "originalTimestamp": "2019-07-03T04:30:12.071Z",
-            "context": {"library": {"name": "unknown", "version": "unknown"}},
-            "integrations": {},
-        }
-    ]
-    assert requests.get(sandbox.segment_url + "/sandbox/events", timeout=5).json() == sandbox.inbox.received
-
-
-@pytest.mark.parametrize("level", ["event", "batch"])
-def test_sent_at_shifts_the_timestamp_by_the_network_delay(sandbox, segment, level):
-    """
-    timestamp = receivedAt - (sentAt - originalTimestamp), wherever sentAt stands.
-    """
-    sent_at = {"sentAt": (NOON - timedelta(seconds=3)).isoformat()}
-    event = EVENT | {"timestamp": "2026-11-02T11:00:00.000Z"}
-    batch(segment, event | (sent_at if level == "event" else {}), **(sent_at if level == "batch" else {}))
-    (shown,) = sandbox.inbox.received
-    assert shown["timestamp"] == "2026-11-02T11:00:03.000Z"
-    assert shown["originalTimestamp"] == "2026-11-02T11:00:00.000Z"
-
-
-def test_without_a_timestamp_it_is_the_time_of_arrival(sandbox, segment):
-    batch(segment, EVENT)
-    (shown,) = sandbox.inbox.received
-    assert shown["timestamp"] == shown["receivedAt"] == "2026-11-02T12:00:00.250Z"
-
-
-def test_the_batch_s_context_and_integrations_are_every_event_s(sandbox, segment):
-    own = EVENT | {"context": {"ip": "10.0.0.1"}, "integrations": {"All": True}}
-    common = {
-        "context": {"ip": "0.0.0.0", "library": {"name": "l", "version": "1"}},
-        "integrations": {"All": False, "X": True},
-    }
-    batch(segment, own, **common)
-    (shown,) = sandbox.inbox.received
-    assert shown["context"] == {"ip": "10.0.0.1", "library": {"name": "l", "version": "1"}}
-    assert shown["integrations"] == {"All": True, "X": True}
-
-
-def test_a_message_id_counts_once_in_24_hours(sandbox, segment):
-    batch(segment, EVENT, EVENT)
-    batch(segment, EVENT | {"event": "Another"})
-    assert [event["event"] for event in sandbox.inbox.received] == ["Said Hello"]
-    assert sandbox.inbox.repeats == {"m-1": 2}
-    assert [attempt.outcome for attempt in sandbox.inbox.attempts] == ["received", "repeat", "repeat"]
-    sandbox.clock.advance(24 * 3600)
-    batch(segment, EVENT)
-    assert len(sandbox.inbox.received) == 2
-
-
-def test_attempts_keep_the_very_bytes(sandbox, segment):
-    odd = b'{ "type":"track","event":"x" ,"userId":"u","messageId":"m","properties":{"n":1.50,"s":"\\u00e9"}}'
-    segment.post("/batch", data=b'{"sentAt":null, "batch" : [ ' + odd + b" ]}")
-    assert [attempt.raw for attempt in sandbox.inbox.attempts] == [odd]
-
-
-def test_a_message_id_is_made_where_there_is_none(sandbox, segment):
-    nameless = {key: value for key, value in EVENT.items() if key != "messageId"}
-    batch(segment, nameless, nameless)
-    ids = [event["messageId"] for event in sandbox.inbox.received]
-    assert len(set(ids)) == 2
-    assert all(ids)
 
 
 @pytest.mark.parametrize("kind", ["track", "identify", "page", "screen", "group", "alias"])
