@@ -1,10 +1,11 @@
 """
-The sandbox in a process of its own: its CPU is not counted, and no interpreter lock is shared with it.
+The sandbox in a process of its own, so that its CPU is not counted and it shares no interpreter lock.
 
     python -m bench.serve '{"latency_s": 0.2, "bulk": {"conversations": 1000}}'
 
-prints its URLs as JSON once it listens, then answers commands that come as JSON lines: `bulk`, `seen`,
-`requests`, `freshness`, `open`, `close`. It ends when its input does.
+The argument holds the arguments of `Sandbox` and, as `bulk`, those of `fill`. The process prints its URLs
+as JSON once it listens. Then it answers commands, one JSON object a line: `bulk`, `seen`, `requests`,
+`freshness`, `open`, `close`. It ends when its input ends.
 """
 
 import json
@@ -17,26 +18,32 @@ from sandbox.world.records import Conversation
 
 
 class Served:
-    """A running sandbox and the commands about it."""
+    """A running sandbox and the commands that it answers."""
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         self._open: list[Conversation] = []
 
     def do(self, name: str, value: Any) -> Any:
-        """Run one command."""
+        """
+        Run one command and return its answer.
+
+        Args:
+            name: `bulk`, `open`, `close`, `requests`, `freshness` or `seen`.
+            value: For `bulk` the arguments of `fill`; for `open` and `close` a number of conversations.
+        """
         world = self._sandbox.world
         if name == "bulk":
             fill(world, **value)
-            self._open = [talk for talk in world.conversations.values() if talk.is_open]
+            self._open = [known for known in world.conversations.values() if known.is_open]
         elif name == "open":
             agent = next(iter(world.agents.values()), None) or world.add_agent("Ada")
             for _ in range(value):
                 customer = world.add_customer(recorded=False)
                 self._open.append(world.open_conversation(customer, agent=agent))
         elif name == "close":
-            for talk in self._open[:value]:
-                world.close(talk)
+            for conversation in self._open[:value]:
+                world.close(conversation)
             del self._open[:value]
         elif name == "requests":
             return [(r.path, r.at) for r in self._sandbox.gladly_requests]
@@ -45,7 +52,7 @@ class Served:
         return {"gladly": len(self._sandbox.gladly_requests), "events": len(self._sandbox.inbox)}
 
     def _freshness(self) -> list[float]:
-        """Seconds from visible at Gladly to received at Segment, of every event that arrived."""
+        """Return, for every event that arrived, the seconds from visible at Gladly to received at Segment."""
         kinds = {"created": "Gladly Conversation Created", "closed": "Gladly Conversation Closed"}
         visible = {
             (kinds[t.kind], t.conversation_id): t.visible_at
@@ -60,7 +67,7 @@ class Served:
 
 
 def serve(given: dict[str, Any]) -> None:
-    """Serve until standard input ends."""
+    """Serve a sandbox with the arguments *given* until standard input ends."""
     bulk = given.pop("bulk", None)
     with Sandbox(**given) as sandbox:
         served = Served(sandbox)
