@@ -21,7 +21,7 @@ from state import Reader
 from state.errors import StateFileError
 from state.instants import to_text, utc_now
 from sync.errors import GladlySegmentError
-from sync.settings.config import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
+from sync.settings.secrets import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 from sync.stop import Stop, stop_on_signals
 
 _CONFIG = """\

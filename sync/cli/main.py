@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from state import Store
-    from sync.settings.config import Config
+    from sync.settings.sections import Config
 
 P = ParamSpec("P")
 
@@ -65,7 +65,7 @@ class Options:
         Raises:
             SettingsError: Something in them is wrong or missing.
         """
-        from sync.settings.config import load
+        from sync.settings.loading import load
 
         return load(self._config, with_secrets=with_secrets)
 

@@ -17,7 +17,7 @@ from sync.errors import SettingsError
 from sync.pipeline.intake import Figures
 from sync.pipeline.resync import Progress
 from sync.runtime.build import build_pipeline
-from sync.settings.config import Config
+from sync.settings.sections import Config
 from sync.stop import Stop
 
 # An interrupted resync is gone on with when the same command is given again within a day.

@@ -8,7 +8,9 @@ import pytest
 
 from sync.errors import SettingsError
 from sync.events.options import AS_GLADLY, EventOptions
-from sync.settings.config import Settings, load, organization_of
+from sync.settings.loading import load
+from sync.settings.sections import Settings
+from sync.settings.values import organization_of
 
 SECRETS = {"GLADLY_API_TOKEN": "token-canary", "SEGMENT_WRITE_KEY": "key-canary"}
 WHO = '[gladly]\norganization = "acme"\nusername = "sync@example.com"\n'

@@ -11,7 +11,7 @@ import urllib.request
 
 import pytest
 
-from sync.settings.config import load
+from sync.settings.loading import load
 
 ASKED = (
     "--organization",

@@ -3,7 +3,7 @@
 import pytest
 
 from sync.errors import SettingsError
-from sync.settings.config import load
+from sync.settings.loading import load
 
 URL = "https://monitor.example.com/ping/canary"
 
