@@ -122,7 +122,7 @@ def without_secrets(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]
             cleaned[source.section] = {key: value for key, value in table.items() if key != source.key}
             mistakes.append(
                 f"{source.section}.{source.key} does not belong in this file, because every copy of it would "
-                f"contain the secret. Set the variable {source.variable}, or write the secret to another file "
+                f"contain the secret. Set the variable {source.variable}, or write it to another file "
                 f"and name that file in {source.file_setting}."
             )
     return cleaned, mistakes

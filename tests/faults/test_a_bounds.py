@@ -24,7 +24,7 @@ from support.program import (
     run_measured,
 )
 from support.raw_server import Proxy, drip
-from sync.cli.main import exit_code_of
+from sync.cli.errors import exit_code_of
 
 pytestmark = pytest.mark.long
 

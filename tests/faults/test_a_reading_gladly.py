@@ -25,7 +25,7 @@ from support.program import (
     verdicts,
 )
 from support.raw_server import Proxy, RawResponse, cut, gzip, reframe, rewrite
-from sync.cli.main import exit_code_of
+from sync.cli.errors import exit_code_of
 
 
 def names_in_order(sandbox):

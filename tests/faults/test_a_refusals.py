@@ -27,7 +27,7 @@ from support.program import (
     certificate,
 )
 from support.raw_server import Proxy, RawServer, hang_up, redirect
-from sync.cli.main import exit_code_of
+from sync.cli.errors import exit_code_of
 
 
 def one_conversation(sandbox):

@@ -25,7 +25,7 @@ from support.program import (
     pending,
 )
 from support.raw_server import Proxy, RawServer, cut, drip, hang_up, redirect, stall, swallow, wrong_length
-from sync.cli.main import exit_code_of
+from sync.cli.errors import exit_code_of
 from sync.http.host import backoff_s
 from sync.segment import SegmentClient
 from sync.stop import Stop

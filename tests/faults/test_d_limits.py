@@ -20,7 +20,7 @@ from support.program import (
     verdicts,
 )
 from support.raw_server import Proxy, RawResponse, rewrite
-from sync.cli.main import exit_code_of
+from sync.cli.errors import exit_code_of
 from sync.events.track import EVENT_MAX_BYTES
 from sync.segment import BATCH_MAX_BYTES
 from sync.segment.batches import body_of, pack
