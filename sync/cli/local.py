@@ -17,19 +17,27 @@ class PortTakenError(GladlySegmentError):
 
 
 @click.command()
-@click.option("--gladly-port", type=int, default=8410, show_default=True)
-@click.option("--segment-port", type=int, default=8411, show_default=True)
-@click.option("--seed", type=int, default=1, show_default=True, help="The same seed is the same small world.")
-@click.option("--tempo", type=float, default=10.0, show_default=True, help="How lively it is; 1 is natural.")
+@click.option(
+    "--gladly-port", type=int, default=8410, show_default=True, help="Gladly's port. 0 takes a free port."
+)
+@click.option(
+    "--segment-port", type=int, default=8411, show_default=True, help="Segment's port. 0 takes a free port."
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same world.")
+@click.option(
+    "--tempo", type=float, default=10.0, show_default=True, help="How fast things happen. 1 is natural."
+)
 @command
 def sandbox(gladly_port: int, segment_port: int, seed: int, tempo: float) -> None:
     """
-    Serve a local Gladly and a local Segment, with a small world that lives on its own.
+    Serve a local Gladly and a local Segment.
+
+    In them, simulated customers write and agents answer. Set the variables that the command prints, and every
+    other command works against the sandbox.
 
     \b
     Example:
-      gladly-segment sandbox &
-      gladly-segment once     with the variables that it shows
+      gladly-segment sandbox --tempo 60
     """
     from sandbox.server import serve
 
@@ -39,7 +47,7 @@ def sandbox(gladly_port: int, segment_port: int, seed: int, tempo: float) -> Non
         )
     except OSError as error:
         raise PortTakenError(
-            f"A port is taken ({error.strerror}). Name others with --gladly-port and --segment-port."
+            f"A port is taken ({error.strerror}). Choose other ports with --gladly-port and --segment-port."
         ) from error
 
 
@@ -47,8 +55,8 @@ def _show_addresses(sandbox: "Sandbox") -> None:
     from sync.settings.secrets import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 
     click.echo(
-        f"Gladly   {sandbox.gladly_url}   (what it has shown: /sandbox/truth)\n"
-        f"Segment  {sandbox.segment_url}   (what it has received: /sandbox/events)\n"
+        f"Gladly   {sandbox.gladly_url}   (/sandbox/truth lists what it has shown)\n"
+        f"Segment  {sandbox.segment_url}   (/sandbox/events lists what it has received)\n"
         "\nIn another terminal:\n"
         f"  export GLADLY_SEGMENT_GLADLY__BASE_URL={sandbox.gladly_url}\n"
         f"  export GLADLY_SEGMENT_GLADLY__USERNAME={sandbox.gladly.username}\n"
@@ -62,19 +70,24 @@ def _show_addresses(sandbox: "Sandbox") -> None:
 
 @click.command()
 @click.option(
-    "--seconds", type=click.FloatRange(min=1), envvar="DEMO_SECONDS", default=30.0, show_default=True
+    "--seconds",
+    type=click.FloatRange(min=1),
+    envvar="DEMO_SECONDS",
+    default=30.0,
+    show_default=True,
+    help="How long to show events, in seconds.",
 )
 @click.option(
     "--directory",
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("demo"),
     show_default=True,
-    help="Where the demo's config.toml and state file go.",
+    help="The directory for the demo's config.toml, state file and log.",
 )
 @command
 def demo(seconds: float, directory: Path) -> None:
     """
-    Run the real job against the sandbox for a short while and show the events as they arrive.
+    Run the sync against a sandbox and show the events.
 
     \b
     Example:

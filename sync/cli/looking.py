@@ -22,21 +22,21 @@ _FOLLOW_EVERY_S = 0.5
 
 
 @click.command()
-@json_option("One JSON object.")
+@json_option("Print one JSON object.")
 @click.option(
     "--max-lag",
     callback=read_duration,
     metavar="DURATION",
-    help="Exit 1 when the watermark or the oldest pending event is older, say 10m. The watermark stays the "
-    "overlap (60s) behind even when all is well.",
+    help="Exit with 1 when the watermark or the oldest pending event is older, for example than 10m. The "
+    "watermark is always at least as old as the overlap (60s).",
 )
 @click.pass_obj
 @command
 def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
     """
-    Show where the sync stands: watermark, the time left for a gap, events, what needs a person.
+    Show where the sync stands and what needs a person.
 
-    Works while the daemon runs and while it is stopped; takes no lock.
+    A daemon may be running or not. The command takes no lock.
 
     \b
     Example:
@@ -55,24 +55,32 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
 
         show_status(found, path)
     if max_lag is not None and (why := is_behind(found, max_lag)):
-        complain(f"Behind: {why} (--max-lag). Look at the last poll above, or at the log.")
+        complain(f"Behind: {why} (--max-lag). See the last poll in `gladly-segment status`, or the log.")
         return FAILED
     return 0
 
 
 @click.command()
-@click.option("--status", type=click.Choice(["pending", "delivered", "rejected", "suppressed"]))
-@click.option("--conversation", metavar="ID", help="Of this conversation only.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True)
-@json_option("JSON lines, the payload as an object.")
-@click.option("--follow", is_flag=True, help="Go on showing new events as they come, until Ctrl-C.")
+@click.option(
+    "--status",
+    type=click.Choice(["pending", "delivered", "rejected", "suppressed"]),
+    help="Show only events with this status.",
+)
+@click.option("--conversation", metavar="ID", help="Show only events of this conversation.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most so many events."
+)
+@json_option("Print JSON lines, with the payload as an object.")
+@click.option("--follow", is_flag=True, help="Keep showing new events as they arrive, until Ctrl-C.")
 @click.pass_obj
 @command
 def events(
     options: Options, status: str | None, conversation: str | None, limit: int, as_json: bool, follow: bool
 ) -> None:
     """
-    Show the latest events, newest first, as Segment's debugger does: name, time, payload.
+    Show the latest events, newest first.
+
+    Like Segment's debugger, it shows the name, the time and the payload of each event.
 
     \b
     Example:
@@ -111,12 +119,14 @@ def _new_events(
 
 @click.command()
 @click.argument("conversation_id")
-@json_option("One JSON object.")
+@json_option("Print one JSON object.")
 @click.pass_obj
 @command
 def explain(options: Options, conversation_id: str, as_json: bool) -> int:
     """
-    Show all that is known of one conversation: changes, decisions and why, events.
+    Show everything that is stored about one conversation.
+
+    That is: its changes, what was decided about each of them and why, and its events.
 
     \b
     Example:
@@ -127,8 +137,8 @@ def explain(options: Options, conversation_id: str, as_json: bool) -> int:
     found = _explanation(options.state_path, conversation_id)
     if found is None:
         complain(
-            f"Nothing is known of conversation {conversation_id}: no change of it has been taken in. "
-            "Check the id, or read its time again: gladly-segment resync --since INSTANT"
+            f"Nothing is stored about conversation {conversation_id}. Check the id, or read the time of the "
+            "conversation again: gladly-segment resync --since INSTANT"
         )
         return FAILED
     if as_json:
@@ -156,19 +166,27 @@ def _explanation(path: Path, conversation_id: str) -> dict[str, Any] | None:
 
 @click.command()
 @click.option(
-    "--port", type=click.IntRange(0, 65_535), default=8412, show_default=True, help="0 takes a free one."
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=8412,
+    show_default=True,
+    help="The port to listen on. 0 takes a free port.",
 )
 @click.option(
-    "--host", default="127.0.0.1", show_default=True, help="Others than this machine can then read it."
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on. At any other address, other machines can read the state file.",
 )
 @click.option("--no-open", is_flag=True, help="Do not open a browser.")
 @click.pass_obj
 @command
 def inspect(options: Options, port: int, host: str, no_open: bool) -> None:
     """
-    Open the state file in a browser: a live debugger, an overview, every conversation, all tables.
+    Open the state file in a browser.
 
-    Read-only, on this machine alone, while the daemon runs or not.
+    The pages are a live debugger, an overview, every conversation and all tables. They change nothing.
+    Only this machine can reach them. A daemon may be running or not.
 
     \b
     Example:
@@ -188,5 +206,5 @@ def inspect(options: Options, port: int, host: str, no_open: bool) -> None:
         )
     except OSError as error:
         raise click.UsageError(
-            f"Cannot listen on {host}:{port} ({error.strerror}). Name another with --port."
+            f"Cannot listen on {host}:{port} ({error.strerror}). Choose another port with --port."
         ) from error

@@ -23,18 +23,20 @@ from sync.errors import GladlySegmentError
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.option(
-    "--config", metavar="PATH", help="The settings; else $GLADLY_SEGMENT_CONFIG, else ./config.toml."
+    "--config",
+    metavar="PATH",
+    help="The config file. The default is $GLADLY_SEGMENT_CONFIG, or else ./config.toml.",
 )
 @click.option("--debug", is_flag=True, help="Show tracebacks.")
 @click.version_option(__version__, prog_name="gladly-segment")
 @click.pass_context
 def cli(context: click.Context, config: str | None, debug: bool) -> None:
     """
-    Every Gladly conversation created or closed: one Segment track event, once.
+    Send one Segment track event for each Gladly conversation created or closed.
 
     \b
     Example:
-      gladly-segment demo                       see it work, without any account
+      gladly-segment demo                         shows it at work, without an account
       gladly-segment check && gladly-segment run
     """
     context.obj = Options(config, debug=debug)
@@ -77,7 +79,8 @@ def main() -> NoReturn:
         if debug:
             traceback.print_exc()
         complain(
-            f"Unexpected {type(error).__name__}: {error}. Nothing is lost; --debug shows where it came from."
+            f"Unexpected {type(error).__name__}: {error}. Nothing is lost. Run the command again "
+            "with --debug to see where the error came from, and report it."
         )
         code = FAILED
     gc.freeze()  # the interpreter's last garbage collection, through everything imported, takes 30 ms

@@ -1,4 +1,4 @@
-"""The commands with which a person settles what needs attention: `retry` and `dismiss`."""
+"""The commands for what needs a person: `retry` for rejected events, `dismiss` for the quarantine."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("message_ids", nargs=-1, metavar="MESSAGE_ID ...")
-@click.option("--all", "every", is_flag=True, help="Every rejected event.")
+@click.option("--all", "every", is_flag=True, help="Retry every rejected event.")
 @click.pass_obj
 @command
 def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
     """
-    Make rejected events pending again: the next cycle sends them, with the same messageId.
+    Make rejected events pending again.
 
-    A running daemon goes on; the two take turns.
+    The next cycle sends them, with the same messageId. A daemon may be running: the two take turns.
 
     \b
     Example:
@@ -30,26 +30,26 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
       gladly-segment retry --all
     """
     if bool(message_ids) == every:
-        raise click.UsageError("Name the events by their message ids, or say --all.")
+        raise click.UsageError("Give the message ids of the events, or --all.")
     with _store_in_turn(options) as store:
         count, unknown = _apply(store.retry, message_ids)
-    click.echo(f"{count} events are pending again.")
+    click.echo(f"Events pending again: {count}.")
     for id_ in unknown:
-        complain(f"{id_} is no rejected event. See: gladly-segment events --status rejected")
+        complain(f"{id_} is not a rejected event. List them: gladly-segment events --status rejected")
     return WRONG_USAGE if unknown else 0
 
 
 @click.command()
 @click.argument("ids", nargs=-1, metavar="ID ...")
-@click.option("--all", "every", is_flag=True, help="Every one of them.")
+@click.option("--all", "every", is_flag=True, help="Dismiss everything that is listed.")
 @click.pass_obj
 @command
 def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
     """
-    Unreadable lines and gaps, once seen: they are no longer listed, and the lines are erased.
+    Take unreadable lines and gaps that you have seen off the list.
 
-    What was passed over is not read again by this; `resync` does that. A running daemon goes on; the two
-    take turns.
+    `status` no longer lists them, and the lines are erased. To read the time of a line or a gap again, use
+    `resync`. A daemon may be running: the two take turns.
 
     \b
     Example:
@@ -57,12 +57,12 @@ def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
       gladly-segment dismiss --all
     """
     if bool(ids) == every:
-        raise click.UsageError("Name them by the ids that `status` shows, or say --all.")
+        raise click.UsageError("Give the ids that `status` shows, or --all.")
     with _store_in_turn(options) as store:
         count, unknown = _apply(store.dismiss, ids)
-    click.echo(f"{count} dismissed.")
+    click.echo(f"Dismissed: {count}.")
     for id_ in unknown:
-        complain(f"{id_} waits for nobody. See: gladly-segment status")
+        complain(f"Nothing with the id {id_} needs attention. See: gladly-segment status")
     return WRONG_USAGE if unknown else 0
 
 
@@ -95,7 +95,7 @@ def _store_in_turn(options: Options) -> "Iterator[Store]":
     from state.file import RESYNC
 
     def show_wait() -> None:
-        click.echo("Waiting for the cycle under way to end …", err=True)
+        click.echo("Waiting for the running cycle to end …", err=True)
 
     path = options.state_path
     with Reader(path):  # refuses a missing file, which `Store` would create

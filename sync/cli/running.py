@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 @command
 def run(options: Options) -> None:
     """
-    Run as a daemon until SIGTERM or SIGINT: a cycle at once, then as scheduled.
+    Run as a daemon: one cycle at once, then on schedule.
+
+    SIGTERM or SIGINT ends it.
 
     \b
     Example:
@@ -46,7 +48,7 @@ def run(options: Options) -> None:
 @command
 def once(options: Options, dry_run: bool) -> int:
     """
-    Run one cycle (poll, diff, deliver) and exit: for cron.
+    Run one cycle (poll and deliver) and exit: for cron.
 
     \b
     Example:

@@ -10,17 +10,19 @@ from sync.cli.options import Options, command, json_option
 
 
 @click.command()
-@click.option("--organization", metavar="NAME", help="acme of acme.gladly.com; a pasted address will do.")
-@click.option("--username", metavar="EMAIL", help="Of the Gladly agent with the API User permission.")
-@click.option("--region", type=click.Choice(["us", "eu"]), help="Of the Segment workspace.")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("--organization", metavar="NAME", help="The part before .gladly.com, or a pasted address.")
+@click.option("--username", metavar="EMAIL", help="The e-mail of the Gladly agent who is an API User.")
+@click.option("--region", type=click.Choice(["us", "eu"]), help="The region of the Segment workspace.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @click.pass_obj
 @command
 def init(
     options: Options, organization: str | None, username: str | None, region: str | None, force: bool
 ) -> None:
     """
-    Write a commented config.toml, asking for what is not given. Never for secrets.
+    Write a commented config.toml.
+
+    It asks for each value that no option gives. It never asks for secrets.
 
     \b
     Example:
@@ -32,19 +34,19 @@ def init(
 
     path = options.config_path
     if path.exists() and not force:
-        raise click.UsageError(f"{path} is there already. Add --force to replace it.")
+        raise click.UsageError(f"{path} exists already. Add --force to replace it.")
     answers = {"organization": organization, "username": username, "region": region}
     if not sys.stdin.isatty() and None in answers.values():
         missing = ", ".join(f"--{name}" for name, value in answers.items() if value is None)
-        raise click.UsageError(f"Nobody is here to ask. Give {missing}.")
+        raise click.UsageError(f"Without a terminal, init cannot ask. Add {missing}.")
     write_config(
         path,
-        organization or click.prompt("Gladly organization (acme of acme.gladly.com)"),
-        username or click.prompt("E-mail of the Gladly agent with the API User permission"),
+        organization or click.prompt("Gladly organization (acme for acme.gladly.com)"),
+        username or click.prompt("E-mail of the Gladly agent who is an API User"),
         region or click.prompt("Segment region", type=click.Choice(["us", "eu"]), default="us"),
     )
     click.echo(
-        f"Wrote {path}. The secrets stay out of it:\n"
+        f"Wrote {path}. The secrets do not belong in it. Set them as variables, and then check:\n"
         "  export GLADLY_API_TOKEN=… SEGMENT_WRITE_KEY=…\n"
         f"  gladly-segment --config {path} check"
     )
@@ -56,7 +58,7 @@ def init(
 @command
 def completion(context: click.Context, shell: str) -> None:
     """
-    Print what a shell needs to complete commands and options.
+    Print the script that lets a shell complete commands.
 
     \b
     Example:
@@ -71,14 +73,15 @@ def completion(context: click.Context, shell: str) -> None:
 
 
 @click.command()
-@json_option("JSON lines: the check, whether it holds, and why.")
+@json_option("Print JSON lines: the check, whether it passed, and why.")
 @click.pass_obj
 @command
 def check(options: Options, as_json: bool) -> int:
     """
-    Validate the settings, prove the Gladly credentials, reach Segment, open the state file.
+    Check the settings, Gladly, Segment and the state file.
 
-    A line each, with what to mend; exit 0 only if all hold.
+    Each line names a check and says whether it passed, or how to correct what failed. The exit code is 0 only
+    if all checks passed.
 
     \b
     Example:

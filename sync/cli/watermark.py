@@ -20,16 +20,18 @@ if TYPE_CHECKING:
 
 @click.group()
 def watermark() -> None:
-    """Show where the sync stands, or move it."""
+    """Show or move the watermark."""
 
 
 @watermark.command("show")
-@json_option("One JSON object.")
+@json_option("Print one JSON object.")
 @click.pass_obj
 @command
 def watermark_show(options: Options, as_json: bool) -> None:
     """
-    Show the watermark: every change recorded before it has been taken in.
+    Show the watermark.
+
+    Every change that Gladly recorded before the watermark has been read.
 
     \b
     Example:
@@ -44,27 +46,31 @@ def watermark_show(options: Options, as_json: bool) -> None:
             json.dumps({name: found[name] for name in ("watermark", "lag_seconds", "gap_seconds_left")})
         )
     elif found["watermark"] is None:
-        click.echo("No watermark yet: the first cycle sets it (sync.start).")
+        click.echo("No watermark yet. The first cycle sets it (sync.start).")
     else:
         click.echo(f"{found['watermark']}  ({short_duration(found['lag_seconds'])} ago)")
 
 
 @watermark.command("reset")
 @click.option(
-    "--to", required=True, callback=read_instant, metavar="INSTANT", help="2026-11-20T08:00Z, 36h, 7d."
+    "--to",
+    required=True,
+    callback=read_instant,
+    metavar="INSTANT",
+    help="The new watermark: 2026-11-20T08:00Z, or an age like 36h or 7d.",
 )
 @click.option(
-    "--replay", is_flag=True, help="Also send the delivered events since then again, same messageId."
+    "--replay", is_flag=True, help="Also send the events delivered since then again, with the same messageId."
 )
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 @command
 def watermark_reset(options: Options, to: "datetime", replay: bool, yes: bool) -> None:
     """
-    Move the watermark: the next cycle reads every change since then again.
+    Move the watermark.
 
-    Events already recorded are recognised and not sent twice; --replay sends those delivered since then
-    again.
+    The next cycle reads every change since the new watermark again. It recognises recorded events and does
+    not send them twice. With --replay, it sends those delivered since then again.
 
     \b
     Example:
@@ -77,12 +83,12 @@ def watermark_reset(options: Options, to: "datetime", replay: bool, yes: bool) -
     click.echo(_meaning_of_reset(path, to, replay=replay))
     if not yes:
         if not sys.stdin.isatty():
-            raise click.UsageError("Nobody is here to ask. Add --yes to do it.")
-        click.confirm("Do it?", abort=True)
+            raise click.UsageError("Without a terminal, reset cannot ask for confirmation. Add --yes.")
+        click.confirm("Move the watermark?", abort=True)
     with Store(path) as store:
         store.reset_watermark(to)
         again = store.replay(to) if replay else 0
-    click.echo("Done." + (f" {again} events are pending again." if replay else ""))
+    click.echo("Done." + (f" Events pending again: {again}." if replay else ""))
 
 
 def _meaning_of_reset(path: Path, to: "datetime", *, replay: bool) -> str:
@@ -101,7 +107,7 @@ def _meaning_of_reset(path: Path, to: "datetime", *, replay: bool) -> str:
     now = utc_now()
     if to > now:
         raise click.UsageError(
-            f"{to_text(to)} lies in the future; the sync would wait for it and read nothing."
+            f"{to_text(to)} is in the future. The sync would read nothing until then. Choose a past instant."
         )
     if not is_there(path):
         return reset_meaning(None, to, now, None, replay=replay)
@@ -112,17 +118,25 @@ def _meaning_of_reset(path: Path, to: "datetime", *, replay: bool) -> str:
 
 
 @click.command()
-@click.option("--since", required=True, callback=read_instant, metavar="INSTANT", help="2026-11-01, 36h, 7d.")
-@click.option("--until", callback=read_instant, metavar="INSTANT", help="Now, where not given.")
+@click.option(
+    "--since",
+    required=True,
+    callback=read_instant,
+    metavar="INSTANT",
+    help="The beginning of the interval: 2026-11-01, or an age like 36h or 7d.",
+)
+@click.option(
+    "--until", callback=read_instant, metavar="INSTANT", help="The end of the interval. The default is now."
+)
 @dry_run_option()
 @click.pass_obj
 @command
 def resync(options: Options, since: "datetime", until: "datetime | None", dry_run: bool) -> None:
     """
-    Read the changes of a past interval again, of any age, and send what was missed.
+    Read a past interval again and send what is missing.
 
-    The watermark stays where it is. Interrupted, the same command goes on where it stopped. A running daemon
-    goes on polling: the two take turns.
+    The interval may be of any age. The watermark does not move. After an interruption, the same command
+    continues where it stopped. A daemon may be running: the two take turns.
 
     \b
     Example:
@@ -158,7 +172,7 @@ def _interval(since: "datetime", until: "datetime | None") -> "tuple[datetime, d
     # A full minute, so that the same command, given again within the minute, means the same interval.
     end = until or utc_now().replace(second=0, microsecond=0) + timedelta(minutes=1)
     if since >= end:
-        raise SettingsError(f"--since {to_text(since)} must lie before --until {to_text(end)}.")
+        raise SettingsError(f"--since {to_text(since)} must be before --until {to_text(end)}.")
     return since, end
 
 
@@ -177,7 +191,7 @@ def _unfinished(store: "Store", since: "datetime", until: "datetime") -> "tuple[
     if unfinished is None or abs(unfinished.since - since) > timedelta(days=1):
         return since, until
     click.echo(
-        f"Going on with the resync of {to_text(unfinished.since)} to {to_text(unfinished.until)}.", err=True
+        f"Continuing the resync from {to_text(unfinished.since)} to {to_text(unfinished.until)}.", err=True
     )
     return unfinished.since, unfinished.until
 
@@ -201,6 +215,6 @@ def _run_resync(config: "Config", store: "Store", since: "datetime", until: "dat
             show(progress)
     read = progress.figures
     click.echo(
-        f"Read {to_text(since)} to {to_text(until)}: {read.changes} changes; {read.created} created and "
-        f"{read.closed} closed that were not known; {progress.delivered} events delivered."
+        f"Read {to_text(since)} to {to_text(until)}. Changes: {read.changes}. "
+        f"New: {read.created} created and {read.closed} closed. Events delivered: {progress.delivered}."
     )

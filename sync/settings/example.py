@@ -30,7 +30,7 @@ def write_config(path: Path, organization: str, username: str, region: str) -> N
     except ValueError as error:
         raise SettingsError(f"{error}.") from None
     if "@" not in username:
-        raise SettingsError(f"{username!r} is no e-mail address; Gladly's user name is the agent's e-mail.")
+        raise SettingsError(f"{username!r} is not an e-mail address; write the e-mail of the Gladly agent.")
     text = next(example for example in _EXAMPLES if example.exists()).read_text("utf-8")
     for name, value in answers.items():
         # Replace the value alone; the comment behind it keeps its column.

@@ -22,6 +22,8 @@ from sync.settings.values import KindError
 
 ENV_PREFIX = "GLADLY_SEGMENT_"
 
+_SECTIONS = ", ".join(Settings._fields)
+
 # The settings of each section by name, as they were read: not typed yet.
 Tables = dict[str, dict[str, Any]]
 
@@ -64,7 +66,7 @@ def _read_toml(file: Path, *, must_exist: bool) -> dict[str, Any]:
         return tomllib.loads(file.read_text("utf-8"))
     except FileNotFoundError:
         if must_exist:
-            raise SettingsError(f"{file} does not exist. Name another with --config.") from None
+            raise SettingsError(f"{file} does not exist. Name another file with --config.") from None
         return {}
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} is not TOML: {error}") from error
@@ -81,10 +83,10 @@ def _environment() -> tuple[Tables, list[str]]:
             continue
         section, is_key, key = name.upper().removeprefix(ENV_PREFIX).lower().partition("__")
         if is_key and section not in Settings._fields:
-            mistakes.append(f"The variable {name} names no section. There are {', '.join(Settings._fields)}.")
+            mistakes.append(f"The variable {name} names no section. The sections are {_SECTIONS}.")
         elif not is_key and section in Settings._fields:
             mistakes.append(
-                f"The variable {name} is no section. Give its keys one by one, as in {name}__KEY=value."
+                f"The variable {name} names a section and no key. Set each key alone: {name}__KEY=value."
             )
         elif is_key and value:
             tables.setdefault(section, {})[key.replace("__", ".")] = value
@@ -93,7 +95,7 @@ def _environment() -> tuple[Tables, list[str]]:
 
 def _schedule_mistakes(content: dict[str, Any]) -> list[str]:
     if {"every", "cron"} <= _table(content, "sync").keys():
-        return ["sync.cron: give either every or cron, not both."]
+        return ["sync.cron: set either sync.every or sync.cron, not both."]
     return []
 
 
@@ -117,7 +119,7 @@ def _typed(content: dict[str, Any], tables: Tables) -> tuple[Settings, list[str]
     mistakes = []
     for name, value in content.items():
         if name not in tables:
-            mistakes.append(f"{name} is not a setting. Known here: {', '.join(Settings._fields)}.")
+            mistakes.append(f"{name} is not a section. The sections are {_SECTIONS}.")
         elif not isinstance(value, dict):
             mistakes.append(f"{name} must be a section of its own, like [sync].")
     sections = {}
@@ -137,7 +139,8 @@ def _section(name: str, type_: Any, table: dict[str, Any]) -> tuple[Any, list[st
             if key in readers:
                 values[key] = readers[key](value)
             else:
-                mistakes.append(f"{setting} is not a setting. Known here: {', '.join(readers)}.")
+                known = ", ".join(readers)
+                mistakes.append(f"{setting} is not a setting. The settings of [{name}] are {known}.")
         except KindError as kind:
             # A list or a table may hold a secret, so the message does not repeat it.
             shown = f" is {value!r}; it" if isinstance(value, (str, int, float)) else ""
@@ -150,9 +153,9 @@ def _section(name: str, type_: Any, table: dict[str, Any]) -> tuple[Any, list[st
 def _missing(gladly: dict[str, Any]) -> list[str]:
     mistakes = []
     if not gladly.get("organization") and not gladly.get("base_url"):
-        mistakes.append('gladly.organization is missing: the part before .gladly.com, such as "acme".')
+        mistakes.append('gladly.organization is missing: write the part before .gladly.com, such as "acme".')
     if not gladly.get("username"):
-        mistakes.append("gladly.username is missing: the e-mail of an agent with the API User permission.")
+        mistakes.append("gladly.username is missing: write the e-mail of an agent who is an API User.")
     return mistakes
 
 

@@ -70,12 +70,12 @@ def read_secret(source: _Source, named: object, directory: Path) -> tuple[Secret
     mistakes = []
     if not secret:
         mistakes.append(
-            f"{source.secret} is missing: set the variable {source.variable}, or name a file that holds it "
-            f"with {source.file_setting}."
+            f"{source.secret} is missing: set the variable {source.variable}, or write it to a file "
+            f"and name that file in {source.file_setting}."
         )
     elif not secret.isprintable() or " " in secret:
         mistakes.append(
-            f"{source.secret} ({source.variable} or {source.file_setting}) holds a space or a line break."
+            f"{source.secret} ({source.variable} or {source.file_setting}) contains a space or a line break."
         )
     return Secret(secret), mistakes
 
@@ -103,7 +103,7 @@ def read_heartbeat_url(
     except OSError as error:
         return None, [f"heartbeat.url_file: {file} cannot be read ({error.strerror})."]
     except ValueError as error:
-        return None, [f"heartbeat.url_file: what {file} holds {error}."]
+        return None, [f"heartbeat.url_file: the URL in {file} {error}."]
 
 
 def without_secrets(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

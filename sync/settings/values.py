@@ -106,7 +106,7 @@ def duration(value: Any) -> timedelta:
 def overlap(value: Any) -> timedelta:
     """Read a duration of at least `MIN_OVERLAP`."""
     if (found := duration(value)) < MIN_OVERLAP:
-        raise ValueError("must be at least 30s, since Gladly shows changes up to 15 s late")
+        raise ValueError("must be at least 30s, because Gladly shows a change up to 15 s late")
     return found
 
 
@@ -135,7 +135,7 @@ def cron(value: Any) -> str:
         CronTrigger.from_crontab(found)
     except ValueError as error:
         raise ValueError(
-            f'{found!r} is not a cron line of five fields like "*/5 * * * *" ({error})'
+            f'{found!r} is not a cron expression of five fields like "*/5 * * * *" ({error})'
         ) from None
     return found
 
@@ -162,8 +162,8 @@ def organization_of(pasted: str) -> str:
     if is_other_address or not _ORGANIZATION.fullmatch(name) or name.endswith(("gladly.com", "gladly.qa")):
         shown = "that" if "@" in pasted else repr(pasted)  # an address with @ may contain a password
         raise ValueError(
-            f"{shown} is not an organization; write the part before .gladly.com, with its region label "
-            "if it has one: acme or acme.us-1"
+            f"{shown} is not an organization; write the part before .gladly.com and keep a region "
+            "label: acme or acme.us-1"
         )
     return host if host.endswith(".gladly.qa") else name
 
@@ -185,11 +185,11 @@ def _base_url(value: Any) -> str:
     try:
         _ = parts.port
     except ValueError:
-        raise ValueError("has a port that is none") from None
+        raise ValueError("must have a port from 0 to 65535, or none") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be a URL like https://example.com")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user name or password; credentials have settings of their own")
+        raise ValueError("must not contain a user name or password; the credentials have their own settings")
     _require_tls(url)
     return url
 
@@ -209,14 +209,14 @@ def heartbeat_url(value: Any) -> Secret:
     if not is_url or not url.isprintable() or " " in url:
         raise ValueError("must be a URL like https://example.com/ping/…")
     if parts.username is not None or parts.password is not None:
-        raise ValueError("must not hold a user name or password; none are sent")
+        raise ValueError("must not contain a user name or password; a heartbeat sends neither")
     _require_tls(url)
     return Secret(url)
 
 
 def _require_tls(url: str) -> None:
     if urlsplit(url).scheme == "http" and not is_loopback(url):
-        raise ValueError("must begin with https:// (plain http only to this machine)")
+        raise ValueError("must begin with https://; http:// is allowed for this machine only")
 
 
 def listen(value: Any) -> str:
@@ -228,5 +228,8 @@ def listen(value: Any) -> str:
     host, _, port = ("" if isinstance(value, bool) else str(value).strip()).rpartition(":")
     host = host.removeprefix("[").removesuffix("]") or "127.0.0.1"
     if not re.fullmatch("[0-9]{1,5}", port) or int(port) > 65_535 or not re.fullmatch(r"[\w.:-]+", host):
-        raise ValueError('must be a port and whose: "127.0.0.1:9464", or 9464 alone for this machine only')
+        raise ValueError(
+            'must be an address and a port like "127.0.0.1:9464", or a port alone, which only this machine '
+            "can reach"
+        )
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

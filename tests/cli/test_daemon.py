@@ -229,6 +229,6 @@ def test_a_rejected_event_is_retried_while_the_daemon_runs(installation, opened)
         daemon.wait_for("event.rejected")
         faults.reject_message(None)
         retried = installation.run("retry", "--all")
-        assert (retried.returncode, retried.stdout) == (0, "1 events are pending again.\n")
+        assert (retried.returncode, retried.stdout) == (0, "Events pending again: 1.\n")
         daemon.wait_for("cycle.finished", delivered=1)
     assert len(installation.sandbox.inbox) == 1

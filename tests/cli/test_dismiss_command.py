@@ -31,7 +31,7 @@ def test_what_a_person_has_seen_waits_for_nobody(gladly_segment, installation, q
     """`status` is calm again; the lines are erased from the file, and what was wrong with them stays."""
     assert gladly_segment("status").out.count("gladly-segment dismiss") == 2
     ended = gladly_segment("dismiss", *(quarantined if how == "by their ids" else ["--all"]))
-    assert (ended.code, ended.out, ended.err) == (0, "2 dismissed.\n", "")
+    assert (ended.code, ended.out, ended.err) == (0, "Dismissed: 2.\n", "")
     assert "needs you      nothing" in gladly_segment("status").out
     assert lines_in(installation) == dict.fromkeys(quarantined)
     assert BROKEN not in installation.state_path.read_bytes()
@@ -57,8 +57,8 @@ def test_a_line_read_again_is_known(gladly_segment, installation, opened, quaran
 def test_an_id_that_waits_for_nobody_is_named(gladly_segment, quarantined):
     """Exit 2, and what was right is done."""
     ended = gladly_segment("dismiss", quarantined[0], "nothing")
-    assert (ended.code, ended.out) == (2, "1 dismissed.\n")
-    assert "nothing waits for nobody. See: gladly-segment status" in ended.err
+    assert (ended.code, ended.out) == (2, "Dismissed: 1.\n")
+    assert "Nothing with the id nothing needs attention. See: gladly-segment status" in ended.err
 
 
 @pytest.mark.parametrize("arguments", [[], ["an-id", "--all"]], ids=["neither", "both"])

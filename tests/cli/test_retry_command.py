@@ -20,7 +20,7 @@ def test_a_rejected_event_is_pending_again(gladly_segment, installation, three_e
     """By its message id, or with all the others."""
     ended = gladly_segment("retry", argument)
     assert (ended.code, ended.err) == (0, "")
-    assert "1 events are pending again" in ended.out
+    assert "Events pending again: 1" in ended.out
     assert statuses(installation) == BEFORE | {"rejected-1": "pending"}
 
 
@@ -46,8 +46,8 @@ def test_what_is_no_rejected_event_is_named_and_the_others_are_retried(
     """Exit 2, since one of the ids was wrong; a delivered event is not sent twice."""
     ended = gladly_segment("retry", "rejected-1", unknown)
     assert ended.code == 2
-    assert f"{unknown} is no rejected event" in ended.err
-    assert "1 events are pending again" in ended.out
+    assert f"{unknown} is not a rejected event" in ended.err
+    assert "Events pending again: 1" in ended.out
     assert statuses(installation) == BEFORE | {"rejected-1": "pending"}
 
 

@@ -39,7 +39,7 @@ def test_init_writes_a_config_that_is_valid_and_commented(installation, tmp_path
     ("arguments", "says"),
     [
         pytest.param((), "--organization", id="nobody to ask"),
-        pytest.param((*ASKED[:3], "nobody", *ASKED[4:]), "no e-mail", id="a user name that is none"),
+        pytest.param((*ASKED[:3], "nobody", *ASKED[4:]), "not an e-mail", id="a user name that is none"),
         pytest.param((ASKED[0], "not one", *ASKED[2:]), "is not an organization", id="no organization"),
     ],
 )

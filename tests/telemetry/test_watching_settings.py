@@ -46,7 +46,7 @@ def test_a_port_alone_is_this_machines_own(settings, listen, address):
 def test_what_is_no_address_is_refused(settings, listen):
     """With what one looks like."""
     with pytest.raises(
-        SettingsError, match=r'metrics\.listen: must be a port and whose: "127\.0\.0\.1:9464"'
+        SettingsError, match=r'metrics\.listen: must be an address and a port like "127\.0\.0\.1:9464"'
     ):
         settings(f"[metrics]\nlisten = {listen}\n")
 

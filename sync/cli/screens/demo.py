@@ -68,7 +68,7 @@ def run_demo(seconds: float, directory: Path) -> None:
             demo.
 
     Raises:
-        DemoFailedError: The daemon ended early, or Segment did not receive what happened.
+        DemoFailedError: The daemon ended early, or Segment did not receive exactly what happened.
     """
     stop = Stop()
     stop_on_signals(stop)
@@ -100,7 +100,7 @@ def run_demo(seconds: float, directory: Path) -> None:
                 daemon.send_signal(signal.SIGTERM)
                 code = daemon.wait(timeout=15)
         if code:
-            raise DemoFailedError(f"The daemon ended with exit code {code}; see {log}.")
+            raise DemoFailedError(f"The daemon ended with exit code {code}; its log is {log}.")
         _show_summary(shown, happened, sandbox, directory, state)
 
 
@@ -204,7 +204,9 @@ def _show_summary(
         f"  {command} status\n"
         f"  {command} events --limit 3\n"
         f'  sqlite3 {state} "SELECT * FROM daily_counts"\n'
-        'With an account: fill in config.toml, then gladly-segment check (README, "Set up").'
+        'With an account: fill in config.toml, then run gladly-segment check (README, "Set up").'
     )
     if missing or not shown or len(received) != len(set(received)) or not delivered <= set(received):
-        raise DemoFailedError(f"What arrived is not what happened: {len(missing)} transitions are missing.")
+        raise DemoFailedError(
+            f"Segment did not receive exactly what happened in Gladly. Missing transitions: {len(missing)}."
+        )

@@ -21,12 +21,12 @@ def show_explanation(found: dict[str, Any]) -> None:
     for change in found["changes"]:
         _show_change(change)
     if not found["changes"]:
-        click.echo("  none kept (state.retention)")
+        click.echo("  none: older than state.retention")
     click.echo("\nevents")
     for event in found["events"]:
         _show_event(event)
     if not found["events"]:
-        click.echo("  none: no change of it meant a transition that is sent")
+        click.echo("  none: no change led to an event")
 
 
 def _show_conversation(conversation: dict[str, Any]) -> None:

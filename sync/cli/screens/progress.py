@@ -65,7 +65,7 @@ class _Lines:
         done = (progress.position - self._since) / (self._until - self._since)
         left_s = (now - self._begun) * (1 - done) / done if done > 0 else 0.0
         events = progress.figures.created + progress.figures.closed
+        left = short_duration(left_s)
         click.echo(
-            f"{progress.position:%Y-%m-%d %H:%M}  {done:.0%}  {events} events  about {short_duration(left_s)} left",
-            err=True,
+            f"{progress.position:%Y-%m-%d %H:%M}  {done:.0%}  {events} events  about {left} left", err=True
         )

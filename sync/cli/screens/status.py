@@ -21,10 +21,10 @@ def show_status(status: dict[str, Any], path: Path) -> None:
         status: The figures, as `state.status.read_status` returns them.
         path: The path of the state file.
     """
-    there = "" if path.exists() else "  (not there yet: the first cycle creates it)"
+    there = "" if path.exists() else "  (does not exist yet; the first cycle creates it)"
     show_line("state file", f"{path}{there}")
     if status["watermark"] is None:
-        show_line("watermark", "none yet: the first cycle sets it")
+        show_line("watermark", "none yet; the first cycle sets it")
     else:
         left_s = status["gap_seconds_left"]
         left = click.style(f"{short_duration(left_s)} left", fg=_gap_color(left_s))

@@ -31,15 +31,16 @@ def reset_meaning(
     if position and to_text(to) > position:
         sentences.append(f"Changes recorded between {position} and {to_text(to)} will never be read.")
     sentences.append(
-        f"The next cycle reads every change since then again. {counts['events']} events recorded since then "
-        "are recognised and not sent twice."
+        "The next cycle reads every change since then again. Events recorded since then, which "
+        f"are recognised and not sent twice: {counts['events']}."
     )
     if replay:
         sentences.append(
-            f"--replay sends {counts['replayable']} delivered events again, with their message ids."
+            f"Delivered events that --replay sends again, with the same messageId: {counts['replayable']}."
         )
         if now - to > timedelta(seconds=EVENTS_API_REACH_S):
             sentences.append(
-                "Segment drops repeats for about 24 hours only: older ones arrive in your destinations twice."
+                "Segment drops repeated events for about 24 hours only. "
+                "Older events arrive in your destinations twice."
             )
     return "\n".join(sentences)
