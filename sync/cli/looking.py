@@ -68,7 +68,11 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
 )
 @click.option("--conversation", metavar="ID", help="Show only events of this conversation.")
 @click.option(
-    "--limit", type=click.IntRange(min=1), default=20, show_default=True, help="Show at most so many events."
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="Show at most this many events.",
 )
 @json_option("Print JSON lines, with the payload as an object.")
 @click.option("--follow", is_flag=True, help="Keep showing new events as they arrive, until Ctrl-C.")
@@ -126,7 +130,7 @@ def explain(options: Options, conversation_id: str, as_json: bool) -> int:
     """
     Show everything that is stored about one conversation.
 
-    That is: its changes, what was decided about each of them and why, and its events.
+    It shows the changes of the conversation, what each change meant and why, and the events.
 
     \b
     Example:
@@ -186,7 +190,7 @@ def inspect(options: Options, port: int, host: str, no_open: bool) -> None:
     Open the state file in a browser.
 
     The pages are a live debugger, an overview, every conversation and all tables. They change nothing.
-    Only this machine can reach them. A daemon may be running or not.
+    Only this machine can reach them, unless --host names another address. A daemon may be running or not.
 
     \b
     Example:

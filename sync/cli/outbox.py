@@ -46,7 +46,7 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
 @command
 def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
     """
-    Take unreadable lines and gaps that you have seen off the list.
+    Dismiss unreadable lines and gaps that you have seen.
 
     `status` no longer lists them, and the lines are erased. To read the time of a line or a gap again, use
     `resync`. A daemon may be running: the two take turns.

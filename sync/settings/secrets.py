@@ -70,7 +70,7 @@ def read_secret(source: _Source, named: object, directory: Path) -> tuple[Secret
     mistakes = []
     if not secret:
         mistakes.append(
-            f"{source.secret} is missing: set the variable {source.variable}, or write it to a file "
+            f"{source.secret} is missing: set the variable {source.variable}, or write the secret to a file "
             f"and name that file in {source.file_setting}."
         )
     elif not secret.isprintable() or " " in secret:
@@ -122,7 +122,7 @@ def without_secrets(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]
             cleaned[source.section] = {key: value for key, value in table.items() if key != source.key}
             mistakes.append(
                 f"{source.section}.{source.key} does not belong in this file, because every copy of it would "
-                f"contain the secret. Set the variable {source.variable}, or write it to another file "
-                f"and name that file in {source.file_setting}."
+                f"contain the secret. Set the variable {source.variable}, or write the secret "
+                f"to another file and name that file in {source.file_setting}."
             )
     return cleaned, mistakes
