@@ -1,8 +1,8 @@
 """
 The terminal: the commands of `gladly-segment`.
 
-May import: everything. A command imports slow libraries when it runs, because `--help` and `status` must start
-fast.
+May import: everything. A command imports slow libraries when it runs, because `--help` and `status` must
+start fast.
 
 Doors:
 * `main.main` is the entry point; `main.cli` is the group of all commands.

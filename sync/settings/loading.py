@@ -1,6 +1,7 @@
 """
-Loading: config.toml and the environment become one typed `Config`. All mistakes are reported at once
-    (interface 3).
+Loading: config.toml and the environment become one typed `Config` (interface 3).
+
+All mistakes in them are reported at once.
 """
 
 import os
