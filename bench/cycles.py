@@ -12,7 +12,7 @@ import time
 
 from state import Store
 from sync.runtime.build import build_pipeline
-from sync.settings.config import load
+from sync.settings.loading import load
 from sync.stop import Stop
 from sync.telemetry import log
 

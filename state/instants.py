@@ -33,7 +33,7 @@ def from_text(text: str) -> datetime:
     try:
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
     except OverflowError as error:
-        raise ValueError(f"out of range: {text!r}") from error
+        raise ValueError(f"{text!r} is outside the calendar, which has the years 1 to 9999") from error
 
 
 def parse_duration(text: str) -> timedelta:
@@ -48,7 +48,7 @@ def parse_duration(text: str) -> timedelta:
     try:
         return timedelta(**{_UNITS[match[2]]: float(match[1])})
     except OverflowError as error:
-        raise ValueError(f"{text!r} is longer than time goes back") from error
+        raise ValueError(f"{text!r} is too long; the longest duration is 999999999d") from error
 
 
 def parse_instant(text: str, now: datetime) -> datetime:
@@ -63,7 +63,7 @@ def parse_instant(text: str, now: datetime) -> datetime:
         try:
             return now - parse_duration(stripped)
         except OverflowError as error:
-            raise ValueError(f"{text!r} is longer than time goes back") from error
+            raise ValueError(f"{text!r} ago is before the year 1; write a shorter age") from error
     try:
         return from_text(stripped)
     except ValueError:

@@ -1,4 +1,4 @@
-"""`python -m sync` is `gladly-segment`."""
+"""Run `gladly-segment` as `python -m sync`."""
 
 from sync.cli.main import main
 

@@ -1,10 +1,12 @@
-"""Text from outside, made fit for a line of a log or a terminal."""
+"""Text from outside, escaped for a line of a log or a terminal."""
 
 
 def printable(text: str) -> str:
     """
-    *text* on one line, with control characters and those that turn the reading direction escaped, so that no
-    name or answer can forge a line or speak to a terminal.
+    Return *text* on one line.
+
+    Control characters and characters that change the reading direction are escaped. So no name and no answer
+    can forge a log line or control a terminal.
     """
     if text.isprintable():
         return text

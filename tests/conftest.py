@@ -1,6 +1,7 @@
 """What every room's tests share: a sandbox on loopback, and the program set up against it."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from sandbox import Fault, Sandbox
+from support.commands import Outcome, call_program
 from support.installation import Installation
 
 hypothesis_settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
@@ -61,3 +63,32 @@ def opened(installation: Installation, ago: Callable[[float], Any]) -> Callable[
 def down() -> Fault:
     """What makes an end be down, in no time."""
     return DOWN
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """An empty working directory, and no setting in the environment."""
+    for name in list(os.environ):
+        if name.startswith(("GLADLY_", "SEGMENT_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+    return monkeypatch
+
+
+@pytest.fixture
+def command(bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
+    """Call the program in this process, with these arguments; variables of the environment by name."""
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield lambda *arguments, **environment: call_program(bare, capsys, arguments, environment)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture
+def gladly_segment(installation: Installation, command: Callable[..., Outcome]) -> Callable[..., Outcome]:
+    """Call the program as it is set up against the sandbox."""
+
+    def call(*arguments: str, **environment: str) -> Outcome:
+        return command(*arguments, **(installation.environment | environment))
+
+    return call

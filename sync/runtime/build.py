@@ -21,7 +21,7 @@ from sync.pipeline.preview import Preview
 from sync.pipeline.resync import Resync
 from sync.reports import CycleObserver, EndFigures
 from sync.segment import SegmentClient
-from sync.settings.config import Config
+from sync.settings.sections import Config
 from sync.stop import Stop
 
 

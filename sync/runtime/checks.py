@@ -10,7 +10,7 @@ from state.file import MAIN, is_there, take_role
 from state.instants import utc_now
 from sync.errors import GladlySegmentError, SettingsError
 from sync.runtime.build import gladly_client, segment_client
-from sync.settings.config import Config
+from sync.settings.sections import Config
 from sync.stop import Stop
 from sync.telemetry import log
 

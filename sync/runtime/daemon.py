@@ -21,7 +21,7 @@ from sync.gladly.report import DEADLINE_S
 from sync.reports import CycleObserver, CycleReport, EndFigures
 from sync.runtime.build import build_pipeline
 from sync.runtime.schedule import Schedule
-from sync.settings.config import Config
+from sync.settings.sections import Config
 from sync.stop import Stop
 from sync.telemetry.heartbeat import Heartbeat
 from sync.telemetry.systemd import Notifier

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from sync.settings.config import SyncSettings
+from sync.settings.sections import SyncSettings
 
 if TYPE_CHECKING:
     pass

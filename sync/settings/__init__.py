@@ -1,0 +1,12 @@
+"""
+The settings: config.toml and the environment as typed values.
+
+May import: `sync.events`, `sync.http`, the files at the root of `sync`, and `state.instants`.
+
+Doors:
+* `loading.load` reads everything and reports all mistakes at once.
+* `sections` has `Config`, `Settings` and a class for each section.
+* `secrets` has the names of the secrets' environment variables.
+* `values.organization_of` understands a pasted organization.
+* `example.write_config` writes the file that `init` makes.
+"""

@@ -14,7 +14,7 @@ import structlog
 from structlog.typing import EventDict, Processor
 
 from sync.printable import printable
-from sync.settings.config import LogSettings
+from sync.settings.sections import LogSettings
 
 
 def _printable(_: Any, __: str, event: EventDict) -> EventDict:

@@ -16,7 +16,7 @@ from sync.events.changes import CHUNK_TRANSITIONS
 from sync.reports import CycleReport
 from sync.runtime.build import build_pipeline
 from sync.segment import BATCH_MAX_BYTES
-from sync.settings.config import load
+from sync.settings.loading import load
 from sync.stop import Stop
 
 COLD, WARM = 2.05, 1.6  # requests to Gladly per event

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from support.deployment import DEPLOY, run_tool
-from sync.settings import config
+from sync.settings.loading import load
 
 MANIFEST = DEPLOY / "kubernetes" / "gladly-segment.yaml"
 IMAGE = (DEPLOY / "container" / "Containerfile").read_text()
@@ -79,7 +79,7 @@ def test_its_config_toml_is_understood(tmp_path, monkeypatch):
         monkeypatch.setenv(variable, str(file))
     monkeypatch.delenv("GLADLY_API_TOKEN", raising=False)
     monkeypatch.delenv("SEGMENT_WRITE_KEY", raising=False)
-    settings = config.load(str(tmp_path / "config.toml")).settings
+    settings = load(str(tmp_path / "config.toml")).settings
     assert settings.metrics.address[1] == CONTAINER["ports"][0]["containerPort"]
     annotations = OBJECTS["Deployment"]["spec"]["template"]["metadata"]["annotations"]
     assert annotations["prometheus.io/port"] == str(settings.metrics.address[1])

@@ -11,7 +11,8 @@ from sandbox.gladly.settings import GladlySettings
 from sandbox.segment.settings import SegmentSettings
 from support.deployment import DEPLOY, PROJECT
 from sync.cli.main import cli
-from sync.settings import config
+from sync.settings.loading import load
+from sync.settings.sections import Settings
 
 README = (PROJECT / "README.md").read_text()
 SECTION = README[README.index("## Under a supervisor") : README.index("## The events")]
@@ -25,9 +26,9 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_variable_is_a_setting(name):
-    """GLADLY_SEGMENT_SECTION__KEY, with a section and a key that `sync.settings.config` knows."""
+    """GLADLY_SEGMENT_SECTION__KEY, with a section and a key that `sync.settings.sections` knows."""
     for section, key in re.findall(r"GLADLY_SEGMENT_([A-Z]+)__(\w+)", FILES[name]):
-        assert key.lower() in getattr(config.Settings(), section.lower())._fields, f"{section}__{key}"
+        assert key.lower() in getattr(Settings(), section.lower())._fields, f"{section}__{key}"
 
 
 def commands(text: str) -> set[str]:
@@ -76,7 +77,7 @@ def test_the_config_files_are_understood(name, tmp_path, monkeypatch):
     for secret in ("gladly-api-token", "segment-write-key"):
         (tmp_path / "credentials" / secret).write_text("secret\n")
     (tmp_path / name).write_text((DEPLOY / name).read_text())
-    settings = config.load(str(tmp_path / name)).settings
+    settings = load(str(tmp_path / name)).settings
     assert str(settings.state.path.parent) == "/var/lib/gladly-segment"
     assert "StateDirectory=gladly-segment\n" in FILES["deploy/systemd/gladly-segment.service"]
 

@@ -9,7 +9,7 @@ import pytest
 from support.documents import PAGES, ROOT, anchors, blocks, inline_code, links, name_of
 from support.messages_in_code import logged
 from sync.cli.main import cli
-from sync.settings.config import Settings
+from sync.settings.sections import Settings
 
 EVERYTHING = "\n".join(page.read_text("utf-8") for page in PAGES)
 

@@ -7,14 +7,14 @@ import pytest
 from state.records import EventStatus, PollOutcome, Status, Transition
 from support.documents import ROOT, first_cells
 from support.messages_in_code import GAP, logged, reasons, sentences, values
-from sync.cli import main as cli
+from sync.cli import errors
 
 PAGE = ROOT / "docs" / "statuses-and-errors.md"
 CELLS = first_cells(PAGE)
 
 EXIT_CODES = {
     "0",
-    *(str(c) for c in (cli.FAILED, cli.WRONG_USAGE, cli.CREDENTIALS_REFUSED, cli.STATE_LOCKED)),
+    *map(str, (errors.FAILED, errors.WRONG_USAGE, errors.CREDENTIALS_REFUSED, errors.STATE_LOCKED)),
 }
 STATUSES = set().union(*map(values, (EventStatus, PollOutcome, Status, Transition)))
 LOGGED = logged("warning", "error")

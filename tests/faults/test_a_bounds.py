@@ -25,7 +25,7 @@ from support.program import (
 )
 from support.proxy import Proxy
 from support.proxy_actions import drip
-from sync.cli.main import exit_code_of
+from sync.cli.errors import exit_code_of
 
 pytestmark = pytest.mark.long
 

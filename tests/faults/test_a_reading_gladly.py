@@ -26,7 +26,7 @@ from support.program import (
 )
 from support.proxy import Proxy, RawResponse
 from support.proxy_actions import cut, gzip, reframe, rewrite
-from sync.cli.main import exit_code_of
+from sync.cli.errors import exit_code_of
 
 
 def names_in_order(sandbox):

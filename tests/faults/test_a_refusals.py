@@ -29,7 +29,7 @@ from support.program import (
 from support.proxy import Proxy
 from support.proxy_actions import hang_up, redirect
 from support.raw_server import RawServer
-from sync.cli.main import exit_code_of
+from sync.cli.errors import exit_code_of
 
 
 def one_conversation(sandbox):

@@ -27,7 +27,7 @@ from support.program import (
 from support.proxy import Proxy
 from support.proxy_actions import cut, drip, hang_up, redirect, stall, swallow, wrong_length
 from support.raw_server import RawServer
-from sync.cli.main import exit_code_of
+from sync.cli.errors import exit_code_of
 from sync.http.host import backoff_s
 from sync.segment import SegmentClient
 from sync.stop import Stop

@@ -21,7 +21,7 @@ from support.program import (
 )
 from support.proxy import Proxy, RawResponse
 from support.proxy_actions import rewrite
-from sync.cli.main import exit_code_of
+from sync.cli.errors import exit_code_of
 from sync.events.track import EVENT_MAX_BYTES
 from sync.segment import BATCH_MAX_BYTES
 from sync.segment.batches import body_of, pack

@@ -516,7 +516,7 @@ def test_g5_hostile_answers_are_escaped_in_errors(installation):
 )
 def test_g5_an_organization_that_would_be_another_host_is_refused(installation, name):
     """Exit 2 before any call, or what is left of it is the organization's own host."""
-    from sync.settings.config import organization_of
+    from sync.settings.values import organization_of
 
     installation.settings["GLADLY_SEGMENT_GLADLY__ORGANIZATION"] = name
     installation.settings["GLADLY_SEGMENT_GLADLY__BASE_URL"] = ""

@@ -21,7 +21,7 @@ from sandbox import Fault, Sandbox
 from state import Store, failpoints
 from support.installation import Installation
 from sync.runtime.build import build_pipeline
-from sync.settings.config import load
+from sync.settings.loading import load
 from sync.stop import Stop
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)

@@ -122,7 +122,7 @@ def test_what_is_no_duration_is_refused_with_what_is_one(text):
 @pytest.mark.parametrize("text", ["99999999999d", "9" * 400 + "d"])
 def test_a_duration_longer_than_time_is_refused(text):
     """It is a ValueError as any other, not an overflow."""
-    with pytest.raises(ValueError, match="longer than time goes back"):
+    with pytest.raises(ValueError, match=r"is too long|is before the year 1"):
         parse_duration(text)
 
 
@@ -163,7 +163,7 @@ def test_what_is_neither_is_refused_with_what_would_do(text):
 @pytest.mark.parametrize("text", ["900000d", "99999999999d"])
 def test_an_age_before_the_calendar_is_refused(text):
     """It is a ValueError as any other, not an overflow."""
-    with pytest.raises(ValueError, match="longer than time goes back"):
+    with pytest.raises(ValueError, match=r"is too long|is before the year 1"):
         parse_instant(text, EIGHT)
 
 

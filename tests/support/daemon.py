@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -39,16 +40,23 @@ def wait_until(happened: Callable[[], Any], timeout_s: float = 15.0) -> Any:
 
 
 class Daemon:
-    """A running daemon; its log goes to a file, so that it never waits for a reader."""
+    """A running daemon; what it writes goes to files, so that it never waits for a reader."""
 
-    def __init__(self, installation: Installation, *, program: tuple[str, ...] = ("-m", "sync")) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        *,
+        program: tuple[str, ...] = ("-m", "sync"),
+        options: tuple[str, ...] = (),
+    ) -> None:
         self.log_path = installation.directory / "daemon.log"
-        with self.log_path.open("wb") as log:
+        self._output_path = installation.directory / "daemon.out"
+        with self.log_path.open("wb") as log, self._output_path.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, *program, "run"],
+                [sys.executable, *program, *options, "run"],
                 cwd=installation.directory,
                 env=installation.environment,
-                stdout=log,
+                stdout=output,
                 stderr=log,
             )
 
@@ -58,6 +66,11 @@ class Daemon:
     def __exit__(self, *_: object) -> None:
         self.process.kill()
         self.process.wait()
+
+    @property
+    def output(self) -> str:
+        """What it has written to standard output: nothing, since its log goes to standard error."""
+        return self._output_path.read_text()
 
     def lines(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
         """What it has logged so far: of one event and with these fields, or all of it."""
@@ -85,10 +98,10 @@ class Daemon:
         assert answer.status_code == 200
         return Scrape(answer.text)
 
-    def end(self) -> tuple[int, float]:
-        """Ask it to end; its exit code, and how many seconds it took."""
+    def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
+        """Ask it to end, with this signal; its exit code, and how many seconds it took."""
         began = time.monotonic()
-        self.process.terminate()
+        self.process.send_signal(number)
         code = self.process.wait(timeout=30)
         return code, time.monotonic() - began
 

@@ -1,7 +1,6 @@
 """How the documents' commands are run: what stands for what, what lasts, and what is not run at all."""
 
 import os
-import pty
 import re
 import shutil
 import signal
@@ -9,8 +8,7 @@ import sqlite3
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -18,6 +16,7 @@ from typing import NamedTuple
 
 from support.documents import ROOT, Command
 from support.scene import Scene
+from support.terminal import terminal
 
 # The day on which the documents' output was made: in a command it becomes yesterday, days before it likewise.
 WRITTEN_ON = date(2026, 11, 25)
@@ -61,8 +60,8 @@ class NotRun(NamedTuple):
 NOT_RUN = [
     NotRun(r"(?:.* \| )?sudo ", "changes the machine: users, /etc, services", "tests/deploy, and its files"),
     NotRun(r"kubectl ", "needs a cluster", "tests/deploy"),
-    NotRun(r"gladly-segment demo$", "takes half a minute", "tests/cli/test_setup_commands.py"),
-    NotRun(r"gladly-segment init$", "asks a person for three things", "tests/cli/test_setup_commands.py"),
+    NotRun(r"gladly-segment demo$", "takes half a minute", "tests/cli/test_local.py"),
+    NotRun(r"gladly-segment init$", "asks a person for three things", "tests/cli/test_setting_up.py"),
 ]
 
 
@@ -140,33 +139,18 @@ def run(text: str, scene: Scene, directory: Path) -> Ended:
     if lasting is not None:
         return _watch(text, lasting, scene, directory)
     answer = next((said for pattern, said in ANSWERS.items() if re.match(pattern, text)), None)
-    with _terminal(answer) as stdin:
+    with nullcontext() if answer is None else terminal(answer) as at:
         done = subprocess.run(
             ["bash", "-c", text],
             cwd=directory,
             env=scene.environment,
-            stdin=stdin,
+            stdin=subprocess.DEVNULL if at is None else at.program,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             timeout=60,
         )
     return Ended(done.returncode, done.stdout)
-
-
-@contextmanager
-def _terminal(answer: bytes | None) -> Iterator[int]:
-    """Standard input: a terminal at which a person says this; nobody where there is no answer."""
-    if answer is None:
-        yield subprocess.DEVNULL
-        return
-    person, terminal = pty.openpty()
-    try:
-        os.write(person, answer)
-        yield terminal
-    finally:
-        os.close(person)
-        os.close(terminal)
 
 
 def _watch(text: str, lasting: Lasting, scene: Scene, directory: Path) -> Ended:

@@ -17,7 +17,10 @@ _ERRORS = re.compile(r"(?:\w+Error|BadParameter|complain)$")
 _CAUGHT = ("AssertionError", "NotFoundError", "TooOldError", "_MovedError")
 
 # A ValueError is read by people where a setting, an instant or a line of the feed is what was wrong.
-_VALUES = ("sync/settings/config.py", "state/instants.py")
+_VALUES = ("sync/settings/values.py", "state/instants.py")
+
+# Where the settings' mistakes are collected in lists, and raised together.
+_MISTAKES = ("sync/settings/loading.py", "sync/settings/secrets.py")
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
@@ -53,7 +56,7 @@ def sentences() -> dict[str, str]:
     found = {}
     for path, tree in sources():
         for name, call in _calls(tree):
-            is_mistake = name == "append" and path == "sync/settings/config.py"
+            is_mistake = name == "append" and path in _MISTAKES
             if name in _CAUGHT or not (_ERRORS.match(name) or is_mistake):
                 continue
             if name == "ValueError" and path not in _VALUES:
@@ -62,7 +65,16 @@ def sentences() -> dict[str, str]:
                 text = text_of(argument)
                 if text and len(text.replace(GAP, "")) > 8:
                     found[text] = path
+        if path in _MISTAKES:
+            found |= dict.fromkeys(_listed(tree), path)
     return found
+
+
+def _listed(tree: ast.AST) -> Iterator[str]:
+    """The sentences that stand in lists."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.List):
+            yield from (text for text in map(text_of, node.elts) if text and text.endswith("."))
 
 
 # Where reasons are made: of events, and of lines in quarantine.

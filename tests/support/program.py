@@ -24,7 +24,7 @@ from support.raw_server import RawRequest
 from sync.events.track import NAMES, encode
 from sync.reports import CycleReport
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
-from sync.settings.config import load
+from sync.settings.loading import load
 from sync.stop import Stop
 
 EVENTS = "/api/v1/events"

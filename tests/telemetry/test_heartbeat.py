@@ -207,7 +207,7 @@ def test_check_shows_its_host_and_calls_nothing(installation, monitor):
     ("url", "why"),
     [
         ("http://canary.example.com/canary", "must begin with https://"),
-        ("https://canary:canary@example.com/", "must not hold a user name or password"),
+        ("https://canary:canary@example.com/", "must not contain a user name or password"),
         ("canary", "must be a URL"),
         ("https://[canary", "must be a URL"),
         ("https://example.com:canary/", "must be a URL"),

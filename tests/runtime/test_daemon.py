@@ -1,15 +1,13 @@
 """`run`: cycles until it is asked to end, and then an end in time, wherever it is."""
 
-import json
 import signal
-import time
 from contextlib import contextmanager
 
 import pytest
 
 from sandbox import Fault
 from state import Reader
-from support.installation import Installation
+from support.daemon import Daemon, wait_until
 from support.proxy import Proxy
 from support.proxy_actions import swallow
 
@@ -19,54 +17,12 @@ ENDS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["
 IN_TIME_S = 5.0
 
 
-class Daemon:
-    """A running daemon, and its log as it is written."""
-
-    def __init__(self, installation: Installation, *options: str) -> None:
-        self.process = installation.start(*options, "run")
-        self.log = []
-
-    def wait_for(self, event, times=1, **fields):
-        """Read the log until *event* with these fields has been logged so many times; the last of them."""
-        found = 0
-        while True:
-            line = self.process.stderr.readline()
-            assert line, f"the daemon ended without {event}: {self.log}"
-            self.log.append(json.loads(line))
-            if self.log[-1]["event"] == event and fields.items() <= self.log[-1].items():
-                found += 1
-                if found == times:
-                    return self.log[-1]
-
-    def end(self, number=signal.SIGTERM):
-        """Ask it to end; its exit code, and how long it took."""
-        began = time.monotonic()
-        self.process.send_signal(number)
-        out, err = self.process.communicate(timeout=30)
-        took_s = time.monotonic() - began
-        assert out == ""
-        self.log += [json.loads(line) for line in err.splitlines()]
-        return self.process.returncode, took_s
-
-
 @contextmanager
 def running(installation, *options):
     """Run the daemon, often enough for a test; kill it at the end at the latest."""
     installation.settings.setdefault("GLADLY_SEGMENT_SYNC__EVERY", "0.2s")
-    daemon = Daemon(installation, *options)
-    try:
+    with Daemon(installation, options=options) as daemon:
         yield daemon
-    finally:
-        daemon.process.kill()
-        daemon.process.communicate()
-
-
-def wait_until(happened, timeout_s=10.0):
-    """Wait for something outside the daemon."""
-    deadline = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @ENDS
@@ -75,14 +31,15 @@ def test_it_delivers_what_happens_and_ends_when_asked(installation, opened, numb
     opened(60)
     with running(installation) as daemon:
         assert daemon.wait_for("daemon.started")["pid"] == daemon.process.pid
-        assert daemon.wait_for("cycle.finished")["delivered"] == 1
+        daemon.wait_for("cycle.finished", delivered=1)
         opened(0)
         assert installation.sandbox.inbox.wait_for(2)
-        daemon.wait_for("cycle.finished", delivered=1)
+        daemon.wait_for("cycle.finished", times=2, delivered=1)
         code, took_s = daemon.end(number)
     assert code == 0
     assert took_s < IN_TIME_S
-    assert daemon.log[-1]["event"] == "daemon.stopped"
+    assert daemon.lines()[-1]["event"] == "daemon.stopped"
+    assert daemon.output == ""
     assert [event["status"] for event in installation.events()] == ["delivered"] * 2
 
 
@@ -138,9 +95,9 @@ def test_a_failing_cycle_is_logged_and_the_next_one_runs(installation, opened):
     installation.sandbox.faults.add("gladly", "*", Fault(status=500, headers=at_once, times=5))
     with running(installation) as daemon:
         assert "answered 500" in daemon.wait_for("gladly.failed")["error"]
-        assert daemon.wait_for("cycle.finished")["outcome"] == "failed"
+        daemon.wait_for("cycle.finished", outcome="failed")
         daemon.wait_for("gladly.recovered")
-        assert daemon.wait_for("cycle.finished")["outcome"] == "ok"
+        daemon.wait_for("cycle.finished", outcome="ok")
         assert installation.sandbox.inbox.wait_for(1)
         assert daemon.end()[0] == 0
 
@@ -164,9 +121,8 @@ def test_an_error_that_lasts_is_logged_once(installation, opened):
     with running(installation) as daemon:
         daemon.wait_for("cycle.finished", times=3, outcome="failed")
         assert daemon.end()[0] == 0
-    failures = [line for line in daemon.log if line["event"] == "gladly.failed"]
-    assert len(failures) == 1
-    assert "GLADLY_API_TOKEN" in failures[0]["error"]
+    (failure,) = daemon.lines("gladly.failed")
+    assert "GLADLY_API_TOKEN" in failure["error"]
 
 
 def test_segment_being_down_does_not_stop_polling(installation, opened, down):
@@ -199,7 +155,8 @@ def test_a_second_daemon_ends_with_4_and_the_first_goes_on(installation, gladly_
         second = gladly_segment("run")
         assert second.code == 4
         assert f"held by process {daemon.process.pid} " in second.err
-        daemon.wait_for("cycle.finished", outcome="ok")
+        finished = len(daemon.lines("cycle.finished", outcome="ok"))
+        daemon.wait_for("cycle.finished", times=finished + 1, outcome="ok")
         assert daemon.end()[0] == 0
 
 
@@ -230,6 +187,6 @@ def test_a_rejected_event_is_retried_while_the_daemon_runs(installation, opened)
         daemon.wait_for("event.rejected")
         faults.reject_message(None)
         retried = installation.run("retry", "--all")
-        assert (retried.returncode, retried.stdout) == (0, "1 events are pending again.\n")
+        assert (retried.returncode, retried.stdout) == (0, "Events pending again: 1.\n")
         daemon.wait_for("cycle.finished", delivered=1)
     assert len(installation.sandbox.inbox) == 1

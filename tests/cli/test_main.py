@@ -1,4 +1,4 @@
-"""Help for every command, and errors that are a sentence each."""
+"""The program: help for every command, and errors that are a sentence each."""
 
 import re
 
@@ -90,3 +90,16 @@ def test_no_path_is_too_strange_to_be_answered(command, tmp_path, path):
     ended = command("status")
     assert ended.code in (0, 2)
     assert "Unexpected" not in ended.err
+
+
+def test_2_for_wrong_usage(installation):
+    """An unknown command, option or value: what is wrong, and where help is."""
+    for arguments in (
+        ["twice"],
+        ["once", "--wet-run"],
+        ["events", "--limit", "many"],
+        ["watermark", "reset"],
+    ):
+        ended = installation.run(*arguments)
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "--help" in ended.stderr

@@ -1,8 +1,8 @@
 """
-`demo` and `sandbox`: the real job against a local Gladly and Segment, for people without an account.
+The demo: the real daemon against the sandbox, and its events as they arrive.
 
-The demo runs the daemon as anyone would, as a process of its own with a config.toml and two secrets in its
-environment; only the addresses differ.
+The demo starts the daemon as anyone would: as a process with a config.toml, and with the two secrets in its
+environment. Only the addresses differ.
 """
 
 import os
@@ -16,16 +16,15 @@ from typing import Any
 import click
 
 from sandbox import Sandbox
-from sandbox.server import serve
 from state import Reader
 from state.errors import StateFileError
 from state.instants import to_text, utc_now
 from sync.errors import GladlySegmentError
-from sync.settings.config import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
+from sync.settings.secrets import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 from sync.stop import Stop, stop_on_signals
 
 _CONFIG = """\
-# Written by `gladly-segment demo`: the sandbox's addresses; everything else is as by default, but faster.
+# Written by `gladly-segment demo`, with the addresses of its sandbox and a short interval.
 [gladly]
 base_url = "{gladly}"
 username = "{username}"
@@ -44,32 +43,32 @@ path = "gladly-segment.db"
 format = "console"
 """
 
-# The world's opening, in which everything happens once, takes about 300 seconds at its natural pace.
+# The world opens with a scene in which everything happens once. At its natural pace the scene takes about 300
+# s.
 _OPENING_S = 300.0
 
-# The world's changes show up a little late, as Gladly's do, but not so late that a short demo misses them.
+# Gladly shows its changes up to 15 s late. The demo is short, so its sandbox shows them 1 s late.
 _LATENESS_S = 1.0
 
-# How long is waited for what has happened to arrive.
+# How long the demo waits for the last events to arrive, in seconds.
 _ARRIVES_WITHIN_S = 20.0
 
 
 class DemoFailedError(GladlySegmentError):
-    """The demo did not show what it promises."""
+    """The demo did not deliver what it promises."""
 
 
-def run_demo(seconds: float, directory: Path) -> int:
+def run_demo(seconds: float, directory: Path) -> None:
     """
-    Run the daemon against a lively sandbox and show the events as they arrive.
+    Run the daemon against a sandbox in which much happens, and print the events as they arrive.
 
     Args:
-        seconds: How long.
-        directory: Where config.toml, the state file and the daemon's log go; an earlier demo's are replaced.
-
-    Returns: the exit code.
+        seconds: How long the demo shows events.
+        directory: Where config.toml, the state file and the daemon's log go. They replace those of an earlier
+            demo.
 
     Raises:
-        DemoFailedError: The daemon ended by itself, or what arrived is not what happened.
+        DemoFailedError: The daemon ended early, or Segment did not receive exactly what happened.
     """
     stop = Stop()
     stop_on_signals(stop)
@@ -96,13 +95,13 @@ def run_demo(seconds: float, directory: Path) -> int:
             try:
                 shown = _show_events(state, daemon, stop, seconds)
                 happened = _visible(sandbox)
-                _let_arrive(state, daemon, stop, happened)
+                _wait_for_the_last(state, daemon, stop, happened)
             finally:
                 daemon.send_signal(signal.SIGTERM)
                 code = daemon.wait(timeout=15)
         if code:
-            raise DemoFailedError(f"The daemon ended with exit code {code}; see {log}.")
-        return _summary(shown, happened, sandbox, directory, state)
+            raise DemoFailedError(f"The daemon ended with exit code {code}; its log is {log}.")
+        _show_summary(shown, happened, sandbox, directory, state)
 
 
 def _start_daemon(config: Path, sandbox: Sandbox, log: Any) -> "subprocess.Popen[bytes]":
@@ -123,7 +122,7 @@ def _start_daemon(config: Path, sandbox: Sandbox, log: Any) -> "subprocess.Popen
 
 
 def _show_events(state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, seconds: float) -> list[Any]:
-    """Print each event once it is settled, until the time is over; returns those printed."""
+    """Print each event once it is no longer pending, for *seconds* seconds. Return the printed events."""
     shown: dict[str, dict[str, Any]] = {}
     closes: dict[str, int] = {}
     until = time.monotonic() + seconds
@@ -132,7 +131,7 @@ def _show_events(state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, sec
             with Reader(state) as reader:
                 latest = reader.events(limit=1_000)
         except StateFileError:
-            continue  # the daemon has not made it yet
+            continue  # the daemon has not created the file yet
         for event in reversed(latest):
             if event["status"] == "pending" or event["message_id"] in shown:
                 continue
@@ -155,13 +154,15 @@ def _outcome(event: dict[str, Any]) -> str:
 
 
 def _visible(sandbox: Sandbox) -> list[Any]:
-    """The transitions that the feed shows by now: what must arrive."""
+    """Return the transitions that the feed shows by now. Each of them must arrive."""
     now = utc_now()
     return [t for t in sandbox.world.truth() if t.kind != "reopened" and t.visible_at < now]
 
 
-def _let_arrive(state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, happened: list[Any]) -> None:
-    """A busy machine, or seven requests a second, may take a moment for the last of it."""
+def _wait_for_the_last(
+    state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, happened: list[Any]
+) -> None:
+    """Wait until everything that happened has arrived. At seven requests a second, this may take seconds."""
     until = time.monotonic() + _ARRIVES_WITHIN_S
     while time.monotonic() < until and daemon.poll() is None and not stop.wait(0.3):
         try:
@@ -173,15 +174,22 @@ def _let_arrive(state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, happ
 
 
 def _missing(stored: list[dict[str, Any]], happened: list[Any]) -> list[Any]:
-    """The transitions that have neither been delivered nor suppressed."""
-    settled = {
+    """Return the transitions whose events are missing or pending."""
+    finished = {
         (e["conversation_id"], e["transition"], e["occurred_at"]) for e in stored if e["status"] != "pending"
     }
-    return [t for t in happened if (t.conversation_id, t.kind, to_text(t.recorded_at)) not in settled]
+    return [t for t in happened if (t.conversation_id, t.kind, to_text(t.recorded_at)) not in finished]
 
 
-def _summary(shown: list[Any], happened: list[Any], sandbox: Sandbox, directory: Path, state: Path) -> int:
-    """Hold what arrived against what happened, and say what to try next."""
+def _show_summary(
+    shown: list[Any], happened: list[Any], sandbox: Sandbox, directory: Path, state: Path
+) -> None:
+    """
+    Compare what arrived with what happened, and print the result and what to try next.
+
+    Raises:
+        DemoFailedError: The two differ.
+    """
     with Reader(state) as reader:
         stored = reader.events(limit=1_000_000)
     missing = _missing(stored, happened)
@@ -196,38 +204,9 @@ def _summary(shown: list[Any], happened: list[Any], sandbox: Sandbox, directory:
         f"  {command} status\n"
         f"  {command} events --limit 3\n"
         f'  sqlite3 {state} "SELECT * FROM daily_counts"\n'
-        'With an account: fill in config.toml, then gladly-segment check (README, "Set up").'
+        'With an account: fill in config.toml, then run gladly-segment check (README, "Set up").'
     )
     if missing or not shown or len(received) != len(set(received)) or not delivered <= set(received):
-        raise DemoFailedError(f"What arrived is not what happened: {len(missing)} transitions are missing.")
-    return 0
-
-
-def serve_sandbox(gladly_port: int, segment_port: int, seed: int, tempo: float) -> None:
-    """
-    Serve the sandbox until SIGTERM or SIGINT.
-
-    Raises:
-        DemoFailedError: A port is taken.
-    """
-
-    def tell(sandbox: Sandbox) -> None:
-        click.echo(
-            f"Gladly   {sandbox.gladly_url}   (what it has shown: /sandbox/truth)\n"
-            f"Segment  {sandbox.segment_url}   (what it has received: /sandbox/events)\n"
-            "\nIn another terminal:\n"
-            f"  export GLADLY_SEGMENT_GLADLY__BASE_URL={sandbox.gladly_url}\n"
-            f"  export GLADLY_SEGMENT_GLADLY__USERNAME={sandbox.gladly.username}\n"
-            f"  export GLADLY_SEGMENT_SEGMENT__BASE_URL={sandbox.segment_url}\n"
-            f"  export {GLADLY_TOKEN_VARIABLE}={sandbox.gladly.api_token}\n"
-            f"  export {SEGMENT_KEY_VARIABLE}={sandbox.segment.write_key}\n"
-            "  gladly-segment check\n"
-            "\nCtrl-C ends it."
-        )
-
-    try:
-        serve(gladly_port=gladly_port, segment_port=segment_port, seed=seed, tempo=tempo, ready=tell)
-    except OSError as error:
         raise DemoFailedError(
-            f"A port is taken ({error.strerror}). Name others with --gladly-port and --segment-port."
-        ) from error
+            f"Segment did not receive exactly what happened in Gladly. Missing transitions: {len(missing)}."
+        )

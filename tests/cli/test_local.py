@@ -1,10 +1,11 @@
-"""`sandbox`: a local Gladly and Segment to try settings against."""
+"""`sandbox`, `demo`: what needs no account."""
 
 import re
 import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -47,3 +48,20 @@ def test_a_port_that_is_taken_is_said(command):
         ended = command("sandbox", "--gladly-port", str(taken.getsockname()[1]), "--segment-port", "0")
     assert (ended.code, ended.out) == (1, "")
     assert "--gladly-port" in ended.err
+
+
+def test_the_demo_shows_what_it_promises_and_ends(installation, tmp_path):
+    """Created, closed and suppressed events, none lost, and what to try next; a second one replaces it."""
+    began = time.monotonic()
+    done = installation.run("demo", "--seconds", "9", "--directory", str(tmp_path / "demo"), timeout=40)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.monotonic() - began < 30
+    for words in (
+        "Gladly Conversation Created",
+        "Gladly Conversation Closed",
+        "suppressed",
+        "Lost: 0",
+        "status",
+    ):
+        assert words in done.stdout
+    assert installation.run("--config", str(tmp_path / "demo/config.toml"), "status").returncode == 0

@@ -1,5 +1,6 @@
-"""How a command ends (interface 2): the documented exit code, once everything that could be done is done."""
+"""`once`: everything that can be done is done, and then the exit code says how it went (interface 2)."""
 
+import json
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -9,24 +10,16 @@ from datetime import UTC, datetime
 import pytest
 
 from sandbox import Fault, Sandbox
-from state import Event, EventStatus, Reader, Store, TakenIn, Transition
+from state import Reader, Store, TakenIn
 from state.instants import from_text
 from support.installation import Installation
+from support.program import payload_of, pending
 from support.proxy import Proxy
 from support.proxy_actions import hang_up
 
 TOKEN, KEY = "token-canary", "key-canary"
 
-AN_EVENT = Event(
-    message_id="m-1",
-    conversation_id="c-1",
-    customer_id="u-1",
-    transition=Transition.CREATED,
-    event="Gladly Conversation Created",
-    occurred_at=datetime(2026, 11, 20, 8, tzinfo=UTC),
-    status=EventStatus.PENDING,
-    payload=b'{"type":"track","event":"Gladly Conversation Created","userId":"u-1","messageId":"m-1"}',
-)
+AN_EVENT = pending(1, payload_of(1), datetime(2026, 11, 20, 8, tzinfo=UTC))
 
 
 def ids(events):
@@ -34,7 +27,7 @@ def ids(events):
 
 
 @pytest.fixture
-def pending(installation, ago):
+def waiting(installation, ago):
     """An event that an earlier cycle could not deliver; its message id."""
     with Store(installation.state_path) as store:
         store.take_in(TakenIn(position=ago(60), events=[AN_EVENT]))
@@ -77,26 +70,13 @@ def test_1_with_segment_down_after_gladlys_part(installation, gladly_segment, op
     assert ids(installation.sandbox.inbox.received) == [event["message_id"]]
 
 
-def test_1_with_gladly_down_after_segments_part(installation, pending, down):
+def test_1_with_gladly_down_after_segments_part(installation, waiting, down):
     """What was pending is delivered all the same (semantics 4.5)."""
     installation.sandbox.faults.add("gladly", "*", down)
     ended = installation.run("once")
     assert ended.returncode == 1
     assert "error: Gladly at 127.0.0.1" in ended.stderr
-    assert ids(installation.sandbox.inbox.received) == [pending]
-
-
-def test_2_for_wrong_usage(installation):
-    """An unknown command, option or value: what is wrong, and where help is."""
-    for arguments in (
-        ["twice"],
-        ["once", "--wet-run"],
-        ["events", "--limit", "many"],
-        ["watermark", "reset"],
-    ):
-        ended = installation.run(*arguments)
-        assert (ended.returncode, ended.stdout) == (2, "")
-        assert "--help" in ended.stderr
+    assert ids(installation.sandbox.inbox.received) == [waiting]
 
 
 def test_2_for_wrong_settings_before_anybody_is_asked(installation):
@@ -125,7 +105,7 @@ def test_2_for_a_state_file_that_is_none_before_anybody_is_asked(installation):
         pytest.param("no-api-user@example.com", None, "lacks the API User permission", id="a wrong agent"),
     ],
 )
-def test_3_with_a_refused_token_after_segments_part(installation, pending, username, token, why):
+def test_3_with_a_refused_token_after_segments_part(installation, waiting, username, token, why):
     """It names the variable to mend; what was pending is delivered all the same."""
     if username:
         installation.settings["GLADLY_SEGMENT_GLADLY__USERNAME"] = username
@@ -135,7 +115,7 @@ def test_3_with_a_refused_token_after_segments_part(installation, pending, usern
     assert ended.returncode == 3
     assert why in ended.stderr
     assert "GLADLY_API_TOKEN" in ended.stderr
-    assert ids(installation.sandbox.inbox.received) == [pending]
+    assert ids(installation.sandbox.inbox.received) == [waiting]
 
 
 def test_3_with_a_refused_write_key_after_gladlys_part(installation, gladly_segment, opened):
@@ -152,7 +132,7 @@ def test_3_with_a_refused_write_key_after_gladlys_part(installation, gladly_segm
     assert ids(installation.sandbox.inbox.received) == [event["message_id"]]
 
 
-def test_3_wins_over_1(installation, pending, down):
+def test_3_wins_over_1(installation, waiting, down):
     """With a token refused and Segment down, a person is needed: that is what the code says."""
     installation.settings["GLADLY_API_TOKEN"] = "wrong"
     installation.sandbox.faults.add("segment", "*", down)
@@ -247,7 +227,7 @@ def test_an_end_that_is_down_is_given_up_in_time(tmp_path):
         assert not any(secret in ended.stdout + ended.stderr for secret in (TOKEN, KEY))
 
 
-def test_after_a_failure_the_watermark_is_where_it_was(installation, gladly_segment, pending, down):
+def test_after_a_failure_the_watermark_is_where_it_was(installation, gladly_segment, waiting, down):
     """A failed poll moves nothing, however often it is tried."""
     with Reader(installation.state_path) as reader:
         before = reader.watermark()["position"]
@@ -257,3 +237,94 @@ def test_after_a_failure_the_watermark_is_where_it_was(installation, gladly_segm
         assert reader.watermark()["position"] == before
         assert from_text(reader.last_poll()["finished_at"]) > from_text(before)
         assert (reader.last_poll()["outcome"], "503" in reader.last_poll()["error"]) == ("failed", True)
+
+
+# --- once --dry-run: what would be sent is shown, and not sent ------------------------------------------
+
+
+def names(directory):
+    return sorted(file.name for file in directory.iterdir())
+
+
+def test_a_dry_run_shows_the_very_bytes_that_would_be_sent(installation, opened):
+    """A JSON object a line, each what `once` then sends, byte for byte; the logs are elsewhere."""
+    opened(60)
+    opened(50)
+    shown = installation.run("once", "--dry-run")
+    assert (shown.returncode, len(installation.sandbox.inbox)) == (0, 0)
+    assert [json.loads(line)["event"] for line in shown.stdout.splitlines()] == [
+        "Gladly Conversation Created"
+    ] * 2
+    assert installation.run("once").returncode == 0
+    assert shown.stdout.encode().splitlines() == [a.raw for a in installation.sandbox.inbox.attempts]
+
+
+def test_a_dry_run_makes_no_state_file(gladly_segment, installation, opened):
+    """Where there was nothing, there is nothing: no file, no lock, and nothing left in between."""
+    opened()
+    before = names(installation.directory)
+    assert len(gladly_segment("once", "--dry-run").json_lines) == 1
+    assert names(installation.directory) == before
+
+
+def test_a_dry_run_leaves_the_state_file_as_it_was(gladly_segment, installation, opened):
+    """Byte for byte (interface 4), also where there is something new to read and to deliver."""
+    opened(60)
+    assert gladly_segment("once").code == 0
+    opened(30)
+    before = installation.state_path.read_bytes()
+    assert len(gladly_segment("once", "--dry-run").json_lines) == 1
+    assert installation.state_path.read_bytes() == before
+
+
+def test_a_dry_run_shows_what_is_still_pending(gladly_segment, installation, opened, down):
+    """Everything the next cycle would deliver, what it reads anew and what waits."""
+    opened(60)
+    installation.sandbox.faults.add("segment", "*", down)
+    assert gladly_segment("once").code == 1
+    installation.sandbox.faults.clear()
+    opened(30)
+    shown = gladly_segment("once", "--dry-run").json_lines
+    assert gladly_segment("once").code == 0
+    sent = [json.loads(attempt.raw) for attempt in installation.sandbox.inbox.attempts]
+    assert shown == sent
+    assert len(sent) == 2
+
+
+def test_a_dry_run_sends_nothing_to_segment(gladly_segment, installation, opened):
+    """Not even to see whether it is there."""
+    opened()
+    gladly_segment("once", "--dry-run")
+    assert installation.sandbox.segment_requests == []
+
+
+def test_a_dry_run_works_beside_a_running_daemon(gladly_segment, installation, opened):
+    """It looks at a copy, so it needs no lock."""
+    opened()
+    with Store(installation.state_path) as store:
+        assert len(gladly_segment("once", "--dry-run").json_lines) == 1
+        assert store.watermark() is None
+
+
+def test_a_dry_run_leaves_no_copy_behind(gladly_segment, installation, opened, tmp_path):
+    """The copy holds what the state file holds, and goes with the command, also with one that failed."""
+    opened()
+    (temporary := tmp_path / "temporary").mkdir()
+    assert gladly_segment("once").code == 0
+    assert gladly_segment("once", "--dry-run", TMPDIR=str(temporary)).code == 0
+    assert gladly_segment("once", "--dry-run", TMPDIR=str(temporary), GLADLY_API_TOKEN="wrong").code == 3
+    assert names(temporary) == []
+
+
+def test_a_dry_run_that_cannot_read_says_why(gladly_segment, installation, down):
+    """The exit codes are those of `once`."""
+    installation.sandbox.faults.add("gladly", "*", down)
+    ended = gladly_segment("once", "--dry-run")
+    assert (ended.code, ended.out) == (1, "")
+    assert "error: Gladly at" in ended.err
+
+
+def test_a_dry_run_of_an_idle_world_shows_nothing(gladly_segment):
+    """No event, no line."""
+    ended = gladly_segment("once", "--dry-run")
+    assert (ended.code, ended.out) == (0, "")

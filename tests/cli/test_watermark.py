@@ -1,8 +1,7 @@
-"""`watermark`: where the sync stands, and moving it after saying what that means."""
+"""`watermark`, `resync`: the watermark is shown and moved, and past intervals are read again."""
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from datetime import timedelta
@@ -11,6 +10,7 @@ import pytest
 
 from state import Reader, Store, TakenIn
 from state.instants import from_text, to_text, utc_now
+from support.terminal import terminal
 
 
 def position(installation):
@@ -27,7 +27,7 @@ def standing(installation):
     return to_text(at)
 
 
-# --- show -----------------------------------------------------------------------------------------------
+# --- watermark show -------------------------------------------------------------------------------------
 
 
 def test_before_the_first_cycle_there_is_none(gladly_segment, installation):
@@ -46,7 +46,7 @@ def test_it_is_shown_with_its_age(gladly_segment, standing):
     assert shown["gap_seconds_left"] == pytest.approx(82_800, abs=10)
 
 
-# --- reset ----------------------------------------------------------------------------------------------
+# --- watermark reset ------------------------------------------------------------------------------------
 
 
 def test_a_reset_says_what_it_means_and_does_it(gladly_segment, installation, standing):
@@ -82,10 +82,10 @@ def test_a_reset_before_the_first_cycle_says_where_to_begin(gladly_segment, inst
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        pytest.param(["--to", "2999-01-01", "--yes"], "lies in the future", id="the future"),
+        pytest.param(["--to", "2999-01-01", "--yes"], "is in the future", id="the future"),
         pytest.param(["--to", "6h"], "Add --yes", id="nobody to ask"),
         pytest.param(["--to", "tomorrow", "--yes"], "an age: 15m, 36h, 7d", id="no instant"),
-        pytest.param(["--to", "900000d", "--yes"], "longer than time goes back", id="before the calendar"),
+        pytest.param(["--to", "900000d", "--yes"], "is before the year 1", id="before the calendar"),
         pytest.param(["--yes"], "--to", id="nowhere"),
     ],
 )
@@ -107,7 +107,7 @@ def test_a_reset_to_the_beginning_of_time_does_no_harm(gladly_segment, installat
         assert store.watermark() is not None
 
 
-def test_a_reset_waits_for_nobody(gladly_segment, installation, standing):
+def test_a_reset_does_not_wait_for_a_running_daemon(gladly_segment, installation, standing):
     """While the daemon holds the file it is refused: exit 4."""
     with Store(installation.state_path):
         assert gladly_segment("watermark", "reset", "--to", "6h", "--yes").code == 4
@@ -117,26 +117,18 @@ def test_a_reset_waits_for_nobody(gladly_segment, installation, standing):
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 1)])
 def test_on_a_terminal_a_person_is_asked(installation, standing, answer, code):
     """Yes does it; no leaves everything as it is."""
-    ours, theirs = pty.openpty()
-    program = [sys.executable, "-m", "sync", "watermark", "reset", "--to", "2026-11-20"]
-    with subprocess.Popen(
-        program,
-        cwd=installation.directory,
-        env=installation.environment,
-        stdin=theirs,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    ) as asking:
-        os.write(ours, answer.encode() + b"\n")
-        out, _ = asking.communicate(timeout=20)
-    os.close(ours)
-    os.close(theirs)
-    assert asking.returncode == code
-    assert b"Do it?" in out
+    with terminal(answer.encode() + b"\n") as at:
+        asked = subprocess.run(
+            [sys.executable, "-m", "sync", "watermark", "reset", "--to", "2026-11-20"],
+            cwd=installation.directory,
+            env=installation.environment,
+            stdin=at.program,
+            capture_output=True,
+            timeout=20,
+        )
+    assert asked.returncode == code
+    assert b"Move the watermark?" in asked.stdout
     assert (position(installation) == standing) is (answer == "n")
-
-
-# --- and then -------------------------------------------------------------------------------------------
 
 
 def test_after_a_reset_everything_is_read_again_and_nothing_is_sent_twice(
@@ -155,8 +147,8 @@ def test_a_replay_sends_what_was_delivered_since_then_again(gladly_segment, inst
     opened()
     assert gladly_segment("once").code == 0
     ended = gladly_segment("watermark", "reset", "--to", "1h", "--replay", "--yes")
-    assert "--replay sends 1 delivered events again" in ended.out
-    assert "1 events are pending again" in ended.out
+    assert "Delivered events that --replay sends again, with the same messageId: 1" in ended.out
+    assert "Events pending again: 1" in ended.out
     assert gladly_segment("once").code == 0
     first, second = installation.sandbox.inbox.attempts
     assert (first.raw, second.outcome) == (second.raw, "repeat")
@@ -168,3 +160,25 @@ def test_a_replay_of_what_segment_has_forgotten_is_warned_of(gladly_segment, sta
     assert "arrive in your destinations twice" in ended.out
     ended = gladly_segment("watermark", "reset", "--to", "3h", "--replay", "--yes")
     assert "twice" not in ended.out.replace("not sent twice", "")
+
+
+# --- resync ---------------------------------------------------------------------------------------------
+
+
+def test_a_resync_shows_a_bar_on_a_terminal(installation, ago):
+    """And a sentence at its end."""
+    world = installation.sandbox.world
+    world.open_conversation(world.add_customer("Ana"), at=ago(300))
+    with terminal() as at:
+        done = subprocess.run(
+            [sys.executable, "-m", "sync", "resync", "--since", "10m"],
+            cwd=installation.directory,
+            env=installation.environment | {"TERM": "xterm"},
+            stdout=subprocess.PIPE,
+            stderr=at.program,
+            timeout=30,
+        )
+        shown = os.read(at.person, 100_000).decode()
+    assert done.returncode == 0
+    assert "1 created and 0 closed" in done.stdout.decode()
+    assert "events" in shown

@@ -1,0 +1,112 @@
+"""What several commands share: the options before a command, decorators, readers of an option's value."""
+
+import os
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import click
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from sync.settings.sections import Config
+
+P = ParamSpec("P")
+
+
+class Options:
+    """
+    The options that stand before the command.
+
+    Attributes:
+        debug: Whether to show tracebacks.
+    """
+
+    def __init__(self, config: str | None, *, debug: bool) -> None:
+        self._config = config
+        self.debug = debug
+
+    @property
+    def config_path(self) -> Path:
+        """The path of the config file. The file may be missing."""
+        return Path(self._config or os.environ.get("GLADLY_SEGMENT_CONFIG") or "config.toml")
+
+    def load(self) -> "Config":
+        """
+        Read the settings and the secrets.
+
+        Raises:
+            SettingsError: The settings hold mistakes.
+        """
+        from sync.settings.loading import load
+
+        return load(self._config)
+
+    @property
+    def state_path(self) -> Path:
+        """
+        The path of the state file. Reading it from the settings needs no secret.
+
+        Raises:
+            SettingsError: The settings hold mistakes.
+        """
+        from sync.settings.loading import load
+
+        return load(self._config, with_secrets=False).state_path
+
+
+def command(function: Callable[P, int | None]) -> Callable[P, None]:
+    """
+    Let a command return its exit code. None is 0.
+
+    A reader that closes the pipe, as in `events | head`, is no error: the exit code is 0.
+    """
+
+    @wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            code = function(*args, **kwargs) or 0
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            code = 0
+        raise click.exceptions.Exit(code)
+
+    return wrapped
+
+
+def json_option(help_: str) -> Callable[[Any], Any]:
+    """Add `--json`, which a command receives as `as_json`."""
+    return click.option("--json", "as_json", is_flag=True, help=help_)
+
+
+def dry_run_option() -> Callable[[Any], Any]:
+    """Add `--dry-run`."""
+    return click.option(
+        "--dry-run", is_flag=True, help="Print the events as JSON lines. Store and send nothing."
+    )
+
+
+def read_instant(_: click.Context, __: click.Parameter, value: str | None) -> "datetime | None":
+    """Read an INSTANT (interface 2). A click callback."""
+    from state.instants import parse_instant, utc_now
+
+    if value is None:
+        return None
+    try:
+        return parse_instant(value, utc_now())
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> "timedelta | None":
+    """Read a DURATION (interface 2). A click callback."""
+    from state.instants import parse_duration
+
+    if value is None:
+        return None
+    try:
+        return parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None

@@ -1,0 +1,104 @@
+"""The commands for what needs a person: `retry` for rejected events, `dismiss` for the quarantine."""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from sync.cli.errors import WRONG_USAGE, complain
+from sync.cli.options import Options, command
+
+if TYPE_CHECKING:
+    from state import Store
+
+
+@click.command()
+@click.argument("message_ids", nargs=-1, metavar="MESSAGE_ID ...")
+@click.option("--all", "every", is_flag=True, help="Retry every rejected event.")
+@click.pass_obj
+@command
+def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
+    """
+    Make rejected events pending again.
+
+    The next cycle sends them, with the same messageId. A daemon may be running: the two take turns.
+
+    \b
+    Example:
+      gladly-segment events --status rejected
+      gladly-segment retry --all
+    """
+    if bool(message_ids) == every:
+        raise click.UsageError("Give the message ids of the events, or --all.")
+    with _store_in_turn(options) as store:
+        count, unknown = _apply(store.retry, message_ids)
+    click.echo(f"Events pending again: {count}.")
+    for id_ in unknown:
+        complain(f"{id_} is not a rejected event. List them: gladly-segment events --status rejected")
+    return WRONG_USAGE if unknown else 0
+
+
+@click.command()
+@click.argument("ids", nargs=-1, metavar="ID ...")
+@click.option("--all", "every", is_flag=True, help="Dismiss everything that is listed.")
+@click.pass_obj
+@command
+def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
+    """
+    Dismiss unreadable lines and gaps that you have seen.
+
+    `status` no longer lists them, and the lines are erased. To read the time of a line or a gap again, use
+    `resync`. A daemon may be running: the two take turns.
+
+    \b
+    Example:
+      gladly-segment status
+      gladly-segment dismiss --all
+    """
+    if bool(ids) == every:
+        raise click.UsageError("Give the ids that `status` shows, or --all.")
+    with _store_in_turn(options) as store:
+        count, unknown = _apply(store.dismiss, ids)
+    click.echo(f"Dismissed: {count}.")
+    for id_ in unknown:
+        complain(f"Nothing with the id {id_} needs attention. See: gladly-segment status")
+    return WRONG_USAGE if unknown else 0
+
+
+def _apply(change: Callable[[Sequence[str] | None], int], ids: Sequence[str]) -> tuple[int, list[str]]:
+    """
+    Change the rows with these ids.
+
+    Args:
+        change: Changes the rows with these ids, or all rows for None, and returns how many it changed.
+        ids: The ids. None of them means all rows.
+
+    Returns: how many rows were changed, and the ids that no row has.
+    """
+    if not ids:
+        return change(None), []
+    unknown = [id_ for id_ in ids if not change([id_])]
+    return len(ids) - len(unknown), unknown
+
+
+@contextlib.contextmanager
+def _store_in_turn(options: Options) -> "Iterator[Store]":
+    """
+    Open the state file for writing between two cycles of a daemon that may be running.
+
+    Raises:
+        StateFileError: There is no state file. None is created.
+        StateLockedError: Another command is writing.
+    """
+    from state import Reader, Store
+    from state.file import RESYNC
+
+    def show_wait() -> None:
+        click.echo("Waiting for the running cycle to end …", err=True)
+
+    path = options.state_path
+    with Reader(path):  # refuses a missing file, which `Store` would create
+        pass
+    with Store(path, RESYNC, waiting=show_wait) as store, store.turn():
+        yield store

@@ -1,0 +1,139 @@
+"""The commands that run the sync: `run` and `once`; and the dry run, which `resync` has too."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from sync.cli.errors import complain, exit_code_of
+from sync.cli.options import Options, command, dry_run_option
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from state import Store
+    from sync.settings.sections import Config
+    from sync.stop import Stop
+
+
+@click.command()
+@click.pass_obj
+@command
+def run(options: Options) -> None:
+    """
+    Run as a daemon: one cycle at once, then on schedule.
+
+    SIGTERM or SIGINT ends it.
+
+    \b
+    Example:
+      GLADLY_API_TOKEN=… SEGMENT_WRITE_KEY=… gladly-segment --config config.toml run
+    """
+    config, stop = begin(options)
+    from state import Store
+    from sync.runtime.daemon import Daemon
+
+    with (
+        Store(config.state_path) as store,
+        contextlib.closing(Daemon(config, store, stop, debug=options.debug)) as daemon,
+    ):
+        daemon.run()
+
+
+@click.command()
+@dry_run_option()
+@click.pass_obj
+@command
+def once(options: Options, dry_run: bool) -> int:
+    """
+    Run one cycle (poll and deliver) and exit: for cron.
+
+    \b
+    Example:
+      * * * * *  gladly-segment --config /etc/gladly-segment/config.toml once
+      gladly-segment once --dry-run | jq .event
+    """
+    config, stop = begin(options)
+    if dry_run:
+        print_preview(config, stop)
+        return 0
+    from state import Store
+    from sync.runtime.build import build_pipeline
+    from sync.telemetry.heartbeat import Heartbeat
+
+    with Store(config.state_path) as store, build_pipeline(config, store, stop) as pipeline:
+        report = pipeline.cycle.run()
+    if not report.errors:
+        heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
+        heartbeat.beat()
+        heartbeat.wait()
+    for error in report.errors:
+        complain(str(error))
+    return max((exit_code_of(error) for error in report.errors), default=0)
+
+
+def begin(options: Options) -> "tuple[Config, Stop]":
+    """
+    Prepare a command that talks to Gladly or Segment.
+
+    SIGTERM and SIGINT set the returned `Stop` from now on, and logs go where the settings say.
+
+    Raises:
+        SettingsError: The settings hold mistakes.
+    """
+    from sync.stop import Stop, stop_on_signals
+
+    stop = Stop()
+    stop_on_signals(stop)  # first: a signal may arrive while the rest is imported
+    config = options.load()
+    from sync.telemetry import log
+
+    log.configure(config.settings.log)
+    return config, stop
+
+
+def print_preview(
+    config: "Config", stop: "Stop", interval: "tuple[datetime, datetime] | None" = None
+) -> None:
+    """
+    Print the events that would be sent, as JSON lines. Store and send nothing.
+
+    Args:
+        config: The settings and the secrets.
+        stop: Interrupts the preview.
+        interval: The beginning and the end of a resync. Without it, the preview is of a cycle.
+
+    Raises:
+        GladlySegmentError: Gladly failed.
+        StateError: The state file cannot be read.
+    """
+    from sync.runtime.build import build_pipeline
+
+    with _copied_store(config.state_path) as store, build_pipeline(config, store, stop) as pipeline:
+        preview = pipeline.preview
+        for payload in preview.of_a_resync(*interval) if interval else preview.of_a_cycle():
+            click.echo(payload)
+
+
+@contextlib.contextmanager
+def _copied_store(path: Path) -> "Iterator[Store]":
+    """
+    Open a temporary copy of the state file.
+
+    A dry run writes to the copy, so the state file stays the same, byte for byte, and a daemon may be using
+    it.
+    """
+    import tempfile
+
+    from state import Reader, Store
+    from state.file import is_there
+
+    with tempfile.TemporaryDirectory(prefix="gladly-segment-") as directory:
+        copy = Path(directory) / path.name
+        if is_there(path):
+            with Reader(path) as reader:
+                reader.copy_to(copy)
+        with Store(copy) as store:
+            yield store

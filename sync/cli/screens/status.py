@@ -1,0 +1,71 @@
+"""What `status` prints."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from state.instants import short_duration
+from state.status import EVENTS_API_REACH_S
+from sync.cli.screens.layout import LABEL_WIDTH, show_line
+from sync.printable import printable
+
+_OUTCOME_COLORS = {"ok": "green", "degraded": "yellow", "failed": "red"}
+
+
+def show_status(status: dict[str, Any], path: Path) -> None:
+    """
+    Print where the sync stands and what needs a person.
+
+    Args:
+        status: The figures, as `state.status.read_status` returns them.
+        path: The path of the state file.
+    """
+    there = "" if path.exists() else "  (does not exist yet; the first cycle creates it)"
+    show_line("state file", f"{path}{there}")
+    if status["watermark"] is None:
+        show_line("watermark", "none yet; the first cycle sets it")
+    else:
+        left_s = status["gap_seconds_left"]
+        left = click.style(f"{short_duration(left_s)} left", fg=_gap_color(left_s))
+        show_line("watermark", f"{status['watermark']}  ({short_duration(status['lag_seconds'])} ago)")
+        show_line("gap clock", f"{left} of the Events API's 24h")
+    show_line("last poll", _last_poll(status["last_poll"]))
+    if status["last_poll"] and status["last_poll"]["outcome"] == "failed":
+        show_line("last success", status["last_success"] or "never")
+    waited_s = status["oldest_pending_seconds"]
+    oldest = "" if waited_s is None else f"  (oldest pending: {short_duration(waited_s)})"
+    show_line("events", _counts(status["events"]) + oldest)
+    show_line("conversations", _counts(status["conversations"]))
+    requests, share = status["requests_last_hour"], status["rate_limit_share"]
+    show_line("requests", f"{requests} in the last hour, {share:.1%} of what Gladly allows")
+    _show_needs(status["needs_attention"])
+
+
+def _gap_color(left_s: float) -> str:
+    if left_s < EVENTS_API_REACH_S / 4:
+        return "red"
+    return "yellow" if left_s < EVENTS_API_REACH_S / 2 else "green"
+
+
+def _last_poll(poll: dict[str, Any] | None) -> str:
+    if poll is None:
+        return "none yet"
+    figures = ", ".join(
+        f"{poll[name]} {name}" for name in ("changes", "created", "closed", "delivered", "requests")
+    )
+    outcome = click.style(poll["outcome"], fg=_OUTCOME_COLORS.get(poll["outcome"], "red"))
+    error = f"\n{'':<{LABEL_WIDTH}}{printable(poll['error'])}" if poll["error"] else ""
+    return f"{poll['finished_at']}  {outcome}  {figures}{error}"
+
+
+def _counts(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in counts.items())
+
+
+def _show_needs(needs: list[dict[str, Any]]) -> None:
+    if not needs:
+        show_line("needs you", click.style("nothing", fg="green"))
+    for need in needs:
+        show_line("needs you", click.style(printable(f"{need['what']}: {need['reason']}"), fg="red"))
+        show_line("", f"{need['since']}  {need['command']}")

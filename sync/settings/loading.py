@@ -1,0 +1,167 @@
+"""
+Loading: config.toml and the environment become one typed `Config` (interface 3).
+
+All mistakes in them are reported at once.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, get_args
+
+from sync.errors import SettingsError
+from sync.settings.secrets import (
+    API_TOKEN,
+    WRITE_KEY,
+    Secrets,
+    read_heartbeat_url,
+    read_secret,
+    without_secrets,
+)
+from sync.settings.sections import Config, Settings
+from sync.settings.values import KindError
+
+ENV_PREFIX = "GLADLY_SEGMENT_"
+
+_SECTIONS = ", ".join(Settings._fields)
+
+# The settings of each section by name, as they were read: not typed yet.
+Tables = dict[str, dict[str, Any]]
+
+
+def load(path: str | None, *, with_secrets: bool = True) -> Config:
+    """
+    Read the settings and the secrets.
+
+    Args:
+        path: The config file that the command line names. Without one, `$GLADLY_SEGMENT_CONFIG` names the
+            file. Without that, the file is `config.toml` in the working directory, which may be missing,
+            because the environment can hold every setting.
+        with_secrets: Whether to require what a connection to Gladly and Segment needs. A command that only
+            reads the state file needs none of it.
+
+    Raises:
+        SettingsError: The settings hold mistakes. The error has one sentence for each.
+    """
+    named = path or os.environ.get(ENV_PREFIX + "CONFIG")
+    file = Path(named or "config.toml")
+    content, mistakes = without_secrets(_read_toml(file, must_exist=named is not None))
+    environment, more = _environment()
+    mistakes += more + _schedule_mistakes(content)
+    tables = _merged(content, environment)
+    settings, more = _typed(content, tables)
+    mistakes += more
+    secrets = Secrets()
+    if with_secrets:
+        # A file with mistakes may still lack something: say both at once.
+        secrets, more = _read_secrets(tables, settings, file.parent)
+        mistakes += _missing(tables["gladly"]) + more
+    if mistakes:
+        where = f"{file}: " if content else ""
+        raise SettingsError(*(where + mistake for mistake in mistakes))
+    return Config(settings, secrets, file.parent)
+
+
+def _read_toml(file: Path, *, must_exist: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except FileNotFoundError:
+        if must_exist:
+            raise SettingsError(f"{file} does not exist. Name another file with --config.") from None
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from error
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read ({error.strerror}).") from error
+
+
+def _environment() -> tuple[Tables, list[str]]:
+    """Return the settings that the environment holds, and the mistakes. An empty variable sets nothing."""
+    tables: Tables = {}
+    mistakes = []
+    for name, value in os.environ.items():
+        if not name.upper().startswith(ENV_PREFIX):
+            continue
+        section, is_key, key = name.upper().removeprefix(ENV_PREFIX).lower().partition("__")
+        if is_key and section not in Settings._fields:
+            mistakes.append(f"The variable {name} names no section. The sections are {_SECTIONS}.")
+        elif not is_key and section in Settings._fields:
+            mistakes.append(
+                f"The variable {name} names a section and no key. Set each key alone: {name}__KEY=value."
+            )
+        elif is_key and value:
+            tables.setdefault(section, {})[key.replace("__", ".")] = value
+    return tables, mistakes
+
+
+def _schedule_mistakes(content: dict[str, Any]) -> list[str]:
+    if {"every", "cron"} <= _table(content, "sync").keys():
+        return ["sync.cron: set either sync.every or sync.cron, not both."]
+    return []
+
+
+def _merged(content: dict[str, Any], environment: Tables) -> Tables:
+    """Return the settings of each section. The environment wins over the file."""
+    merged = {
+        section: {**_table(content, section), **environment.get(section, {})} for section in Settings._fields
+    }
+    if "every" in environment.get("sync", {}) and "cron" not in environment["sync"]:
+        merged["sync"].pop("cron", None)  # the environment's schedule replaces the file's
+    return merged
+
+
+def _table(content: dict[str, Any], section: str) -> dict[str, Any]:
+    table = content.get(section)
+    return table if isinstance(table, dict) else {}
+
+
+def _typed(content: dict[str, Any], tables: Tables) -> tuple[Settings, list[str]]:
+    """Return every section with its typed values, and the mistakes. A wrong value leaves the default."""
+    mistakes = []
+    for name, value in content.items():
+        if name not in tables:
+            mistakes.append(f"{name} is not a section. The sections are {_SECTIONS}.")
+        elif not isinstance(value, dict):
+            mistakes.append(f"{name} must be a section of its own, like [sync].")
+    sections = {}
+    for name, section in Settings()._asdict().items():
+        sections[name], more = _section(name, type(section), tables[name])
+        mistakes += more
+    return Settings(**sections), mistakes
+
+
+def _section(name: str, type_: Any, table: dict[str, Any]) -> tuple[Any, list[str]]:
+    """Return one section with its typed values, and the mistakes."""
+    readers = {key: get_args(annotation)[1] for key, annotation in type_.__annotations__.items()}
+    values, mistakes = {}, []
+    for key, value in table.items():
+        setting = f"{name}.{key}"
+        try:
+            if key in readers:
+                values[key] = readers[key](value)
+            else:
+                known = ", ".join(readers)
+                mistakes.append(f"{setting} is not a setting. The settings of [{name}] are {known}.")
+        except KindError as kind:
+            # A list or a table may hold a secret, so the message does not repeat it.
+            shown = f" is {value!r}; it" if isinstance(value, (str, int, float)) else ""
+            mistakes.append(f"{setting}{shown} must be {kind}.")
+        except ValueError as error:
+            mistakes.append(f"{setting}: {error}.")
+    return type_(**values), mistakes
+
+
+def _missing(gladly: dict[str, Any]) -> list[str]:
+    mistakes = []
+    if not gladly.get("organization") and not gladly.get("base_url"):
+        mistakes.append('gladly.organization is missing: write the part before .gladly.com, such as "acme".')
+    if not gladly.get("username"):
+        mistakes.append("gladly.username is missing: write the e-mail of an agent who is an API User.")
+    return mistakes
+
+
+def _read_secrets(tables: Tables, settings: Settings, directory: Path) -> tuple[Secrets, list[str]]:
+    token, mistakes = read_secret(API_TOKEN, tables["gladly"].get("api_token_file"), directory)
+    key, more = read_secret(WRITE_KEY, tables["segment"].get("write_key_file"), directory)
+    url, yet_more = read_heartbeat_url(settings.heartbeat.url, settings.heartbeat.url_file, directory)
+    return Secrets(token, key, url), mistakes + more + yet_more

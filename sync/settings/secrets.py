@@ -1,0 +1,128 @@
+"""
+Secrets: Gladly's API token, Segment's write key, the heartbeat's URL.
+
+Each comes from the environment or from a file of its own, never from config.toml: config.toml is copied,
+committed and backed up.
+"""
+
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sync.settings.values import Secret, heartbeat_url
+
+GLADLY_TOKEN_VARIABLE = "GLADLY_API_TOKEN"  # noqa: S105 (a variable's name)
+SEGMENT_KEY_VARIABLE = "SEGMENT_WRITE_KEY"
+
+
+class Secrets(NamedTuple):
+    """The secrets of a run. No message, log line or file shows them."""
+
+    api_token: Secret = Secret()
+    write_key: Secret = Secret()
+    heartbeat_url: Secret | None = None
+
+
+class _Source(NamedTuple):
+    """
+    Where a secret comes from.
+
+    Attributes:
+        secret: What messages call the secret.
+        section, key: Where people tend to write the secret itself in config.toml.
+        variable: The environment variable that holds it.
+    """
+
+    secret: str
+    section: str
+    key: str
+    variable: str
+
+    @property
+    def file_setting(self) -> str:
+        """The setting that names the secret's file."""
+        return f"{self.section}.{self.key}_file"
+
+
+API_TOKEN = _Source("Gladly's API token", "gladly", "api_token", GLADLY_TOKEN_VARIABLE)
+WRITE_KEY = _Source("Segment's write key", "segment", "write_key", SEGMENT_KEY_VARIABLE)
+
+
+def read_secret(source: _Source, named: object, directory: Path) -> tuple[Secret, list[str]]:
+    """
+    Read a secret from its environment variable, or else from its file.
+
+    Args:
+        source: Which secret to read.
+        named: The value of the setting that names the file, as the settings have it.
+        directory: The directory of the config file. A relative path starts there.
+
+    Returns: the secret, empty where it cannot be read, and the mistakes found.
+    """
+    secret = os.environ.get(source.variable, "").strip()
+    if not secret and isinstance(named, (str, Path)):
+        file = directory / named
+        try:
+            secret = file.read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", "not text")
+            return Secret(), [f"{source.file_setting}: {file} cannot be read ({why})."]
+    mistakes = []
+    if not secret:
+        mistakes.append(
+            f"{source.secret} is missing: set the variable {source.variable}, or write the secret to a file "
+            f"and name that file in {source.file_setting}."
+        )
+    elif not secret.isprintable() or " " in secret:
+        mistakes.append(
+            f"{source.secret} ({source.variable} or {source.file_setting}) contains a space or a line break."
+        )
+    return Secret(secret), mistakes
+
+
+def read_heartbeat_url(
+    url: Secret | None, url_file: Path | None, directory: Path
+) -> tuple[Secret | None, list[str]]:
+    """
+    Read the heartbeat's URL from its setting, or else from its file.
+
+    Args:
+        url: The value of `heartbeat.url`.
+        url_file: The value of `heartbeat.url_file`.
+        directory: The directory of the config file. A relative path starts there.
+
+    Returns: the URL, None for no heartbeat, and the mistakes found.
+    """
+    if url is not None or url_file is None:
+        return url, []
+    file = directory / url_file
+    try:
+        return heartbeat_url(file.read_text("utf-8")), []
+    except UnicodeDecodeError:
+        return None, [f"heartbeat.url_file: {file} cannot be read (not text)."]
+    except OSError as error:
+        return None, [f"heartbeat.url_file: {file} cannot be read ({error.strerror})."]
+    except ValueError as error:
+        return None, [f"heartbeat.url_file: the URL in {file} {error}."]
+
+
+def without_secrets(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """
+    Remove the secrets that a person wrote into config.toml, so that no later message can repeat them.
+
+    Args:
+        content: The content of config.toml.
+
+    Returns: the content without them, and a mistake for each.
+    """
+    cleaned, mistakes = dict(content), []
+    for source in (API_TOKEN, WRITE_KEY):
+        table = cleaned.get(source.section)
+        if isinstance(table, dict) and source.key in table:
+            cleaned[source.section] = {key: value for key, value in table.items() if key != source.key}
+            mistakes.append(
+                f"{source.section}.{source.key} does not belong in this file, because every copy of it would "
+                f"contain the secret. Set the variable {source.variable}, or write the secret "
+                f"to another file and name that file in {source.file_setting}."
+            )
+    return cleaned, mistakes
