@@ -11,6 +11,7 @@ from sandbox import Fault
 from state import Reader
 from support.installation import Installation
 from support.raw_server import Proxy, swallow
+from support.waiting import wait_until
 
 ENDS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 
@@ -58,14 +59,6 @@ def running(installation, *options):
     finally:
         daemon.process.kill()
         daemon.process.communicate()
-
-
-def wait_until(happened, timeout_s=10.0):
-    """Wait for something outside the daemon."""
-    deadline = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.01)
 
 
 @ENDS

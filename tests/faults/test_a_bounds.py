@@ -9,21 +9,15 @@ import pytest
 
 from sandbox import Fault, Sandbox
 from state.instants import from_text
+from support.answers import answering
 from support.checker import problems
+from support.endpoints import CONVERSATIONS, EVENTS, PROFILES
+from support.feed_lines import feed_lines
 from support.installation import Installation
-from support.program import (
-    CONVERSATIONS,
-    EVENTS,
-    PROFILES,
-    answering,
-    busy_minutes,
-    feed_lines,
-    linux_only,
-    quarantined,
-    rows,
-    run_measured,
-)
+from support.measuring import linux_only, run_measured
 from support.raw_server import Proxy, drip
+from support.state_file import quarantined, rows
+from support.worlds import busy_minutes
 from sync.cli.main import exit_code_of
 
 pytestmark = pytest.mark.long
@@ -102,7 +96,7 @@ def test_a11_a_line_without_an_end_is_given_up(through, sandbox, proxy, idle_byt
     assert "without an end" in done.stderr
     assert done.peak_bytes - idle_bytes < 25 * MB
     assert sent < 3 * 110 * MB
-    ((position,),) = (row.values() for row in rows(through.state_path, "SELECT position FROM watermark"))
+    ((position,),) = rows(through.state_path, "SELECT position FROM watermark")
     assert from_text(position) <= start
     assert quarantined(through.state_path) == []
 
@@ -162,7 +156,7 @@ def test_a12_half_a_million_lines_are_read_in_flat_memory(through, sandbox, prox
     proxy.on(EVENTS, answering(body, JSON_LINES, "Connection: close"))
     done = run_measured(through)
     assert (done.returncode, problems(sandbox)) == (0, []), done.stderr
-    assert rows(through.state_path, "SELECT sum(changes) AS n FROM polls") == [{"n": lines + 6}]
+    assert rows(through.state_path, "SELECT sum(changes) FROM polls") == [(lines + 6,)]
     assert done.peak_bytes - idle_bytes < 12 * MB
 
 

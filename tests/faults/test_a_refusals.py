@@ -16,17 +16,12 @@ from structlog.testing import capture_logs
 from sandbox import Fault, Sandbox
 from state.instants import from_text
 from support.checker import problems
+from support.endpoints import CONVERSATIONS, EVENTS, PROFILES
 from support.installation import Installation
-from support.program import (
-    CONVERSATIONS,
-    EVENTS,
-    OVERLAP,
-    PROFILES,
-    TlsProxy,
-    busy_minutes,
-    certificate,
-)
+from support.program import OVERLAP
 from support.raw_server import Proxy, RawServer, hang_up, redirect
+from support.tls import TlsProxy, certificate
+from support.worlds import busy_minutes
 from sync.cli.main import exit_code_of
 
 

@@ -26,29 +26,23 @@ from state.instants import from_text
 from state.schema import migrations
 from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
 from support.checker import problems
+from support.chunks import commits_in, nth_chunk
+from support.confinement import in_a_mount_namespace, plain_user, shell
 from support.installation import Installation
 from support.processes import (
     FAILPOINT,
-    assert_nothing_lost,
-    assert_whole,
-    commits_in,
     cycles_of,
-    end,
-    history,
-    in_a_mount_namespace,
-    nth_chunk,
-    people_writing_in,
-    plain_user,
-    rows,
+    errors_of,
     run_under,
     running,
-    say,
-    settle,
-    shell,
     start_under,
     stderr_of,
-    wait_until,
+    stop_process,
 )
+from support.recovery import assert_nothing_lost, assert_whole, run_until_delivered
+from support.state_file import rows
+from support.waiting import wait_until
+from support.worlds import history, people_writing_in
 
 pytestmark = pytest.mark.long
 
@@ -244,7 +238,7 @@ def test_c2_what_a_power_cut_undid_is_read_and_sent_again_under_the_same_ids(ins
     log.write_bytes(log.read_bytes()[: int(log.stat().st_size * part_kept)])
     before = len(installation.sandbox.inbox.attempts)
     assert before > 0
-    settle(installation)
+    run_until_delivered(installation)
     assert installation.sandbox.inbox.repeats.total() == len(installation.sandbox.inbox.attempts) - before
     assert_nothing_lost(installation)
 
@@ -261,7 +255,7 @@ def test_c3_a_second_writer_is_turned_away_and_the_first_not_disturbed(installat
         for command in ("run", "once"):
             second = installation.run(command)
             assert second.returncode == 4
-            assert f"is held by process {first.pid}" in say(second)
+            assert f"is held by process {first.pid}" in errors_of(second)
         assert first.poll() is None
         first.send_signal(signal.SIGKILL)
         first.wait()
@@ -405,8 +399,8 @@ def test_c6_a_file_that_may_not_grow_stops_a_cycle_and_loses_nothing(installatio
     done = run_under(installation, shell(f"ulimit -f {blocks}"), "once")
     if done.returncode:
         assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
-        assert installation.state_path.name in say(done)
-        assert "could not be written" in say(done)
+        assert installation.state_path.name in errors_of(done)
+        assert "could not be written" in errors_of(done)
     assert_nothing_lost(installation)
     assert blocks > 8 or done.returncode == 1
 
@@ -434,7 +428,7 @@ def test_c6_a_full_volume_stops_a_cycle_and_room_lets_it_carry_on(installation):
         (installation.directory / "more").unlink()
         process.communicate(timeout=60)
     finally:
-        end(process)
+        stop_process(process)
     said = {file.stem: file.read_text() for file in installation.directory.glob("*.txt")}
     assert process.returncode == 0, said
     assert "volume/gladly-segment.db could not be written" in said["full"]
@@ -475,7 +469,7 @@ def test_c6_a_daemon_on_a_full_disk_stays_and_recovers(installation):
         process.terminate()
         assert process.wait(10) == 0
     finally:
-        end(process)
+        stop_process(process)
     assert "Traceback" not in log.read_text()
 
 
@@ -516,7 +510,7 @@ def test_c7_a_log_whose_reader_has_gone_stops_no_daemon(installation):
         process.terminate()
         assert process.wait(10) == 0
     finally:
-        end(process)
+        stop_process(process)
     assert_nothing_lost(installation)
 
 
@@ -528,7 +522,7 @@ def test_c7_too_few_descriptors_is_an_error_that_passes(installation, descriptor
     done = run_under(installation, shell(f"ulimit -n {descriptors}"), "once")
     assert done.returncode in (0, 1, 2), done.stderr
     assert "Traceback" not in done.stderr
-    assert bool(say(done)) == bool(done.returncode)
+    assert bool(errors_of(done)) == bool(done.returncode)
     assert_nothing_lost(installation)
 
 
@@ -567,7 +561,7 @@ def test_c8_an_unusable_place_is_told_before_any_call(installation, where, sente
         if (directory / "place").exists():
             (directory / "place").chmod(0o700)
     assert done.returncode == 2, done.stderr
-    assert sentence in say(done)
+    assert sentence in errors_of(done)
     assert installation.sandbox.gladly_requests == []
     assert installation.sandbox.segment_requests == []
 
@@ -645,7 +639,7 @@ def test_c9_damage_met_in_the_middle_of_a_cycle_is_told_as_such(filled, seed):
     assert done.returncode in (0, 2), done.stderr
     assert "Traceback" not in done.stderr
     if done.returncode:
-        assert "is damaged" in say(done)
+        assert "is damaged" in errors_of(done)
 
 
 # Row C10, another file in its place
@@ -654,17 +648,17 @@ def test_c9_damage_met_in_the_middle_of_a_cycle_is_told_as_such(filled, seed):
 def test_c10_a_store_restored_from_an_old_copy_sends_only_what_it_does_not_know(installation):
     """Nothing recorded in the copy goes out again; the rest does, with the same ids and bytes."""
     history(installation.sandbox)
-    settle(installation)
+    run_until_delivered(installation)
     shutil.copy(installation.state_path, installation.directory / "last-week.db")
     known = {event["message_id"] for event in installation.events()}
     people_writing_in(installation.sandbox, 3, seconds_ago=30)
-    settle(installation)
+    run_until_delivered(installation)
     sent_since = {event["message_id"] for event in installation.events()} - known
     assert len(sent_since) == 3
     for leftover in installation.directory.glob(installation.state_path.name + "-*"):
         leftover.unlink()
     shutil.copy(installation.directory / "last-week.db", installation.state_path)
-    settle(installation)
+    run_until_delivered(installation)
     assert set(installation.sandbox.inbox.repeats) == sent_since
     assert_nothing_lost(installation)
 
@@ -692,7 +686,7 @@ def test_c10_a_daemon_whose_file_is_taken_away_ends(installation, replaced):
     assert "Traceback" not in stderr_of(installation)
     for leftover in installation.directory.glob(installation.state_path.name + "-*"):
         leftover.unlink()
-    settle(installation)
+    run_until_delivered(installation)
     assert_nothing_lost(installation)
 
 
@@ -767,7 +761,7 @@ def test_c11_a_newer_file_is_an_error_of_its_own(tmp_path):
 def test_c12_a_long_reader_delays_the_tidying_and_nothing_else(installation):
     """Cycles go on beside it; once it has gone the log is copied and cut to nothing."""
     history(installation.sandbox)
-    settle(installation)
+    run_until_delivered(installation)
     log = installation.state_path.with_name(installation.state_path.name + "-wal")
     with contextlib.closing(
         sqlite3.connect(installation.state_path.as_uri() + "?mode=ro", uri=True, isolation_level=None)
@@ -780,7 +774,7 @@ def test_c12_a_long_reader_delays_the_tidying_and_nothing_else(installation):
         assert reader.execute("SELECT count(*) FROM events").fetchone() == before
         grown = log.stat().st_size
         assert grown > 0
-    settle(installation)
+    run_until_delivered(installation)
     assert not log.exists() or log.stat().st_size < grown
     assert_nothing_lost(installation)
 
@@ -856,12 +850,12 @@ def test_c15_a_long_outbox_is_kept_whole_and_drained_in_order(installation):
     done = installation.run("once")
     assert time.monotonic() - begun < 20
     assert done.returncode == 1
-    assert "Segment" in say(done)
+    assert "Segment" in errors_of(done)
     with contextlib.closing(sqlite3.connect(installation.state_path)) as db, db:
         db.execute("UPDATE events SET created_at = '2026-11-20T08:00:00.000Z'")
     alarm = installation.run("status", "--max-lag", "1h")
     assert alarm.returncode == 1
-    assert "oldest pending event" in say(alarm)
+    assert "oldest pending event" in errors_of(alarm)
     sandbox.faults.clear()
     posts = len(sandbox.segment_requests)
     assert installation.run("once").returncode == 0

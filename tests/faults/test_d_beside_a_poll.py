@@ -10,8 +10,9 @@ from structlog.testing import capture_logs
 
 from sandbox import Fault
 from support.checker import problems
-from support.program import BATCH, CONVERSATIONS, PROFILES, busy_minutes
+from support.endpoints import BATCH, CONVERSATIONS, PROFILES
 from support.raw_server import Proxy, hang_up, stall
+from support.worlds import busy_minutes
 from sync.errors import StoppedError
 from sync.http.host import MAX_ATTEMPTS
 from sync.segment import BATCH_MAX_BYTES

@@ -7,8 +7,10 @@ from structlog.testing import capture_logs
 
 from sandbox import Fault
 from support.checker import problems
-from support.program import BATCH, busy_minutes, fill_outbox, payload_of
+from support.endpoints import BATCH
+from support.outbox_samples import fill_outbox, payload_of
 from support.raw_server import Proxy, RawResponse
+from support.worlds import busy_minutes
 from sync.http.host import MAX_ATTEMPTS
 
 

@@ -16,15 +16,10 @@ from sandbox import Fault
 from state import TakenIn
 from state.instants import from_text, to_text
 from support.checker import problems
-from support.program import (
-    BATCH,
-    EVENTS,
-    busy_minutes,
-    fill_outbox,
-    payload_of,
-    pending,
-)
+from support.endpoints import BATCH, EVENTS
+from support.outbox_samples import fill_outbox, payload_of, pending
 from support.raw_server import Proxy, RawServer, cut, drip, hang_up, redirect, stall, swallow, wrong_length
+from support.worlds import busy_minutes
 from sync.cli.main import exit_code_of
 from sync.http.host import backoff_s
 from sync.segment import SegmentClient

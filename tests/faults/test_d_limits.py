@@ -7,19 +7,13 @@ import pytest
 
 from sandbox import Fault
 from state import PollOutcome
-from support.checker import problems
-from support.program import (
-    BATCH,
-    PROFILES,
-    busy_minutes,
-    fill_outbox,
-    line_of,
-    payload_of,
-    pending,
-    quarantined,
-    verdicts,
-)
+from support.checker import problems, verdicts
+from support.endpoints import BATCH, PROFILES
+from support.feed_lines import line_of
+from support.outbox_samples import fill_outbox, payload_of, pending
 from support.raw_server import Proxy, RawResponse, rewrite
+from support.state_file import quarantined
+from support.worlds import busy_minutes
 from sync.cli.main import exit_code_of
 from sync.events.track import EVENT_MAX_BYTES
 from sync.segment import BATCH_MAX_BYTES

@@ -11,7 +11,11 @@ from sandbox import Fault, Sandbox
 from state.instants import from_text
 from support.checker import problems
 from support.installation import Installation
-from support.processes import assert_nothing_lost, cycles_of, history, rows, running, wait_until
+from support.processes import cycles_of, running
+from support.recovery import assert_nothing_lost
+from support.state_file import rows
+from support.waiting import wait_until
+from support.worlds import history
 
 pytestmark = pytest.mark.long
 
@@ -93,7 +97,7 @@ def test_e2_a_clock_that_jumps_under_a_daemon_stops_nothing(installation, jump_s
         wait_until(lambda: len(cycles_of(installation)) > 1)
         says.write_text(f"{jump_s:+d}\n")
         history(installation.sandbox, seconds_ago=45)
-        wait_until(lambda: problems(installation.sandbox) == [], seconds=12)
+        wait_until(lambda: problems(installation.sandbox) == [], timeout_s=12)
         process.kill()
     says.write_text("+0\n")
     assert_nothing_lost(installation)

@@ -13,23 +13,22 @@ import pytest
 from sandbox import Fault, Sandbox
 from state.failpoints import NAMES
 from support.checker import problems
+from support.confinement import shell
 from support.installation import Installation
 from support.processes import (
     FAILPOINT,
     Process,
-    assert_nothing_lost,
     cycles_of,
-    end,
-    history,
-    people_writing_in,
+    errors_of,
     run_under,
     running,
-    say,
-    shell,
     stderr_of,
-    wait_until,
+    stop_process,
 )
 from support.raw_server import Action, Exchange, Proxy, drip
+from support.recovery import assert_nothing_lost
+from support.waiting import wait_until
+from support.worlds import history, people_writing_in
 
 pytestmark = pytest.mark.long
 
@@ -205,7 +204,7 @@ def test_f1_a_signal_during_the_start_leaves_nothing_half_done(installation, com
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=10)
     finally:
-        end(process)
+        stop_process(process)
     assert "Traceback" not in err
     if process.returncode == -signal.SIGTERM:
         assert list(installation.directory.iterdir()) == []
@@ -241,7 +240,7 @@ def test_f2_an_error_nobody_expects_fails_one_cycle_with_a_sentence(installation
     done = installation.run("once")
     del installation.settings[FAILPOINT]
     assert (done.returncode, done.stdout) == (1, "")
-    assert f"FailpointError: {name}" in say(done)
+    assert f"FailpointError: {name}" in errors_of(done)
     assert "Traceback" not in done.stderr
     assert_nothing_lost(installation)
 
@@ -305,7 +304,7 @@ def test_f3_a_daemon_that_hangs_is_found_by_the_health_check(installation):
         assert len(cycles_of(installation)) == 2
         checked = installation.run("status", "--json", "--max-lag", "62s")
         assert checked.returncode == 1
-        assert say(checked).startswith("error: Behind: the watermark is too old")
+        assert errors_of(checked).startswith("error: Behind: the watermark is too old")
         status = json.loads(checked.stdout)
         assert status["lag_seconds"] > 62
         process.kill()

@@ -19,19 +19,12 @@ import pytest
 from sandbox import Fault, Sandbox
 from support.checker import problems
 from support.installation import Installation
-from support.processes import (
-    FAILPOINT,
-    assert_nothing_lost,
-    history,
-    people_writing_in,
-    rows,
-    running,
-    say,
-    settle,
-    stderr_of,
-    wait_until,
-)
+from support.processes import FAILPOINT, errors_of, running, stderr_of
 from support.raw_server import RawServer
+from support.recovery import assert_nothing_lost, run_until_delivered
+from support.state_file import rows
+from support.waiting import wait_until
+from support.worlds import history, people_writing_in
 
 pytestmark = pytest.mark.long
 
@@ -286,7 +279,7 @@ def test_g3_credentials_go_to_the_configured_host_alone(guarded, side):
         done = guarded.run("once")
         assert foreign.seen == []
     assert done.returncode == 1
-    assert "redirect" in say(done)
+    assert "redirect" in errors_of(done)
     guarded.sandbox.faults.clear()
     assert_nothing_lost(guarded)
 
@@ -347,7 +340,7 @@ def test_g4_only_what_an_event_needs_is_stored(installation):
 def test_g4_what_is_past_its_retention_is_gone_from_the_bytes(installation):
     """After the payloads of delivered events are erased nothing of them is in the file, nor in its log."""
     _with_a_canary(installation, 60)
-    settle(installation)
+    run_until_delivered(installation)
     assert all(known in _bytes_at_rest(installation) for known in EVENT_DATA)
     installation.settings["GLADLY_SEGMENT_STATE__RETENTION"] = "1s"
     time.sleep(1.1)
@@ -372,14 +365,14 @@ def test_g4_a_deleted_customer_is_gone_from_the_bytes(installation):
     held = _bytes_at_rest(installation)
     assert [known for known in EVENT_DATA if known in held] == []
     assert {event["status"] for event in installation.events()} == {"suppressed"}
-    settle(installation)
+    run_until_delivered(installation)
     assert len(installation.sandbox.inbox.attempts) == 0
 
 
 def test_g4_a_reader_in_the_way_only_delays_the_erasing(installation):
     """While someone reads an older state it is still there for them; the next cycle after that wipes it."""
     customer = _with_a_canary(installation, 60)
-    settle(installation)
+    run_until_delivered(installation)
     with contextlib.closing(
         sqlite3.connect(installation.state_path.as_uri() + "?mode=ro", uri=True, isolation_level=None)
     ) as reader:
@@ -407,7 +400,7 @@ def test_g4_no_log_line_holds_personal_data(installation):
 def test_g4_a_dry_run_leaves_no_copy_behind(installation):
     """The copy that it works on is for its owner alone, and gone afterwards."""
     _with_a_canary(installation, 60)
-    settle(installation)
+    run_until_delivered(installation)
     temporary = installation.directory / "temporary"
     temporary.mkdir()
     installation.settings["TMPDIR"] = str(temporary)

@@ -138,3 +138,8 @@ def _phone(profile: dict[str, Any]) -> str | None:
         return chosen.get("normalized")
     number = phonenumbers.parse(chosen["original"], chosen.get("regionCode") or "US")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def verdicts(found: list[str]) -> list[tuple[str, str]]:
+    """What the checker found, in short: lost, unexpected, twice or wrong, and the id it names."""
+    return [(problem.split(":")[0], problem.split()[-1]) for problem in found]
