@@ -1,4 +1,4 @@
-"""A world that stands still, and the sync in this process against it."""
+"""A world without surprises, and the sync in this process against it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +10,17 @@ from sandbox import Sandbox
 from support.installation import Installation
 from support.program import Program
 
+RUN_PROCESSES = {"state_file", "process", "security"}
+
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A world whose clock moves when a test moves it; nothing happens by itself, changes show at once."""
-    with Sandbox(pace=0, lateness_s=0, requests_per_second=None) as running:
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """
+    A world where nothing happens by itself and changes show at once. Its clock moves when a test moves it; where
+    what runs are processes, it goes on as theirs does.
+    """
+    pace = 1 if request.path.parent.name in RUN_PROCESSES else 0
+    with Sandbox(pace=pace, lateness_s=0, requests_per_second=None) as running:
         yield running
 
 

@@ -4,6 +4,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
@@ -83,3 +84,28 @@ def cycles_of(installation: Installation) -> list[tuple[datetime, datetime]]:
 def errors_of(done: "subprocess.CompletedProcess[str]") -> str:
     """The sentences a command ended with on standard error, its log lines apart."""
     return "\n".join(line for line in done.stderr.splitlines() if line.startswith("error: "))
+
+
+def ends_within(process: Process, seconds: float, number: int) -> int:
+    """Send the signal, and return the exit code; an end that takes longer is a failure."""
+    begun = time.monotonic()
+    process.send_signal(number)
+    code = process.wait(seconds + 15)
+    took = time.monotonic() - begun
+    assert took < seconds, f"it took {took:.1f} s"
+    return code
+
+
+@contextlib.contextmanager
+def daemon_running(installation: Installation) -> Iterator[Process]:
+    with running(installation, "run") as process:
+        yield process
+    assert "Traceback" not in stderr_of(installation)
+
+
+def run_all(installation: Installation, *commands: tuple[str, ...]) -> list[str]:
+    said = []
+    for command in commands:
+        done = installation.run(*command)
+        said += [done.stdout, done.stderr]
+    return said

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from state import Reader, Store
+from state.instants import from_text
 from support.installation import Installation
 from sync.pipeline.cycle import Cycle
 from sync.reports import Result
@@ -62,3 +63,7 @@ class Program:
 
     def statuses(self) -> set[str]:
         return {event["status"] for event in self.events()}
+
+
+def newest_stored(program):
+    return max(from_text(event["occurred_at"]) for event in program.events())

@@ -1,8 +1,11 @@
 """A past for the sandbox's world: conversations that are there for the sync to find."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from sandbox import Sandbox
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+DAY = 86_400
 
 
 def busy_minutes(sandbox: Sandbox, conversations: int, over_s: float = 480) -> list[str]:
@@ -53,3 +56,24 @@ def people_writing_in(sandbox: Sandbox, count: int, seconds_ago: float = 120) ->
         ).id
         for n in range(count)
     ]
+
+
+def one_conversation(sandbox: Sandbox) -> str:
+    """A conversation begun a minute before the newest change that `busy_minutes` makes, and closed; its id."""
+    return busy_minutes(sandbox, 1, over_s=60)[0]
+
+
+def live_for(sandbox: Sandbox, seconds: float, conversations: int) -> None:
+    """Let *seconds* pass in which customers write in and are answered, evenly."""
+    world = sandbox.world
+    agent = world.add_agent('Sam, "the desk"\nDoe')  # a name that a CSV field must quote
+    step = seconds / (conversations + 1)
+    for number in range(conversations):
+        sandbox.clock.advance(step)
+        conversation = world.open_conversation(world.add_customer(f"Customer {number}"), agent=agent)
+        if number % 3:
+            world.close(conversation)
+        if number % 6 == 5:
+            world.reopen(conversation, at=sandbox.clock.now() + timedelta(seconds=20))
+            world.close(conversation, at=sandbox.clock.now() + timedelta(seconds=40))
+    sandbox.clock.advance(step)

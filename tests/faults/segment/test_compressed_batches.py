@@ -9,16 +9,9 @@ from sandbox import Fault
 from support.checker import problems
 from support.endpoints import BATCH
 from support.outbox_samples import fill_outbox, payload_of
-from support.raw_server import Proxy, RawResponse
+from support.raw_server import RawResponse
 from support.worlds import busy_minutes
 from sync.http.host import MAX_ATTEMPTS
-
-
-@pytest.fixture
-def proxy(sandbox):
-    """In front of Segment."""
-    with Proxy(sandbox.segment_url) as running:
-        yield running
 
 
 def is_compressed(post):
