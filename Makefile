@@ -43,7 +43,7 @@ test: dev
 # Ten minutes under faults, 200 kills, and a backlog of 20,000 events: too long for every change.
 soak: dev
 	GLADLY_SEGMENT_SOAK_S=600 GLADLY_SEGMENT_KILLS=200 GLADLY_SEGMENT_BACKLOG=20000 GLADLY_SEGMENT_EXAMPLES=300 \
-		$(BIN)/python -m pytest -n 2 --timeout 1200 -s tests/scenarios tests/faults/test_c_state_store.py
+		$(BIN)/python -m pytest -n 2 --timeout 1200 -s tests/scenarios tests/faults/state_file/test_a_crash_at_any_point.py
 
 # The peers beside it: `uv pip install --group bench` (or pip, 25.1 or newer) adds dlt.
 bench: dev

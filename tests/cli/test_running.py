@@ -13,7 +13,7 @@ from sandbox import Fault, Sandbox
 from state import Reader, Store, TakenIn
 from state.instants import from_text
 from support.installation import Installation
-from support.program import payload_of, pending
+from support.outbox_samples import payload_of, pending
 from support.proxy import Proxy
 from support.proxy_actions import hang_up
 

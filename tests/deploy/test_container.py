@@ -10,7 +10,8 @@ import uuid
 
 import pytest
 
-from support.deployment import DEPLOY, PROJECT, run_tool, tool, wait_until
+from support.deployment import DEPLOY, PROJECT, run_tool, tool
+from support.waiting import wait_until
 
 CONTAINERFILE = DEPLOY / "container" / "Containerfile"
 TEXT = CONTAINERFILE.read_text()

@@ -1,4 +1,4 @@
-"""A world that stands still, and the sync in this process against it."""
+"""A world without surprises, and the sync in this process against it."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,11 +15,17 @@ from sync.runtime.build import Tuning
 # These tests run cycles in a row. How rarely an uneventful cycle is written is another test's subject.
 EVERY_CYCLE_IS_WRITTEN = Tuning(cycle=CycleTiming(uneventful_every_s=0.0))
 
+RUN_PROCESSES = {"state_file", "process", "security"}
+
 
 @pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A world whose clock moves when a test moves it; nothing happens by itself, changes show at once."""
-    with Sandbox(pace=0, lateness_s=0, requests_per_second=None) as running:
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """
+    A world where nothing happens by itself and changes show at once. Its clock moves when a test moves it;
+    where what runs are processes, it goes on as theirs does.
+    """
+    pace = 1 if request.path.parent.name in RUN_PROCESSES else 0
+    with Sandbox(pace=pace, lateness_s=0, requests_per_second=None) as running:
         yield running
 
 

@@ -7,9 +7,10 @@ import pytest
 
 from sandbox import Fault
 from state import Reader
-from support.daemon import Daemon, wait_until
+from support.daemon import Daemon
 from support.proxy import Proxy
 from support.proxy_actions import swallow
+from support.waiting import wait_until
 
 ENDS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 

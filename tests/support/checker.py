@@ -138,3 +138,16 @@ def _phone(profile: dict[str, Any]) -> str | None:
         return chosen.get("normalized")
     number = phonenumbers.parse(chosen["original"], chosen.get("regionCode") or "US")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def verdicts(found: list[str]) -> list[tuple[str, str]]:
+    """What the checker found, in short: lost, unexpected, twice or wrong, and the id it names."""
+    return [(problem.split(":")[0], problem.split()[-1]) for problem in found]
+
+
+def sent_twice(inbox):
+    """The bytes of every event that came more than once, by message id."""
+    raws = {}
+    for attempt in inbox.attempts:
+        raws.setdefault(attempt.message_id, []).append(attempt.raw)
+    return {id_: came for id_, came in raws.items() if len(came) > 1}

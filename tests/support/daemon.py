@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import requests
 from prometheus_client.parser import text_string_to_metric_families
 
 from support.installation import Installation
+from support.waiting import wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
@@ -28,15 +28,6 @@ UNSCHEDULED = (
     "from apscheduler.schedulers.background import BackgroundScheduler;"
     "BackgroundScheduler._main_loop = lambda self: None;" + IMPATIENT
 )
-
-
-def wait_until(happened: Callable[[], Any], timeout_s: float = 15.0) -> Any:
-    """Wait for something true, and return it."""
-    deadline = time.monotonic() + timeout_s
-    while not (found := happened()):
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.02)
-    return found
 
 
 class Daemon:

@@ -5,10 +5,8 @@ import re
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
@@ -33,14 +31,6 @@ def tool(name: str) -> str:
 def run_tool(name: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
     """Run it to its end."""
     return subprocess.run([tool(name), *map(str, arguments)], capture_output=True, text=True, timeout=60)
-
-
-def wait_until(happened: Callable[[], Any], timeout_s: float) -> None:
-    """Wait for something true."""
-    deadline = time.monotonic() + timeout_s
-    while not happened():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.05)
 
 
 class Unit(NamedTuple):

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from support.daemon import Daemon, wait_until
+from support.daemon import Daemon
 from support.raw_server import RawServer
+from support.waiting import wait_until
 
 CANARY = "/ping/canary-7d3f?token=canary-9e1b"
 

@@ -13,7 +13,8 @@ import requests
 from sandbox import Fault
 from state import Reader
 from state.instants import from_text
-from support.daemon import Daemon, wait_until, watched
+from support.daemon import Daemon, watched
+from support.waiting import wait_until
 
 CREATED, CLOSED = "Gladly Conversation Created", "Gladly Conversation Closed"
 

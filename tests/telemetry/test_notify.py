@@ -9,7 +9,8 @@ from itertools import pairwise
 import pytest
 
 from sandbox import Fault
-from support.daemon import IMPATIENT, UNSCHEDULED, Daemon, wait_until
+from support.daemon import IMPATIENT, UNSCHEDULED, Daemon
+from support.waiting import wait_until
 
 
 class Systemd:

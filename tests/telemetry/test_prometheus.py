@@ -10,7 +10,8 @@ import pytest
 import requests
 import yaml
 
-from support.daemon import DEPLOY, Daemon, metric_names, wait_until, watched
+from support.daemon import DEPLOY, Daemon, metric_names, watched
+from support.waiting import wait_until
 
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboard.json").read_text())

@@ -1,6 +1,5 @@
-"""What clocks can do to it (faults E): wrong ones, jumping ones, other zones, too little time."""
+"""What clocks can do to it: wrong ones, jumping ones, other zones, too little time (faults E1-E4)."""
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -11,16 +10,13 @@ from sandbox import Fault, Sandbox
 from state.instants import from_text
 from support.checker import problems
 from support.installation import Installation
-from support.processes import assert_nothing_lost, cycles_of, history, rows, running, wait_until
+from support.processes import cycles_of, running
+from support.recovery import assert_nothing_lost
+from support.state_file import rows
+from support.waiting import wait_until
+from support.worlds import history
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A world whose time goes on as ours does: what runs here are processes."""
-    with Sandbox(lateness_s=0, requests_per_second=None) as running_world:
-        yield running_world
 
 
 _LIBRARIES = "/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaketime.so.1"
@@ -52,10 +48,10 @@ OFFSETS = [
 
 
 @pytest.mark.parametrize("offset", OFFSETS)
-def test_e1_a_wrong_clock_loses_nothing(tmp_path, offset):
+def test_a_wrong_clock_loses_nothing(tmp_path, offset):
     """
-    The watermark is by Gladly's clock, an overlap behind it, however far off this machine's is; `check`
-    says that it is off.
+    The watermark is by Gladly's clock, an overlap behind it, however far off this machine's is; `check` says
+    that it is off (faults E1).
     """
     with Sandbox(start=datetime.now(UTC) + offset, lateness_s=0, requests_per_second=None) as sandbox:
         installation = Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__START": "10m"})
@@ -74,8 +70,8 @@ def test_e1_a_wrong_clock_loses_nothing(tmp_path, offset):
 
 
 @pytest.mark.parametrize("seconds", [300, -3 * 86_400])
-def test_e1_a_process_with_a_wrong_clock_loses_nothing(installation, seconds):
-    """The same with the clock of the process itself put off."""
+def test_a_process_with_a_wrong_clock_loses_nothing(installation, seconds):
+    """The same with the clock of the process itself put off (faults E1)."""
     _another_clock(installation, seconds)
     history(installation.sandbox)
     assert_nothing_lost(installation)
@@ -85,22 +81,26 @@ def test_e1_a_process_with_a_wrong_clock_loses_nothing(installation, seconds):
 
 
 @pytest.mark.parametrize("jump_s", [25 * 3_600, -3_600], ids=["25 hours on", "an hour back"])
-def test_e2_a_clock_that_jumps_under_a_daemon_stops_nothing(installation, jump_s):
-    """It goes on polling in its rhythm: what happens after the jump is delivered within seconds."""
+def test_a_clock_that_jumps_under_a_daemon_stops_nothing(installation, jump_s):
+    """
+    It goes on polling in its rhythm: what happens after the jump is delivered within seconds (faults E2).
+    """
     says = _another_clock(installation, 0)
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.3s"
     with running(installation, "run") as process:
         wait_until(lambda: len(cycles_of(installation)) > 1)
         says.write_text(f"{jump_s:+d}\n")
         history(installation.sandbox, seconds_ago=45)
-        wait_until(lambda: problems(installation.sandbox) == [], seconds=12)
+        wait_until(lambda: problems(installation.sandbox) == [], timeout_s=12)
         process.kill()
     says.write_text("+0\n")
     assert_nothing_lost(installation)
 
 
-def test_e2_gladlys_clock_put_back_moves_no_watermark_back_and_loses_nothing(installation):
-    """A mended server clock: the watermark waits where it is, and what is recorded later is read."""
+def test_gladlys_clock_put_back_moves_no_watermark_back_and_loses_nothing(installation):
+    """
+    A mended server clock: the watermark waits where it is, and what is recorded later is read (faults E2).
+    """
     world, clock = installation.sandbox.world, installation.sandbox.clock
     history(installation.sandbox)
     assert installation.run("once").returncode == 0
@@ -114,8 +114,8 @@ def test_e2_gladlys_clock_put_back_moves_no_watermark_back_and_loses_nothing(ins
 
 
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", ":nowhere/at/all"])
-def test_e3_the_hosts_zone_means_nothing(installation, zone):
-    """Whatever `TZ` says: instants are UTC, and the schedule runs."""
+def test_the_hosts_zone_means_nothing(installation, zone):
+    """Whatever `TZ` says: instants are UTC, and the schedule runs (faults E3)."""
     installation.settings |= {"TZ": zone, "GLADLY_SEGMENT_SYNC__EVERY": "0.2s"}
     history(installation.sandbox)
     with running(installation, "run") as process:
@@ -138,8 +138,8 @@ def test_e3_the_hosts_zone_means_nothing(installation, zone):
         pytest.param("America/New_York", datetime(2027, 3, 14, 7, tzinfo=UTC), id="the hour left out"),
     ],
 )
-def test_e3_no_poll_is_skipped_or_doubled_in_the_night_the_clocks_change(tmp_path, zone, change):
-    """Over the change of the host's summer time the interval stays the interval."""
+def test_no_poll_is_skipped_or_doubled_in_the_night_the_clocks_change(tmp_path, zone, change):
+    """Over the change of the host's summer time the interval stays the interval (faults E3)."""
     begun = change - timedelta(seconds=40)
     with Sandbox(start=begun, lateness_s=0, requests_per_second=None) as sandbox:
         installation = Installation(
@@ -163,8 +163,8 @@ def test_e3_no_poll_is_skipped_or_doubled_in_the_night_the_clocks_change(tmp_pat
     assert len(gaps) <= sum(gaps) / 0.5 + 2, gaps
 
 
-def test_e4_a_poll_longer_than_its_interval_is_followed_by_one_not_by_many(installation):
-    """Cycles never overlap, and those that fell due meanwhile are one."""
+def test_a_poll_longer_than_its_interval_is_followed_by_one_not_by_many(installation):
+    """Cycles never overlap, and those that fell due meanwhile are one (faults E4)."""
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.2s"
     history(installation.sandbox)
     sandbox = installation.sandbox
@@ -183,8 +183,11 @@ def test_e4_a_poll_longer_than_its_interval_is_followed_by_one_not_by_many(insta
     assert sandbox.inbox.repeats.total() == 0
 
 
-def test_e4_a_cron_line_is_read_in_utc(installation):
-    """`sync.cron` fires by UTC in any zone: the daemon starts with a cycle and waits for the next minute."""
+def test_a_cron_line_is_read_in_utc(installation):
+    """
+    `sync.cron` fires by UTC in any zone: the daemon starts with a cycle and waits for the next minute
+    (faults E4).
+    """
     installation.settings |= {"TZ": "Asia/Kathmandu", "GLADLY_SEGMENT_SYNC__CRON": "* * * * *"}
     history(installation.sandbox)
     with running(installation, "run") as process:

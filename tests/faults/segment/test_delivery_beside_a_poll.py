@@ -11,9 +11,9 @@ from structlog.testing import capture_logs
 from sandbox import Fault
 from sandbox.world.bulk import fill
 from support.checker import problems
-from support.program import BATCH, CONVERSATIONS, PROFILES, busy_minutes
-from support.proxy import Proxy
+from support.endpoints import BATCH, CONVERSATIONS, PROFILES
 from support.proxy_actions import hang_up, stall
+from support.worlds import busy_minutes
 from sync.errors import StoppedError
 from sync.http.host import MAX_ATTEMPTS
 from sync.segment import BATCH_MAX_BYTES
@@ -25,13 +25,6 @@ def small_chunks(monkeypatch):
     for source in ("sync.gladly.feed", "sync.gladly.report"):
         monkeypatch.setattr(f"{source}.CHUNK_TRANSITIONS", 4)
     monkeypatch.setattr("sync.pipeline.delivery.PART_BATCH_AFTER_S", 0.0)
-
-
-@pytest.fixture
-def proxy(sandbox):
-    """In front of Segment."""
-    with Proxy(sandbox.segment_url) as running:
-        yield running
 
 
 def look_ups_after(sandbox, at):

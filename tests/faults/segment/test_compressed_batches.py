@@ -7,16 +7,11 @@ from structlog.testing import capture_logs
 
 from sandbox import Fault
 from support.checker import problems
-from support.program import BATCH, busy_minutes, fill_outbox, payload_of
-from support.proxy import Proxy, RawResponse
+from support.endpoints import BATCH
+from support.outbox_samples import fill_outbox, payload_of
+from support.proxy import RawResponse
+from support.worlds import busy_minutes
 from sync.http.host import MAX_ATTEMPTS
-
-
-@pytest.fixture
-def proxy(sandbox):
-    """In front of Segment."""
-    with Proxy(sandbox.segment_url) as running:
-        yield running
 
 
 def is_compressed(post):

@@ -1,78 +1,47 @@
-"""What can befall the process (faults F): signals, errors that nobody expects, too little memory, a hang."""
+"""SIGTERM and SIGINT at any moment (faults F1)."""
 
 import contextlib
-import json
 import signal
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
 from sandbox import Fault, Sandbox
-from state.failpoints import NAMES
-from support.checker import problems
 from support.installation import Installation
 from support.processes import (
     FAILPOINT,
     Process,
-    assert_nothing_lost,
-    cycles_of,
-    end,
-    history,
-    people_writing_in,
-    run_under,
+    daemon_running,
+    ends_within,
     running,
-    say,
-    shell,
     stderr_of,
-    wait_until,
+    stop_process,
 )
 from support.proxy import Action, Exchange, Proxy
 from support.proxy_actions import drip
+from support.recovery import assert_nothing_lost
+from support.waiting import wait_until
+from support.worlds import history
 
 pytestmark = pytest.mark.long
 
 
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    """A world whose time goes on as ours does: what runs here are processes."""
-    with Sandbox(lateness_s=0, requests_per_second=None) as running_world:
-        yield running_world
-
-
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
 by_name = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 
 
-def _ends_within(process: Process, seconds: float, number: int) -> int:
-    """Send the signal, and return the exit code; an end that takes longer is a failure."""
-    begun = time.monotonic()
-    process.send_signal(number)
-    code = process.wait(seconds + 15)
-    took = time.monotonic() - begun
-    assert took < seconds, f"it took {took:.1f} s"
-    return code
-
-
-@contextlib.contextmanager
-def _daemon(installation: Installation) -> Iterator[Process]:
-    with running(installation, "run") as process:
-        yield process
-    assert "Traceback" not in stderr_of(installation)
-
-
-# Row F1, signals
-
-
 @by_name
-def test_f1_an_idle_daemon_ends_at_once(installation, number):
-    """Between two cycles: exit 0 in a moment."""
+def test_an_idle_daemon_ends_at_once(installation, number):
+    """Between two cycles: exit 0 in a moment (faults F1)."""
     history(installation.sandbox)
-    with _daemon(installation) as process:
+    with daemon_running(installation) as process:
         wait_until(lambda: "cycle.finished" in stderr_of(installation))
-        assert _ends_within(process, 2, number) == 0
+        assert ends_within(process, 2, number) == 0
     assert_nothing_lost(installation)
     assert installation.sandbox.inbox.repeats.total() == 0
 
@@ -100,33 +69,35 @@ def _hangs(reached: threading.Event, then: Action | None = None) -> Action:
         pytest.param("SEGMENT", "/v1/batch", drip(2), signal.SIGTERM, id="Segment took them and drips"),
     ],
 )
-def test_f1_a_signal_in_a_hanging_call_ends_it(installation, number, side, path, then):
-    """The socket is shut: exit 0 within five seconds, and what was not committed is read again."""
+def test_a_signal_in_a_hanging_call_ends_it(installation, number, side, path, then):
+    """
+    The socket is shut: exit 0 within five seconds, and what was not committed is read again (faults F1).
+    """
     history(installation.sandbox)
     reached, setting = threading.Event(), f"GLADLY_SEGMENT_{side}__BASE_URL"
     direct = installation.environment[setting]
     with Proxy(direct) as proxy:
         proxy.on(path, _hangs(reached, then))
         installation.settings[setting] = proxy.url
-        with _daemon(installation) as process:
+        with daemon_running(installation) as process:
             assert reached.wait(10)
             time.sleep(0.1)
-            assert _ends_within(process, 5, number) == 0
+            assert ends_within(process, 5, number) == 0
         # The organization's host is part of each messageId, so Gladly keeps its address.
         proxy.script.clear()
         assert_nothing_lost(installation)
 
 
 @pytest.mark.parametrize(("side", "number"), [("gladly", signal.SIGTERM), ("segment", signal.SIGINT)])
-def test_f1_a_signal_in_a_retry_wait_ends_it(installation, number, side):
-    """A wait between two attempts is no reason to wait."""
+def test_a_signal_in_a_retry_wait_ends_it(installation, number, side):
+    """A wait between two attempts is no reason to wait (faults F1)."""
     history(installation.sandbox)
     sandbox = installation.sandbox
     sandbox.faults.add(side, "*", Fault(status=503, headers={"Retry-After": "6"}, times=None))
     log = sandbox.gladly_log if side == "gladly" else sandbox.segment_log
-    with _daemon(installation) as process:
+    with daemon_running(installation) as process:
         wait_until(log.seen)
-        assert _ends_within(process, 2, number) == 0
+        assert ends_within(process, 2, number) == 0
     sandbox.faults.clear()
     assert_nothing_lost(installation)
 
@@ -154,10 +125,10 @@ def _is_hung_at(installation: Installation, name: str) -> Callable[[], bool]:
     return lambda: bool(installation.sandbox.gladly_requests)
 
 
-def test_f1_a_signal_in_a_cycle_that_hangs_for_good_ends_the_process(tmp_path):
+def test_a_signal_in_a_cycle_that_hangs_for_good_ends_the_process(tmp_path):
     """
     In a transaction, after a commit, in a POST: exit 0 within ten seconds, the transaction undone, the file
-    whole. Together, since each takes the whole of the daemon's patience.
+    whole. Together, since each takes the whole of the daemon's patience (faults F1).
     """
     points = [
         "take_in.watermark:1:sleep",
@@ -194,10 +165,10 @@ def test_f1_a_signal_in_a_cycle_that_hangs_for_good_ends_the_process(tmp_path):
     ("command", "delay"),
     [("run", delay) for delay in (0, 0.02, 0.05, 0.15, 0.3)] + [("once", 0.05), ("once", 0.3)],
 )
-def test_f1_a_signal_during_the_start_leaves_nothing_half_done(installation, command, delay):
+def test_a_signal_during_the_start_leaves_nothing_half_done(installation, command, delay):
     """
     From the first instant on: the process ends soon, with 0 unless the interpreter itself was still starting
-    (then nothing has been touched), and the next start finds everything in order.
+    (then nothing has been touched), and the next start finds everything in order (faults F1).
     """
     history(installation.sandbox)
     process = installation.start(command)
@@ -206,7 +177,7 @@ def test_f1_a_signal_during_the_start_leaves_nothing_half_done(installation, com
         process.send_signal(signal.SIGTERM)
         _, err = process.communicate(timeout=10)
     finally:
-        end(process)
+        stop_process(process)
     assert "Traceback" not in err
     if process.returncode == -signal.SIGTERM:
         assert list(installation.directory.iterdir()) == []
@@ -217,8 +188,11 @@ def test_f1_a_signal_during_the_start_leaves_nothing_half_done(installation, com
     assert_nothing_lost(installation)
 
 
-def test_f1_the_second_signal_does_not_ask(installation):
-    """Where the first one meets a hang, a second one ends the process there and then; nothing is lost."""
+def test_the_second_signal_does_not_ask(installation):
+    """
+    Where the first one meets a hang, a second one ends the process there and then; nothing is lost
+    (faults F1).
+    """
     history(installation.sandbox)
     installation.settings[FAILPOINT] = "take_in.events:1:sleep"
     with running(installation, "run") as process:
@@ -227,88 +201,5 @@ def test_f1_the_second_signal_does_not_ask(installation):
         time.sleep(0.2)
         process.send_signal(signal.SIGTERM)
         assert process.wait(2) == -signal.SIGTERM
-    del installation.settings[FAILPOINT]
-    assert_nothing_lost(installation)
-
-
-# Row F2, errors nobody expects
-
-
-@pytest.mark.parametrize("name", NAMES[::3])
-def test_f2_an_error_nobody_expects_fails_one_cycle_with_a_sentence(installation, name):
-    """`once` ends with 1 and says so, without a traceback; the next one makes up for it."""
-    history(installation.sandbox)
-    installation.settings[FAILPOINT] = f"{name}:1:raise"
-    done = installation.run("once")
-    del installation.settings[FAILPOINT]
-    assert (done.returncode, done.stdout) == (1, "")
-    assert f"FailpointError: {name}" in say(done)
-    assert "Traceback" not in done.stderr
-    assert_nothing_lost(installation)
-
-
-SURVIVED = ["gladly.request", "take_in.events", "segment.answer", "cycle.end"]
-
-
-@pytest.mark.parametrize("name", SURVIVED)
-def test_f2_a_daemon_survives_an_error_nobody_expects(installation, name):
-    """Wherever in a cycle it is raised: it is logged, and the next cycle does what was left undone."""
-    history(installation.sandbox)
-    installation.settings |= {"GLADLY_SEGMENT_SYNC__EVERY": "0.1s", FAILPOINT: f"{name}:1:raise"}
-    with _daemon(installation) as process:
-        wait_until(
-            lambda: problems(installation.sandbox) == [] and "cycle.finished" in stderr_of(installation)
-        )
-        assert _ends_within(process, 3, signal.SIGTERM) == 0
-    logged = [json.loads(line) for line in stderr_of(installation).splitlines()]
-    failed = [line["error"] for line in logged if line["event"] == "cycle.failed"]
-    assert failed == [f"FailpointError: {name}"]
-    del installation.settings[FAILPOINT]
-    assert bool(installation.sandbox.inbox.repeats) == (name == "segment.answer")
-    assert_nothing_lost(installation)
-
-
-@pytest.mark.parametrize("name", ["cycle.begin", "gladly.answer", "take_in.events", "segment.answer"])
-def test_f2_an_exit_from_within_a_cycle_ends_the_daemon(installation, name):
-    """APScheduler would swallow it: the process ends, with a code that is not 0, and nothing is lost."""
-    history(installation.sandbox)
-    installation.settings |= {"GLADLY_SEGMENT_SYNC__EVERY": "0.1s", FAILPOINT: f"{name}:1:exit"}
-    done = installation.run("run", timeout=30)
-    assert done.returncode not in (0, None)
-    assert "Traceback" not in done.stderr
-    del installation.settings[FAILPOINT]
-    assert_nothing_lost(installation)
-
-
-@pytest.mark.parametrize("megabytes", [60, 100, 180, 400])
-def test_f2_too_little_memory_loses_nothing(installation, megabytes):
-    """From no start at all to a cycle that fails in the middle: no hang, no damage, and the rest follows."""
-    history(installation.sandbox)
-    people_writing_in(installation.sandbox, 100)
-    done = run_under(installation, shell(f"ulimit -v {megabytes * 1024}"), "once", timeout=30)
-    if problems(installation.sandbox):
-        assert done.returncode != 0, done.stderr
-    assert_nothing_lost(installation)
-
-
-# Row F3, a hang
-
-
-def test_f3_a_daemon_that_hangs_is_found_by_the_health_check(installation):
-    """The process lives, but its heartbeat stands still: `status --max-lag` fails, and says since when."""
-    history(installation.sandbox)
-    installation.settings |= {"GLADLY_SEGMENT_SYNC__EVERY": "0.2s", FAILPOINT: "cycle.begin:3:sleep"}
-    with running(installation, "run") as process:
-        wait_until(lambda: installation.state_path.exists() and problems(installation.sandbox) == [])
-        assert installation.run("status", "--max-lag", "5m").returncode == 0
-        time.sleep(3)
-        assert process.poll() is None
-        assert len(cycles_of(installation)) == 2
-        checked = installation.run("status", "--json", "--max-lag", "62s")
-        assert checked.returncode == 1
-        assert say(checked).startswith("error: Behind: the watermark is too old")
-        status = json.loads(checked.stdout)
-        assert status["lag_seconds"] > 62
-        process.kill()
     del installation.settings[FAILPOINT]
     assert_nothing_lost(installation)

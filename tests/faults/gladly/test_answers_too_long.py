@@ -1,4 +1,4 @@
-"""Answers of Gladly's that are too much, too long or too slow (rows A11, A12, A20)."""
+"""Answers of Gladly's that are too much or too long (faults A11, A12)."""
 
 import functools
 import time
@@ -7,37 +7,24 @@ from datetime import timedelta
 
 import pytest
 
-from sandbox import Fault, Sandbox
+from sandbox import Sandbox
 from state.instants import from_text
+from support.answers import answering
 from support.checker import problems
+from support.endpoints import CONVERSATIONS, EVENTS, PROFILES
+from support.feed_lines import feed_lines
 from support.installation import Installation
-from support.program import (
-    CONVERSATIONS,
-    EVENTS,
-    PROFILES,
-    answering,
-    busy_minutes,
-    feed_lines,
-    linux_only,
-    quarantined,
-    rows,
-    run_measured,
-)
-from support.proxy import Proxy
-from support.proxy_actions import drip
-from sync.cli.errors import exit_code_of
+from support.measuring import linux_only, run_measured
+from support.state_file import quarantined, rows
+from support.worlds import busy_minutes
 
 pytestmark = pytest.mark.long
 
+
 MB = 1_000_000
 
+
 JSON_LINES = "Content-Type: application/x-jsonlines"
-
-
-@pytest.fixture
-def proxy(sandbox):
-    with Proxy(sandbox.gladly_url) as running:
-        yield running
 
 
 @pytest.fixture
@@ -63,8 +50,11 @@ def bomb_of_300_mb():
 
 
 @linux_only
-def test_a11_a_line_of_64_mb_is_quarantined_without_being_held(through, sandbox, proxy, idle_bytes):
-    """Read in time that grows with its length only, kept cut to a few KB; the lines around it count."""
+def test_a_line_of_64_mb_is_quarantined_without_being_held(through, sandbox, proxy, idle_bytes):
+    """
+    Read in time that grows with its length only, kept cut to a few KB; the lines around it count
+    (faults A11).
+    """
     busy_minutes(sandbox, 3)
     first, *rest = feed_lines(sandbox)
 
@@ -85,8 +75,11 @@ def test_a11_a_line_of_64_mb_is_quarantined_without_being_held(through, sandbox,
 
 
 @linux_only
-def test_a11_a_line_without_an_end_is_given_up(through, sandbox, proxy, idle_bytes):
-    """So many bytes and no more are read of it; memory stays flat, the error says why, nothing moves."""
+def test_a_line_without_an_end_is_given_up(through, sandbox, proxy, idle_bytes):
+    """
+    So many bytes and no more are read of it; memory stays flat, the error says why, nothing moves
+    (faults A11).
+    """
     sent = 0
 
     def body():
@@ -103,15 +96,15 @@ def test_a11_a_line_without_an_end_is_given_up(through, sandbox, proxy, idle_byt
     assert "without an end" in done.stderr
     assert done.peak_bytes - idle_bytes < 25 * MB
     assert sent < 3 * 110 * MB
-    ((position,),) = (row.values() for row in rows(through.state_path, "SELECT position FROM watermark"))
+    ((position,),) = rows(through.state_path, "SELECT position FROM watermark")
     assert from_text(position) <= start
     assert quarantined(through.state_path) == []
 
 
 @linux_only
 @pytest.mark.parametrize("path", [EVENTS, CONVERSATIONS, PROFILES], ids=["feed", "conversation", "profile"])
-def test_a11_a_gzip_bomb_is_not_unpacked(through, sandbox, proxy, idle_bytes, path):
-    """0.3 MB that would be 300 MB: refused, or read no further than an answer can be long."""
+def test_a_gzip_bomb_is_not_unpacked(through, sandbox, proxy, idle_bytes, path):
+    """0.3 MB that would be 300 MB: refused, or read no further than an answer can be long (faults A11)."""
     busy_minutes(sandbox, 1)
     bomb = bomb_of_300_mb()
     headers = (JSON_LINES, "Content-Encoding: gzip", f"Content-Length: {len(bomb)}")
@@ -128,8 +121,10 @@ def test_a11_a_gzip_bomb_is_not_unpacked(through, sandbox, proxy, idle_bytes, pa
 
 @linux_only
 @pytest.mark.parametrize("size", [40 * MB])
-def test_a11_an_answer_longer_than_any_object_is_refused(through, sandbox, proxy, idle_bytes, size):
-    """A profile without an end, uncompressed: no more is read than the largest answer there is."""
+def test_an_answer_longer_than_any_object_is_refused(through, sandbox, proxy, idle_bytes, size):
+    """
+    A profile without an end, uncompressed: no more is read than the largest answer there is (faults A11).
+    """
     busy_minutes(sandbox, 1)
     proxy.on(
         PROFILES,
@@ -142,8 +137,8 @@ def test_a11_an_answer_longer_than_any_object_is_refused(through, sandbox, proxy
 
 
 @linux_only
-def test_a12_half_a_million_lines_are_read_in_flat_memory(through, sandbox, proxy, idle_bytes):
-    """Committed chunk by chunk, none held longer; the conversations among them are sent."""
+def test_half_a_million_lines_are_read_in_flat_memory(through, sandbox, proxy, idle_bytes):
+    """Committed chunk by chunk, none held longer; the conversations among them are sent (faults A12)."""
     busy_minutes(sandbox, 3)
     lines, seconds = 500_000, 80_000
     template = (
@@ -163,71 +158,5 @@ def test_a12_half_a_million_lines_are_read_in_flat_memory(through, sandbox, prox
     proxy.on(EVENTS, answering(body, JSON_LINES, "Connection: close"))
     done = run_measured(through)
     assert (done.returncode, problems(sandbox)) == (0, []), done.stderr
-    assert rows(through.state_path, "SELECT sum(changes) AS n FROM polls") == [{"n": lines + 6}]
+    assert rows(through.state_path, "SELECT sum(changes) FROM polls") == [(lines + 6,)]
     assert done.peak_bytes - idle_bytes < 12 * MB
-
-
-# Row A20
-
-
-@pytest.fixture
-def hurried(monkeypatch):
-    """Deadlines of a second or less in place of half a minute, and two attempts a call."""
-    for name in ("feed.HEAD_DEADLINE_S", "feed.LINE_DEADLINE_S", "client.CALL_DEADLINE_S"):
-        monkeypatch.setattr(f"sync.gladly.{name}", 0.4)
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 2)
-    monkeypatch.setattr("sync.gladly.feed.MAX_ATTEMPTS", 2)
-
-
-def dripping_head(exchange):
-    for byte in b"HTTP/1.1 200 OK\r\nContent-Type: application/x-jsonlines\r\n" * 2:
-        exchange.sock.sendall(bytes([byte]))
-        exchange.pause(0.05)
-
-
-def dripping_chunks(exchange):
-    exchange.send_head(
-        200, "OK", [("Content-Type", "application/x-jsonlines"), ("Transfer-Encoding", "chunked")]
-    )
-    for byte in exchange.forward().body[:80]:  # four seconds of it
-        exchange.sock.sendall(b"1\r\n%c\r\n" % byte)
-        exchange.pause(0.05)
-
-
-@pytest.mark.parametrize("path", [EVENTS, CONVERSATIONS, PROFILES], ids=["feed", "conversation", "profile"])
-@pytest.mark.parametrize(
-    "slow",
-    [
-        pytest.param(drip(bytes_per_s=20), id="the body"),
-        pytest.param(dripping_chunks, id="the body in chunks"),
-        pytest.param(dripping_head, id="the head"),
-    ],
-)
-def test_a20_a_slow_drip_ends_at_the_deadline(begin, sandbox, proxy, impatient, hurried, path, slow):
-    """A byte now and then keeps no call alive: a whole answer, or a whole line, is due in time."""
-    busy_minutes(sandbox, 1)
-    program = begin(gladly=proxy.url)
-    proxy.on(path, slow)
-    began = time.monotonic()
-    result = program.run()
-    assert time.monotonic() - began < 6
-    assert exit_code_of(result.gladly_error) == 1
-    assert "in time" in str(result.gladly_error)
-    assert program.events() == []
-    proxy.script.clear()
-    assert program.run().errors == []
-    assert problems(sandbox) == []
-
-
-def test_a20_a_head_that_never_comes_ends_at_the_deadline(begin, sandbox, impatient, hurried):
-    """Also where not a single byte is sent."""
-    busy_minutes(sandbox, 1)
-    program = begin()
-    sandbox.faults.add("gladly", EVENTS, Fault(delay_s=30, times=None))
-    began = time.monotonic()
-    result = program.run()
-    assert time.monotonic() - began < 6
-    assert "in time" in str(result.gladly_error)
-    sandbox.faults.clear()
-    program.run()
-    assert problems(sandbox) == []

@@ -1,0 +1,79 @@
+"""Gladly answers too slowly, or not at all (faults A20)."""
+
+import time
+
+import pytest
+
+from sandbox import Fault
+from support.checker import problems
+from support.endpoints import CONVERSATIONS, EVENTS, PROFILES
+from support.proxy_actions import drip
+from support.worlds import busy_minutes
+from sync.cli.errors import exit_code_of
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture
+def hurried(monkeypatch):
+    """Deadlines of a second or less in place of half a minute, and two attempts a call."""
+    for name in ("feed.HEAD_DEADLINE_S", "feed.LINE_DEADLINE_S", "client.CALL_DEADLINE_S"):
+        monkeypatch.setattr(f"sync.gladly.{name}", 0.4)
+    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 2)
+    monkeypatch.setattr("sync.gladly.feed.MAX_ATTEMPTS", 2)
+
+
+def dripping_head(exchange):
+    for byte in b"HTTP/1.1 200 OK\r\nContent-Type: application/x-jsonlines\r\n" * 2:
+        exchange.sock.sendall(bytes([byte]))
+        exchange.pause(0.05)
+
+
+def dripping_chunks(exchange):
+    exchange.send_head(
+        200, "OK", [("Content-Type", "application/x-jsonlines"), ("Transfer-Encoding", "chunked")]
+    )
+    for byte in exchange.forward().body[:80]:  # four seconds of it
+        exchange.sock.sendall(b"1\r\n%c\r\n" % byte)
+        exchange.pause(0.05)
+
+
+@pytest.mark.parametrize("path", [EVENTS, CONVERSATIONS, PROFILES], ids=["feed", "conversation", "profile"])
+@pytest.mark.parametrize(
+    "slow",
+    [
+        pytest.param(drip(bytes_per_s=20), id="the body"),
+        pytest.param(dripping_chunks, id="the body in chunks"),
+        pytest.param(dripping_head, id="the head"),
+    ],
+)
+def test_a_slow_drip_ends_at_the_deadline(begin, sandbox, proxy, impatient, hurried, path, slow):
+    """
+    A byte now and then keeps no call alive: a whole answer, or a whole line, is due in time (faults A20).
+    """
+    busy_minutes(sandbox, 1)
+    program = begin(gladly=proxy.url)
+    proxy.on(path, slow)
+    began = time.monotonic()
+    result = program.run()
+    assert time.monotonic() - began < 6
+    assert exit_code_of(result.gladly_error) == 1
+    assert "in time" in str(result.gladly_error)
+    assert program.events() == []
+    proxy.script.clear()
+    assert program.run().errors == []
+    assert problems(sandbox) == []
+
+
+def test_a_head_that_never_comes_ends_at_the_deadline(begin, sandbox, impatient, hurried):
+    """Also where not a single byte is sent (faults A20)."""
+    busy_minutes(sandbox, 1)
+    program = begin()
+    sandbox.faults.add("gladly", EVENTS, Fault(delay_s=30, times=None))
+    began = time.monotonic()
+    result = program.run()
+    assert time.monotonic() - began < 6
+    assert "in time" in str(result.gladly_error)
+    sandbox.faults.clear()
+    program.run()
+    assert problems(sandbox) == []

@@ -1,0 +1,131 @@
+"""Changes that show late, at once, out of order or twice (faults A1-A3, A14, B8)."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from support.checker import problems
+from support.program import OVERLAP
+from support.worlds import NOON, busy_minutes
+
+
+def names_in_order(sandbox):
+    return [(e["properties"]["conversationId"], e["event"].split()[-1]) for e in sandbox.inbox.received]
+
+
+def test_a_second_event_of_the_same_millisecond_that_shows_one_poll_later_is_sent(begin, sandbox):
+    """Both ends of a window are read again, so an instant is never passed over half read (faults A1)."""
+    at = sandbox.clock.now() - timedelta(seconds=1)
+    for name, late_s in (("Ana", 0), ("Bea", 10)):
+        sandbox.world.open_conversation(sandbox.world.add_customer(name), at=at, late_s=late_s)
+    program = begin()
+    program.run()
+    assert len(sandbox.inbox.received) == 1
+    assert program.watermark <= at
+    sandbox.clock.advance(12)
+    program.run()
+    assert problems(sandbox) == []
+    assert len(sandbox.inbox.attempts) == 2
+
+
+@pytest.mark.parametrize("late_s", [14.9, 60])
+def test_an_event_that_shows_late_and_is_older_than_the_newest_is_sent(begin, sandbox, late_s):
+    """
+    The watermark stays the overlap behind Gladly's clock, so what shows within it is still read (faults A2).
+    """
+    world, at = sandbox.world, sandbox.clock.now()
+    late = world.open_conversation(world.add_customer("Late"), at=at, late_s=late_s)
+    sandbox.clock.advance(1)
+    world.open_conversation(world.add_customer("Newer"), late_s=0)
+    program = begin()
+    while sandbox.clock.now() < at + timedelta(seconds=late_s):
+        program.run()
+        assert late.id not in {id_ for id_, _ in names_in_order(sandbox)}
+        assert program.watermark <= at
+        sandbox.clock.advance(5)
+    program.run()
+    assert problems(sandbox) == []
+
+
+def test_events_out_of_order_and_repeated_are_sent_once_and_in_recorded_order(begin, sandbox):
+    """A change is known by its id, and order is by instant: neither is left to the feed (faults A3)."""
+    ids = busy_minutes(sandbox, 20)
+    draw = random.Random(3)
+    sandbox.faults.rewrite_feed(lambda lines: draw.sample(lines * 3, len(lines) * 3))
+    program = begin()
+    for _ in range(3):
+        assert program.run().errors == []
+    assert names_in_order(sandbox) == [(id_, kind) for id_ in ids for kind in ("Created", "Closed")]
+    assert len(sandbox.inbox.attempts) == 40
+    assert problems(sandbox) == []
+
+
+def test_an_event_repeated_in_two_answers_is_one_transition(begin, sandbox):
+    """The overlap is read again with every poll, and by every new process (faults A3)."""
+    conversation = sandbox.world.open_conversation(sandbox.world.add_customer("Ana"))
+    program = begin()
+    program.run()
+    before = sandbox.inbox.attempts[0].raw
+    for _ in range(2):
+        program.restart()
+        sandbox.clock.advance(5)
+        program.run()
+    sandbox.world.close(conversation)
+    program.run()
+    assert names_in_order(sandbox) == [(conversation.id, "Created"), (conversation.id, "Closed")]
+    assert [a.raw for a in sandbox.inbox.attempts].count(before) == 1
+    assert problems(sandbox) == []
+
+
+def test_events_that_show_after_many_empty_polls_are_sent(begin, sandbox):
+    """
+    However often the answer is empty, the watermark stays the overlap behind Gladly's clock (faults A14).
+    """
+    program = begin()
+    program.run()
+    world = sandbox.world
+    for name in ("Ana", "Bea"):
+        world.open_conversation(world.add_customer(name))
+    sandbox.faults.rewrite_feed(lambda lines: [])
+    watermarks = []
+    for _ in range(6):
+        sandbox.clock.advance(9.5)
+        assert program.run().errors == []
+        watermarks.append(program.watermark)
+        assert program.watermark == sandbox.clock.now().replace(microsecond=0) - OVERLAP
+    assert all(earlier < later for earlier, later in pairwise(watermarks))
+    sandbox.faults.rewrite_feed(None)
+    program.run()
+    assert problems(sandbox) == []
+    assert len(sandbox.inbox.received) == 2
+
+
+def test_the_watermark_follows_gladly_s_clock_not_ours(begin, sandbox):
+    """A machine whose clock is a day off reads the same windows (faults A14)."""
+    sandbox.clock.set(datetime(2026, 3, 1, 12, tzinfo=UTC))
+    program = begin()
+    for _ in range(3):
+        program.run()
+        assert program.watermark == sandbox.clock.now().replace(microsecond=0) - OVERLAP
+        sandbox.clock.advance(3600)
+
+
+def test_transitions_within_one_poll_or_second_all_count(old_world):
+    """
+    Closes without a known opening, and close, reopen, close in one poll: each once, in order (faults B8).
+    """
+    sandbox, world = old_world.sandbox, old_world.sandbox.world
+    before = world.open_conversation(world.add_customer("Ana"), at=NOON - timedelta(days=2))
+    sandbox.clock.advance(600)
+    now = sandbox.clock.now()
+    world.close(before, at=now - timedelta(seconds=500))
+    for number, gap in enumerate((2, 60)):
+        flapping = world.open_conversation(world.add_customer(f"B{number}"), at=now - timedelta(seconds=400))
+        world.close(flapping, at=now - timedelta(seconds=300))
+        world.reopen(flapping, at=now - timedelta(seconds=300 - gap / 2))
+        world.close(flapping, at=now - timedelta(seconds=300 - gap))
+    assert old_world.run("once").returncode == 0
+    assert problems(sandbox, since=NOON) == []
+    assert len(sandbox.inbox.received) == 1 + 3 + 3

@@ -1,0 +1,78 @@
+"""However an instant is spelt, it is the same instant (faults A4)."""
+
+import re
+from datetime import timedelta
+
+import pytest
+
+from state import PollOutcome
+from state.instants import from_text
+from support.checker import problems
+from support.endpoints import EVENTS
+from support.program import OVERLAP, newest_stored
+from support.proxy import Proxy
+from support.proxy_actions import reframe
+from support.worlds import busy_minutes
+
+_TIMESTAMP = re.compile(rb'"timestamp":"([^"]+)"')
+
+
+def spelt(instant, digits, hours):
+    """The same instant with so many fractional digits, at an offset of so many hours (None: Z)."""
+    local = instant if hours is None else (instant + timedelta(hours=hours))
+    fraction = f"{instant.microsecond:06d}"[:digits]
+    offset = "Z" if hours is None else f"{hours:+03d}:00"
+    return f"{local:%Y-%m-%dT%H:%M:%S}{'.' if digits else ''}{fraction}{offset}".encode()
+
+
+@pytest.mark.parametrize("digits", [0, 1, 2, 3, 6], ids=lambda n: f"{n} digits")
+@pytest.mark.parametrize("hours", [None, 0, -9, 14], ids=lambda h: "Z" if h is None else f"{h:+}h")
+def test_an_instant_may_be_spelt_in_any_way(begin, sandbox, digits, hours):
+    """The watermark, the order and the ids go by the instant, not by its text (faults A4)."""
+    at = sandbox.clock.now().replace(microsecond=0) - timedelta(seconds=100)
+    if digits:
+        at += timedelta(microseconds=int("123456"[: min(digits, 3)].ljust(6, "0")))
+    world = sandbox.world
+    conversation = world.open_conversation(world.add_customer("Ana", recorded=False), at=at)
+    world.close(conversation, at=at + timedelta(seconds=30))
+    program = begin()
+
+    def respell(lines):
+        return [
+            _TIMESTAMP.sub(lambda m: b'"timestamp":"%s"' % spelt(from_text(m[1].decode()), digits, hours), x)
+            for x in lines
+        ]
+
+    sandbox.faults.rewrite_feed(respell)
+    result = program.run()
+    assert (result.errors, result.poll.outcome) == ([], PollOutcome.OK)
+    assert [e["occurred_at"] for e in program.events()] == [
+        spelt(instant, 3, None).decode() for instant in (at, at + timedelta(seconds=30))
+    ]
+    sandbox.faults.rewrite_feed(None)  # the same changes, spelt another way, are no others
+    program.store.reset_watermark(at - timedelta(seconds=1))
+    program.run()
+    assert len(sandbox.inbox.attempts) == 2
+    assert problems(sandbox) == []
+
+
+def test_the_watermark_behind_a_cut_compares_instants_where_texts_sort_otherwise(begin, sandbox, impatient):
+    """
+    Offsets that make the newest instant the smallest text, in an answer that breaks off after it (faults A4).
+    """
+    busy_minutes(sandbox, 12)
+    hours = iter([14, 9, 0, -3, -9, -12] * 4)
+    sandbox.faults.rewrite_feed(
+        lambda lines: [
+            _TIMESTAMP.sub(
+                lambda m: b'"timestamp":"%s"' % spelt(from_text(m[1].decode()), 3, next(hours, -12)), line
+            )
+            for line in lines
+        ]
+    )
+    with Proxy(sandbox.gladly_url) as proxy:
+        proxy.on(EVENTS, reframe("close"))
+        program = begin(gladly=proxy.url)
+        assert program.run().errors == []
+        assert program.watermark == newest_stored(program) - OVERLAP
+    assert problems(sandbox) == []

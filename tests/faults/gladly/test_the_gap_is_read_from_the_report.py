@@ -1,0 +1,137 @@
+"""A gap longer than the Events API reaches, and the report that fills it (faults B; semantics 3.5)."""
+
+import json
+import signal
+import time
+from datetime import timedelta
+
+import pytest
+
+from sandbox import Fault, Sandbox
+from state import Reader
+from state.instants import to_text
+from support.checker import problems, suppressed
+from support.endpoints import reports_asked_for
+from support.installation import Installation
+from support.worlds import DAY, NOON, live_for
+
+
+@pytest.mark.parametrize(
+    ("seconds", "least"),
+    [
+        pytest.param(25 * 3_600, 1, id="25 hours"),
+        pytest.param(3 * DAY, 3, id="3 days"),
+        pytest.param(9 * DAY, 8, id="9 days"),
+    ],
+)
+def test_a_gap_of_any_length_is_read_by_report_and_feed(old_world, seconds, least):
+    """
+    Whole UTC days by report up to the last 23 hours, then the Events API: none lost, none twice (faults B1).
+    """
+    sandbox = old_world.sandbox
+    live_for(sandbox, seconds, 60)
+    done = old_world.run("once")
+    assert done.returncode == 0, done.stderr
+    assert problems(sandbox) == []
+    assert least <= reports_asked_for(sandbox) <= least + 2
+    with Reader(old_world.state_path) as reader:
+        overlap_behind = sandbox.clock.now().replace(microsecond=0) - timedelta(seconds=60)
+        assert reader.watermark()["position"] == to_text(overlap_behind)
+    before = len(sandbox.gladly_requests)
+    assert old_world.run("once").returncode == 0
+    assert len(sandbox.gladly_requests) == before + 1
+
+
+def test_nine_days_away_of_a_world_that_lived_on(tmp_path):
+    """
+    Eight days by report, one by feed, of a living world with merges and deletions: exactly right (faults B1).
+    """
+    with Sandbox(
+        seed=5, tempo=0.012, start=NOON, pace=0, requests_per_second=None, reports_per_minute=None
+    ) as sandbox:
+        installation = Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__RECONCILE": "off"})
+        assert installation.run("once").returncode == 0
+        sandbox.clock.advance(9 * DAY)
+        done = installation.run("once", timeout=110)
+        assert done.returncode == 0, done.stderr
+        assert 8 <= reports_asked_for(sandbox) <= 10
+        sandbox.clock.advance(60)  # what was not visible yet
+        assert installation.run("once").returncode == 0
+        assert len(sandbox.inbox.received) > 500
+        assert problems(sandbox, since=NOON) == []
+        assert suppressed(sandbox, installation.events()) == []
+
+
+def test_the_same_transition_from_report_and_feed_is_one_event(old_world):
+    """A resync by report over what the feed brought changes nothing and sends nothing (faults B2)."""
+    sandbox = old_world.sandbox
+    live_for(sandbox, 6 * 3_600, 30)
+    assert old_world.run("once").returncode == 0
+    events, sent = old_world.events(), len(sandbox.inbox.attempts)
+    sandbox.clock.advance(2 * DAY)
+    assert old_world.run("once").returncode == 0
+    done = old_world.run("resync", "--since", "2026-11-20", "--until", "2026-11-22")
+    assert done.returncode == 0, done.stderr
+    assert "0 created and 0 closed" in done.stdout
+    assert old_world.events() == events
+    assert len(sandbox.inbox.attempts) == sent
+
+
+def test_what_the_report_does_not_hold_yet_comes_from_the_feed(tmp_path):
+    """
+    The report trails by hours: its watermark stops 23 hours back, and the Events API covers the rest
+    (faults B3).
+    """
+    with Sandbox(
+        start=NOON, pace=0, lateness_s=0, requests_per_second=None, report_lateness_s=12 * 3_600
+    ) as sandbox:
+        installation = Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__RECONCILE": "off"})
+        assert installation.run("once").returncode == 0
+        live_for(sandbox, 30 * 3_600, 60)
+        assert installation.run("once").returncode == 0
+        assert problems(sandbox) == []
+
+
+def test_a_catch_up_resumes_where_it_was_killed(old_world):
+    """
+    SIGKILL after some days: those are not asked for again, and nothing is lost or sent twice (faults B6).
+    """
+    sandbox = old_world.sandbox
+    live_for(sandbox, 8 * DAY, 80)
+    sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=0.25, times=None))
+    process = old_world.start("once")
+    while reports_asked_for(sandbox) < 5:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = reports_asked_for(sandbox)
+    sandbox.faults.clear()
+    assert old_world.run("once").returncode == 0
+    assert reports_asked_for(sandbox) - before <= 6
+    assert problems(sandbox) == []
+
+
+def test_the_first_start_can_lie_long_ago(tmp_path):
+    """`sync.start` of any age: the report from there, the feed to now (faults B7)."""
+    with Sandbox(start=NOON, pace=0, lateness_s=0, requests_per_second=None) as sandbox:
+        live_for(sandbox, 5 * DAY, 30)
+        start = {"GLADLY_SEGMENT_SYNC__START": "2026-11-18", "GLADLY_SEGMENT_SYNC__RECONCILE": "off"}
+        installation = Installation(tmp_path, sandbox, start)
+        assert installation.run("once").returncode == 0
+        assert problems(sandbox) == []
+
+
+def test_a_gap_that_nothing_can_fill_is_recorded_with_both_ends(old_world):
+    """
+    Days that the report refuses are passed over, and said: degraded, with both ends, in `status` (faults B7).
+    """
+    sandbox = old_world.sandbox
+    live_for(sandbox, 5 * DAY, 20)
+    refusal = json.dumps({"errors": [{"attr": "startAt", "code": "invalid", "detail": "too long ago"}]})
+    sandbox.faults.add("gladly", "/api/v1/reports", Fault(status=400, body=refusal.encode(), times=2))
+    assert old_world.run("once").returncode == 0
+    assert problems(sandbox, since=NOON.replace(hour=0) + timedelta(days=2)) == []
+    status = json.loads(old_world.run("status", "--json").stdout)
+    assert status["last_poll"]["outcome"] == "degraded"
+    assert [need["what"] for need in status["needs_attention"]] == ["gap", "gap"]
+    assert "2026-11-21T00:00:00.000Z to 2026-11-22T00:00:00.000Z" in status["needs_attention"][1]["reason"]

@@ -1,0 +1,19 @@
+"""An installation whose secrets are canaries."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox import Sandbox
+from support.canaries import TOKEN, WRITE_KEY
+from support.installation import Installation
+
+
+@pytest.fixture
+def guarded(tmp_path: Path) -> Iterator[Installation]:
+    """An installation whose secrets are canaries."""
+    with Sandbox(lateness_s=0, requests_per_second=None, api_token=TOKEN, write_key=WRITE_KEY) as sandbox:
+        yield Installation(
+            tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__START": "10m", "GLADLY_SEGMENT_LOG__LEVEL": "debug"}
+        )

@@ -1,0 +1,55 @@
+"""Whom credentials are sent to (faults G3)."""
+
+import pytest
+
+from sandbox import Fault
+from support.processes import errors_of
+from support.raw_server import RawServer
+from support.recovery import assert_nothing_lost
+from support.worlds import history
+
+pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        ("http://api.example.com", "must begin with https://"),
+        ("http://127.0.0.1.example.com", "must begin with https://"),
+        ("http://localhost.example.com:8410", "must begin with https://"),
+        ("https://someone:pAsSw0rd@api.example.com", "must not hold a user name or password"),
+        ("https://pAsSw0rd@api.example.com", "must not hold a user name or password"),
+        ("http://127.0.0.1:pAsSw0rd@api.example.com", "must"),
+        ("ftp://api.example.com", "must be a URL like"),
+        ("file:///etc/passwd", "must be a URL like"),
+        ("//api.example.com", "must be a URL like"),
+        ("https://api.example.com/?to=https://example.org", "must be a URL like"),
+    ],
+)
+def test_an_address_that_would_give_secrets_away_is_refused(guarded, url, sentence):
+    """At either end: exit 2 before any call, the setting named, a password in it not repeated (faults G3)."""
+    guarded.settings |= {"GLADLY_SEGMENT_GLADLY__BASE_URL": url, "GLADLY_SEGMENT_SEGMENT__BASE_URL": url}
+    done = guarded.run("once")
+    assert done.returncode == 2
+    for setting in ("gladly.base_url", "segment.base_url"):
+        assert any(line.startswith(f"error: {setting}: {sentence}") for line in done.stderr.splitlines())
+    assert "pAsSw0rd" not in done.stderr
+    assert guarded.sandbox.gladly_requests == []
+    assert guarded.sandbox.segment_requests == []
+    assert not guarded.state_path.exists()
+
+
+@pytest.mark.parametrize("side", ["gladly", "segment"])
+def test_credentials_go_to_the_configured_host_alone(guarded, side):
+    """A redirect to a foreign host is an error; that host sees no connection (faults G3)."""
+    history(guarded.sandbox)
+    with RawServer(lambda request, sock: None) as foreign:
+        guarded.sandbox.faults.add(
+            side, "*", Fault(status=307, headers={"Location": foreign.url + "/x"}, times=None)
+        )
+        done = guarded.run("once")
+        assert foreign.seen == []
+    assert done.returncode == 1
+    assert "redirect" in errors_of(done)
+    guarded.sandbox.faults.clear()
+    assert_nothing_lost(guarded)

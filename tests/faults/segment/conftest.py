@@ -1,0 +1,11 @@
+"""A proxy in front of Segment."""
+
+import pytest
+
+from support.proxy import Proxy
+
+
+@pytest.fixture
+def proxy(sandbox):
+    with Proxy(sandbox.segment_url) as running:
+        yield running

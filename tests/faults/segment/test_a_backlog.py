@@ -1,0 +1,98 @@
+"""Very much to send at once, and many that send (faults D11)."""
+
+import threading
+import time
+from collections import Counter
+
+from sandbox import Fault
+from state import TakenIn
+from support.endpoints import BATCH
+from support.outbox_samples import fill_outbox, payload_of, pending
+from sync.http.host import backoff_s
+from sync.segment import SegmentClient
+from sync.stop import Stop
+
+
+def test_a_backlog_of_fifty_thousand_leaves_in_full_batches_at_a_flat_cost(begin, sandbox, monkeypatch):
+    """No more requests than it takes, at a cost per event that does not grow (faults D11)."""
+    program = begin()
+    count = 50_000
+    payload, at = payload_of(0, 300), sandbox.clock.now()
+    for first in range(0, count, 25_000):
+        numbers = range(first, first + 25_000)
+        program.store.take_in(
+            TakenIn(
+                events=[pending(n, payload.replace(b"message-0", b"message-%d" % n), at) for n in numbers]
+            )
+        )
+    costs, mark = [time.thread_time()], program.store.mark_delivered
+
+    def marking(ids):
+        mark(ids)
+        costs.append(time.thread_time())
+
+    monkeypatch.setattr(program.store, "mark_delivered", marking)
+    result = program.run()
+    assert (result.errors, result.poll.delivered) == ([], count)
+    posts = sandbox.segment_requests
+    assert len(posts) <= count * 310 / 490_000 + 1
+    assert all(r.body_bytes > 480_000 for r in posts[:-1])
+    half = len(costs) // 2  # in this thread's CPU time, whatever else the machine does
+    assert costs[-1] - costs[half] < 2 * (costs[half] - costs[0]) + 0.2
+    assert len(sandbox.inbox) == count
+
+
+def test_a_limit_on_requests_is_kept_to_while_a_backlog_drains(begin, sandbox, monkeypatch):
+    """A 429 with its wait slows the drain down and loses nothing (faults D11)."""
+    monkeypatch.setattr("sync.segment.batches.BATCH_MAX_EVENTS", 10)
+    program = begin()
+    fill_outbox(program.store, [payload_of(n) for n in range(60)], sandbox.clock.now())
+    for _ in range(3):
+        sandbox.faults.add("segment", BATCH, Fault())
+        sandbox.faults.add("segment", BATCH, Fault(429, {"X-RateLimit-Reset": "0.3"}))
+    began = time.monotonic()
+    assert program.run().errors == []
+    assert time.monotonic() - began >= 0.9
+    assert Counter(r.status for r in sandbox.segment_requests) == {200: 6, 429: 3}
+    assert [a.message_id for a in sandbox.inbox.attempts] == [f"message-{n}" for n in range(60)]
+
+
+def test_ten_instances_do_not_come_back_in_step(sandbox):
+    """
+    Each waits a different while after the same refusal, so a recovering Segment is not hit at once
+    (faults D11).
+    """
+    instances = 10
+    sandbox.segment.check_write_key = False
+    sandbox.faults.add("segment", BATCH, Fault(503, times=instances))
+    together = threading.Barrier(instances)
+    batch = [pending(0, payload_of(0), sandbox.clock.now())]
+
+    def instance(n):
+        client = SegmentClient(sandbox.segment_url, f"key-{n}", stop=Stop())
+        together.wait()
+        for _ in client.deliver(batch):
+            pass
+        client.close()
+
+    threads = [threading.Thread(target=instance, args=(n,)) for n in range(instances)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    moments = {}
+    for request in sandbox.segment_requests:
+        moments.setdefault(request.user, []).append(request.at)
+    waits = sorted(later - earlier for earlier, later in moments.values())
+    assert len(waits) == instances
+    assert 0.2 <= waits[0] < waits[-1] <= 2
+    assert waits[-1] - waits[0] > 0.05
+
+
+def test_the_wait_grows_with_each_attempt_up_to_a_cap():
+    """Between half and all of 0.5, 1, 2, 4, 4, … seconds, however often it is tried (faults D11)."""
+    for attempt, full in enumerate((0.5, 1.0, 2.0, 4.0, 4.0, 4.0), 1):
+        drawn = [backoff_s(attempt) for _ in range(200)]
+        assert 0.5 * full <= min(drawn) < 0.6 * full
+        assert 0.9 * full < max(drawn) <= full
+    assert backoff_s(1_000) <= 4.0

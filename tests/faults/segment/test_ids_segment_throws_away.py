@@ -1,0 +1,87 @@
+"""Ids that Segment takes and throws the event away for (faults D12)."""
+
+import json
+
+import pytest
+
+from state import PollOutcome
+from support.checker import problems
+from support.endpoints import PROFILES
+from support.feed_lines import line_of
+from support.proxy import Proxy, RawResponse
+from support.proxy_actions import rewrite
+from support.state_file import quarantined
+from support.worlds import busy_minutes
+from sync.cli.errors import exit_code_of
+
+
+def _profile(**changes):
+    def change(answer):
+        profile = json.loads(answer.body) | changes
+        shown = {key: value for key, value in profile.items() if value is not ...}
+        return RawResponse(200, "OK", answer.headers, json.dumps(shown).encode())
+
+    return rewrite(change)
+
+
+@pytest.mark.parametrize("id_", [..., ""], ids=["left out", "empty"])
+def test_a_profile_without_an_id_is_sent_under_the_id_it_was_asked_for(begin, sandbox, id_):
+    """Never without a userId, which Segment would take and throw away (faults D12)."""
+    busy_minutes(sandbox, 2)
+    with Proxy(sandbox.gladly_url) as proxy:
+        proxy.on(PROFILES, _profile(id=id_))
+        assert begin(gladly=proxy.url).run().errors == []
+    assert problems(sandbox) == []
+    assert sandbox.inbox.dropped == []
+
+
+@pytest.mark.parametrize("id_", [17, None, True, ["x"], {"id": "x"}, 1.5], ids=repr)
+def test_a_profile_whose_id_is_no_text_is_an_error_before_the_outbox(begin, sandbox, impatient, id_):
+    """
+    Nothing is made up or sent; the watermark waits, and when it is mended nothing is missing (faults D12).
+    """
+    busy_minutes(sandbox, 2)
+    with Proxy(sandbox.gladly_url) as proxy:
+        proxy.on(PROFILES, _profile(id=id_))
+        program = begin(gladly=proxy.url)
+        (error,) = program.run().errors
+        assert exit_code_of(error) == 1
+        assert "Gladly" in str(error)
+        assert "profile" in str(error).lower()
+        assert program.events() == []
+        assert sandbox.segment_requests == []
+        proxy.script.clear()
+        assert program.run().errors == []
+    assert problems(sandbox) == []
+
+
+@pytest.mark.parametrize(
+    "customer", [b'""', b"null", b"17", b'"a b"', b'"a\\nb"', b'["x"]', b'"' + b"x" * 300 + b'"']
+)
+def test_a_change_without_a_customer_is_kept_aside(begin, sandbox, customer):
+    """
+    A line whose customer is nobody's id is quarantined with its reason; nothing was asked or sent
+    (faults D12).
+    """
+    busy_minutes(sandbox, 1)
+    bad = line_of("from-nowhere", sandbox).replace(b'"nobody"', customer)
+    sandbox.faults.rewrite_feed(lambda lines: [*lines, bad])
+    program = begin()
+    result = program.run()
+    assert (result.errors, result.poll.outcome) == ([], PollOutcome.DEGRADED)
+    ((line, reason),) = quarantined(program.path)
+    assert "from-nowhere" in line
+    assert "customer" in reason.lower()
+    assert problems(sandbox) == []
+    assert sandbox.inbox.dropped == []
+
+
+@pytest.mark.parametrize("length", [100, 200])
+def test_a_long_id_is_sent_whole(begin, sandbox, length):
+    """What is an id is an id: none is cut or dropped for its length (faults D12)."""
+    world = sandbox.world
+    customer = world.add_customer("Ana", id="c" * length, recorded=False)
+    world.open_conversation(customer, id="v" * length)
+    assert begin().run().errors == []
+    assert problems(sandbox) == []
+    assert sandbox.inbox.dropped == []

@@ -1,0 +1,90 @@
+"""Events and batches of every size (faults D5)."""
+
+import pytest
+
+from support.checker import problems, verdicts
+from support.outbox_samples import fill_outbox, payload_of, pending
+from support.worlds import busy_minutes
+from sync.events.track import EVENT_MAX_BYTES
+from sync.segment import BATCH_MAX_BYTES
+from sync.segment.batches import body_of, pack
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1], ids=["a byte less", "exactly", "a byte more"])
+def test_an_event_of_32_kb_is_sent_and_a_larger_one_rejected_before_it_is(begin, sandbox, over):
+    """
+    Decided when it is put into the outbox, with its size; the others of its batch are not disturbed
+    (faults D5).
+    """
+    world = sandbox.world
+    busy_minutes(sandbox, 2)
+    customer = world.add_customer("Big", custom_attributes={"notes": ""}, recorded=False)
+    conversation = world.open_conversation(customer)
+    program = begin()
+    program.run()
+    size = next(len(a.raw) for a in sandbox.inbox.attempts if conversation.id.encode() in a.raw)
+    sandbox.clock.advance(1)
+    world.close(conversation)
+    more = EVENT_MAX_BYTES + over - size - len(',"topicIds":[]') - len("CLOSED") + len("OPEN")
+    world.update_profile(customer, custom_attributes={"notes": "x" * (more + len("Created") - len("Closed"))})
+    sandbox.clock.advance(1)
+    result = program.run()
+    assert result.errors == []
+    ours = program.events(conversation=conversation.id)[-1]
+    lengths = [len(a.raw) for a in sandbox.inbox.attempts if b"Conversation Closed" in a.raw]
+    if over <= 0:
+        assert ours["status"] == "delivered"
+        assert max(lengths) == EVENT_MAX_BYTES + over
+        assert problems(sandbox) == []
+        return
+    assert (ours["status"], ours["attempts"]) == ("rejected", 0)
+    assert (
+        ours["reason"] == f"{EVENT_MAX_BYTES + 1} bytes, and Segment takes at most {EVENT_MAX_BYTES} an event"
+    )
+    assert max(lengths) < EVENT_MAX_BYTES
+    assert all(r.body_bytes < EVENT_MAX_BYTES for r in sandbox.segment_requests)
+    assert verdicts(problems(sandbox)) == [("lost", conversation.id)]
+    program.store.retry(None)  # it has not become any smaller
+    program.run()
+    assert program.events(conversation=conversation.id)[-1]["status"] == "rejected"
+    assert all(r.status == 200 for r in sandbox.segment_requests)
+
+
+def test_a_batch_takes_as_many_bytes_as_fit_and_not_one_more(sandbox):
+    """On the bytes as sent, the envelope and the commas counted: 500,000, also to the byte (faults D5)."""
+    at = sandbox.clock.now()
+    envelope = len(b'{"batch":[]}')
+    for missing in (-1, 0, 1):
+        sizes = [25_000] * 19
+        sizes.append(BATCH_MAX_BYTES - envelope - sum(sizes) - len(sizes) - missing)
+        events = [pending(n, payload_of(n, size), at) for n, size in enumerate(sizes)]
+        batches = list(pack(events))
+        assert [len(batch) for batch in batches] == ([20] if missing >= 0 else [19, 1])
+        assert len(body_of(batches[0])) == BATCH_MAX_BYTES - missing if missing >= 0 else True
+
+
+def test_batches_stay_within_segment_s_500_kb_whatever_the_events(begin, sandbox):
+    """Nothing is refused for its size: from tiny events to the largest, in one go (faults D5)."""
+    program = begin()
+    sizes = [300, 32_000, 31_999, 5_000, 400, 12_345, 32_000] * 30
+    fill_outbox(program.store, [payload_of(n, size) for n, size in enumerate(sizes)], sandbox.clock.now())
+    assert program.run().errors == []
+    assert len(sandbox.inbox) == len(sizes)
+    posts = sandbox.segment_requests
+    assert {r.status for r in posts} == {200}
+    assert max(r.body_bytes for r in posts) <= 500_000
+    assert all(r.body_bytes > 450_000 for r in posts[:-1])
+    assert [a.message_id for a in sandbox.inbox.attempts] == [f"message-{n}" for n in range(len(sizes))]
+
+
+@pytest.mark.parametrize(("count", "posts"), [(2_500, [2_500]), (2_501, [2_500, 1])])
+def test_no_batch_has_more_than_2500_events(begin, sandbox, count, posts):
+    """Over the count Segment answers 200 and drops: it is counted here (faults D5)."""
+    program = begin()
+    tiny = b'{"type":"track","event":"e","userId":"u","messageId":"message-%d"}'
+    fill_outbox(program.store, [tiny % n for n in range(count)], sandbox.clock.now())
+    assert program.run().errors == []
+    assert sandbox.inbox.dropped == []
+    assert len(sandbox.inbox) == count
+    seen = [r.body_bytes for r in sandbox.segment_requests]
+    assert len(seen) == len(posts)

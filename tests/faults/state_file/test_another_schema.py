@@ -1,0 +1,80 @@
+"""A state file of an older or a newer release (faults C11)."""
+
+import contextlib
+import signal
+import sqlite3
+
+import pytest
+from sqlite_utils import Database
+
+from state import NewerSchemaError, StateFileError, Store
+from state.schema import migrations
+from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
+from support.processes import FAILPOINT
+from support.recovery import assert_nothing_lost
+from support.state_file import rows, state_bytes
+from support.worlds import history
+
+pytestmark = pytest.mark.long
+
+
+def test_a_kill_inside_the_first_migration_leaves_an_empty_file(installation):
+    """The half-made file answers `status`, is empty, and the next cycle makes it whole (faults C11)."""
+    installation.settings[FAILPOINT] = "migrate.commit"
+    assert installation.run("once").returncode == -signal.SIGKILL
+    del installation.settings[FAILPOINT]
+    assert rows(installation.state_path, "SELECT name FROM sqlite_master") == []
+    assert installation.run("status").returncode == 0
+    history(installation.sandbox)
+    assert_nothing_lost(installation)
+    assert rows(installation.state_path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+
+
+@pytest.mark.parametrize("name", ["migrate.begin", "migrate.commit"])
+def test_a_file_of_an_older_release_survives_a_kill_in_its_migration(installation, name):
+    """What it held is there before and after, and it is brought up to date by the next start (faults C11)."""
+    database = Database(installation.state_path)
+    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    migrations.apply(database, stop_before="m002_indexes")
+    database.execute("PRAGMA user_version = 1")
+    database.execute(
+        "INSERT INTO conversations (id, customer_id, status, updated_at)"
+        " VALUES ('kept', 'customer', 'OPEN', '2026-11-20T08:00:00.000Z')"
+    )
+    database.conn.commit()
+    database.close()
+    history(installation.sandbox)
+    installation.settings[FAILPOINT] = name
+    assert installation.run("once").returncode == -signal.SIGKILL
+    del installation.settings[FAILPOINT]
+    assert rows(installation.state_path, "PRAGMA user_version") == [(1,)]
+    assert_nothing_lost(installation)
+    assert rows(installation.state_path, "SELECT id FROM conversations WHERE id = 'kept'") == [("kept",)]
+    Store(installation.directory / "fresh.db").close()
+    schema = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
+    assert rows(installation.state_path, schema) == rows(installation.directory / "fresh.db", schema)
+
+
+@pytest.mark.parametrize("command", ["once", "run", "status", "check"])
+def test_a_file_of_a_newer_release_is_refused_untouched(installation, command):
+    """Exit 2, both versions named, not a byte changed (faults C11)."""
+    Store(installation.state_path).close()
+    with contextlib.closing(sqlite3.connect(installation.state_path)) as db:
+        db.execute("PRAGMA user_version = 99")
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    before = state_bytes(installation)
+    done = installation.run(command)
+    assert done.returncode == 2
+    said = " ".join((done.stderr + done.stdout).split())
+    assert f"has schema version 99 and this release knows up to {SCHEMA_VERSION}" in said
+    assert state_bytes(installation) == before
+
+
+def test_a_newer_file_is_an_error_of_its_own(tmp_path):
+    """For a caller, "upgrade" and "damaged" are different things to do (faults C11)."""
+    Store(tmp_path / "state.db").close()
+    with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as db:
+        db.execute("PRAGMA user_version = 99")
+    with pytest.raises(NewerSchemaError):
+        Store(tmp_path / "state.db")
+    assert issubclass(NewerSchemaError, StateFileError)

@@ -1,0 +1,52 @@
+"""A command run as a process, and what it cost."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from support.installation import Installation
+
+
+class Measured(NamedTuple):
+    """A command that has ended: what it cost."""
+
+    returncode: int
+    stderr: str
+    peak_bytes: int
+    seconds: float
+
+
+# The program as it is, but for how often it tries; it says what it held in memory at the most.
+_MEASURED = """
+import atexit, re, sys
+import sync.http.host, sync.gladly.feed
+sync.http.host.MAX_ATTEMPTS = sync.gladly.feed.MAX_ATTEMPTS = int(sys.argv.pop(1))
+
+@atexit.register
+def say():
+    print(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
+
+from sync.cli.main import main
+main()
+"""
+
+
+def run_measured(installation: Installation, *, attempts: int = 1, timeout: float = 60) -> Measured:
+    """Run `once` with so many attempts a call, and measure its peak of resident memory."""
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, str(attempts), "once"],
+        cwd=installation.directory,
+        env=installation.environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+    )
+    return Measured(done.returncode, done.stderr, int(done.stdout) * 1024, time.monotonic() - began)
+
+
+linux_only = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
