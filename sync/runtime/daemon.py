@@ -17,7 +17,7 @@ import structlog
 from state import PollOutcome, StateError, StateFileError, Store
 from state.instants import to_text
 from sync.errors import StoppedError
-from sync.gladly.report import DEADLINE_S
+from sync.gladly.limits import GladlyLimits
 from sync.reports import CycleObserver, CycleReport, EndFigures
 from sync.runtime.build import build_pipeline
 from sync.runtime.schedule import Schedule
@@ -40,7 +40,7 @@ LOOK_EVERY_S = 1.0
 
 # A cycle without any progress for this many seconds hangs, and so does a schedule that is this late. The
 # longest time that all is well and nothing moves is a request for a report.
-HUNG_AFTER_S = DEADLINE_S + 60.0
+HUNG_AFTER_S = GladlyLimits().report_deadline_s + 60.0
 
 # While the state file cannot be written, cycles are at most this many seconds apart.
 LONGEST_PAUSE_S = 60.0

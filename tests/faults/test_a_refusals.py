@@ -110,13 +110,13 @@ def test_a16_the_daemon_says_once_that_the_token_is_refused_and_asks_no_more(ins
     assert len(sandbox.gladly_requests) == 1
 
 
-def test_a16_the_daemon_tries_a_refused_token_again_after_a_pause(begin, sandbox, monkeypatch):
+def test_a16_the_daemon_tries_a_refused_token_again_after_a_pause(begin, sandbox, tuned):
     """Nothing has to be restarted; what was pending is delivered meanwhile."""
-    monkeypatch.setattr("sync.pipeline.ends.REFUSED_PAUSE_S", 0.5)
+    tuned(retry={"max_attempts": 1})
+    tuned(refused_pause_s=0.5)
     one_conversation(sandbox)
     program = begin()
     sandbox.stop_segment()
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
     program.run()
     sandbox.start_segment()
     token, sandbox.gladly.api_token = sandbox.gladly.api_token, "another"
@@ -170,10 +170,10 @@ def test_a16_refused_parameters_exit_1_with_gladly_s_own_words(installation, san
     ],
 )
 def test_a17_a_429_is_waited_for_as_asked_where_that_makes_sense(
-    begin, sandbox, monkeypatch, asked, least_s, most_s
+    begin, sandbox, tuned, asked, least_s, most_s
 ):
     """And for a moment of our own where it does not; the same cycle then goes on."""
-    monkeypatch.setattr("sync.gladly.client.DEFAULT_HOLD_S", 0.3)
+    tuned(gladly={"default_hold_s": 0.3})
     one_conversation(sandbox)
     headers = {} if asked is None else {"Retry-After": asked}
     if asked in ("+1", "-60"):
@@ -188,10 +188,9 @@ def test_a17_a_429_is_waited_for_as_asked_where_that_makes_sense(
 
 
 @pytest.mark.parametrize("asked", ["10000000000", "Fri, 31 Dec 9999 23:59:59 GMT"], ids=["number", "date"])
-def test_a17_a_wait_beyond_reason_is_capped_and_left_to_a_later_cycle(begin, sandbox, monkeypatch, asked):
+def test_a17_a_wait_beyond_reason_is_capped_and_left_to_a_later_cycle(begin, sandbox, tuned, asked):
     """The cycle fails at once and says so, Gladly is left alone until the cap, and then all goes on."""
-    monkeypatch.setattr("sync.gladly.pacer.PATIENCE_S", 0.2)
-    monkeypatch.setattr("sync.http.host.PATIENCE_S", 0.2)
+    tuned(retry={"patience_s": 0.2})
     one_conversation(sandbox)
     program = begin()
     program.run()
@@ -213,11 +212,9 @@ def test_a17_a_wait_beyond_reason_is_capped_and_left_to_a_later_cycle(begin, san
     assert problems(sandbox) == []
 
 
-def test_a17_a_capped_wait_ends(begin, sandbox, monkeypatch):
+def test_a17_a_capped_wait_ends(begin, sandbox, tuned):
     """With a cap of half a second in place of a quarter of an hour."""
-    monkeypatch.setattr("sync.gladly.pacer.PATIENCE_S", 0.1)
-    monkeypatch.setattr("sync.http.host.PATIENCE_S", 0.1)
-    monkeypatch.setattr("sync.http.host.LONGEST_RETRY_AFTER_S", 0.5)
+    tuned(retry={"patience_s": 0.1, "longest_retry_after_s": 0.5})
     one_conversation(sandbox)
     sandbox.faults.add("gladly", EVENTS, Fault(429, {"Retry-After": "10000000000"}))
     program = begin()

@@ -140,8 +140,13 @@ def test_c1_kills_at_later_passes_of_a_running_daemon_lose_nothing(tmp_path):
 
 # Every poll a long one: a chunk is two transitions, and leaves while the next is fetched.
 _BESIDE = """
-import sync.pipeline.delivery, sync.gladly.feed
-sync.gladly.feed.CHUNK_TRANSITIONS, sync.pipeline.delivery.PART_BATCH_AFTER_S = 2, 0.0
+from functools import partial
+from sync.gladly.limits import GladlyLimits
+from sync.pipeline.delivery import DeliveryTiming
+from sync.runtime import build
+delivery = DeliveryTiming(part_batch_after_s=0.0)
+tuning = build.Tuning(delivery=delivery, gladly=GladlyLimits(chunk_transitions=2))
+build.build_pipeline = partial(build.build_pipeline, tuning=tuning)
 from sync.cli.main import main
 main()
 """

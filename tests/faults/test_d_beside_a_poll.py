@@ -13,16 +13,18 @@ from support.checker import problems
 from support.program import BATCH, CONVERSATIONS, PROFILES, busy_minutes
 from support.raw_server import Proxy, hang_up, stall
 from sync.errors import StoppedError
-from sync.http.host import MAX_ATTEMPTS
-from sync.segment import BATCH_MAX_BYTES
+from sync.http.retry import RetryPolicy
+from sync.segment.limits import SegmentLimits
+
+MAX_ATTEMPTS = RetryPolicy().max_attempts
+BATCH_MAX_BYTES = SegmentLimits().batch_max_bytes
 
 
 @pytest.fixture
-def small_chunks(monkeypatch):
+def small_chunks(tuned):
     """A chunk is four transitions, and whatever is pending is due at once."""
-    for source in ("sync.gladly.feed", "sync.gladly.report"):
-        monkeypatch.setattr(f"{source}.CHUNK_TRANSITIONS", 4)
-    monkeypatch.setattr("sync.pipeline.delivery.PART_BATCH_AFTER_S", 0.0)
+    tuned(delivery={"part_batch_after_s": 0.0})
+    tuned(gladly={"chunk_transitions": 4})
 
 
 @pytest.fixture
@@ -140,11 +142,9 @@ def test_a_segment_that_fails_beside_a_poll_is_asked_as_rarely_as_at_its_end(
     assert problems(sandbox) == []
 
 
-def test_a_segment_that_comes_back_within_a_poll_is_found(
-    begin, sandbox, impatient, small_chunks, monkeypatch
-):
+def test_a_segment_that_comes_back_within_a_poll_is_found(begin, sandbox, impatient, small_chunks, tuned):
     """Left alone for a while, it is tried again beside the same poll, and the cycle is a good one."""
-    monkeypatch.setattr("sync.pipeline.delivery.AGAIN_AFTER_S", 0.05)
+    tuned(delivery={"again_after_s": 0.05})
     busy_minutes(sandbox, 20)
     sandbox.faults.add("segment", BATCH, Fault(503, times=MAX_ATTEMPTS))
     sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.01, times=None))
@@ -157,9 +157,9 @@ def test_a_segment_that_comes_back_within_a_poll_is_found(
     assert problems(sandbox) == []
 
 
-def test_a_refused_key_is_not_tried_again_beside_a_poll(begin, sandbox, small_chunks, monkeypatch):
+def test_a_refused_key_is_not_tried_again_beside_a_poll(begin, sandbox, small_chunks, tuned):
     """However long the poll takes: a person has to mend it (faults A16)."""
-    monkeypatch.setattr("sync.pipeline.delivery.AGAIN_AFTER_S", 0.0)
+    tuned(delivery={"again_after_s": 0.0})
     busy_minutes(sandbox, 20)
     sandbox.faults.add("segment", BATCH, Fault(401, times=None))
     program = begin()
@@ -181,9 +181,9 @@ def test_one_bad_event_is_found_beside_a_poll_and_the_others_go_out(begin, sandb
     assert (rejected["conversation_id"], rejected["event"]) == (bad, "Gladly Conversation Closed")
 
 
-def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, small_chunks, monkeypatch):
+def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, small_chunks, tuned):
     """From then on nothing of them is sent, not by a repeat of a call begun before either (semantics 5.1)."""
-    monkeypatch.setattr("sync.gladly.lookups.MAX_PROFILES", 0)  # asked for again, and so found to be gone
+    tuned(gladly={"kept_profiles": 0})  # asked for again, and so found to be gone
     world, customer = sandbox.world, sandbox.world.add_customer("Ida Roe", recorded=False)
     for _ in range(3):
         world.close(world.open_conversation(customer))

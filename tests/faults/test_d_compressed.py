@@ -9,7 +9,9 @@ from sandbox import Fault
 from support.checker import problems
 from support.program import BATCH, busy_minutes, fill_outbox, payload_of
 from support.raw_server import Proxy, RawResponse
-from sync.http.host import MAX_ATTEMPTS
+from sync.http.retry import RetryPolicy
+
+MAX_ATTEMPTS = RetryPolicy().max_attempts
 
 
 @pytest.fixture

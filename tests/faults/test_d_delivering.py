@@ -26,8 +26,7 @@ from support.program import (
 )
 from support.raw_server import Proxy, RawServer, cut, drip, hang_up, redirect, stall, swallow, wrong_length
 from sync.cli.main import exit_code_of
-from sync.http.host import backoff_s
-from sync.segment import SegmentClient
+from sync.segment.client import SegmentClient
 from sync.stop import Stop
 
 
@@ -49,10 +48,10 @@ def sent_twice(inbox):
 
 
 def test_d1_a_batch_that_arrived_but_was_not_acknowledged_is_sent_again_byte_for_byte(
-    begin, sandbox, proxy, impatient, monkeypatch
+    begin, sandbox, proxy, impatient, tuned
 ):
     """Under the same messageIds, so that Segment keeps one of the two."""
-    monkeypatch.setattr("sync.segment.client.CALL_DEADLINE_S", 0.4)
+    tuned(segment={"request_deadline_s": 0.4})
     busy_minutes(sandbox, 5)
     proxy.on(BATCH, swallow("never"), times=2)
     program = begin(segment=proxy.url)
@@ -64,9 +63,9 @@ def test_d1_a_batch_that_arrived_but_was_not_acknowledged_is_sent_again_byte_for
     assert problems(sandbox) == []
 
 
-def test_d1_the_same_bytes_also_come_from_the_next_process(begin, sandbox, proxy, monkeypatch):
+def test_d1_the_same_bytes_also_come_from_the_next_process(begin, sandbox, proxy, tuned):
     """An event is pending until Segment has answered, whoever sends it then."""
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
+    tuned(retry={"max_attempts": 1})
     busy_minutes(sandbox, 2)
     proxy.on(BATCH, swallow("reset"), times=1)
     program = begin(segment=proxy.url)
@@ -179,10 +178,10 @@ def _hours_pass(path, hours):
     ],
 )
 def test_d3_what_may_have_arrived_before_segment_forgot_it_is_marked(
-    begin, sandbox, proxy, monkeypatch, hours, tried, marked
+    begin, sandbox, proxy, monkeypatch, hours, tried, marked, tuned
 ):
     """Segment drops repeats for about a day: delivered after that, an earlier attempt may be a duplicate."""
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
+    tuned(retry={"max_attempts": 1})
     busy_minutes(sandbox, 2)
     program = begin(segment=proxy.url)
     if tried:
@@ -298,9 +297,9 @@ def test_d9_an_event_delivered_six_hours_late_keeps_its_time(begin, sandbox, imp
 
 
 @pytest.mark.parametrize("failing", [1, 2, 3], ids=["the first", "the second", "the third"])
-def test_d10_no_event_overtakes_one_whose_batch_failed(begin, sandbox, monkeypatch, failing):
+def test_d10_no_event_overtakes_one_whose_batch_failed(begin, sandbox, tuned, failing):
     """Of several batches the one that fails ends the delivery; the next cycle goes on exactly there."""
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
+    tuned(retry={"max_attempts": 1})
     program = begin()
     fill_outbox(program.store, [payload_of(n, 30_000) for n in range(60)], sandbox.clock.now())
     for _ in range(failing - 1):
@@ -355,9 +354,9 @@ def test_d11_a_backlog_of_fifty_thousand_leaves_in_full_batches_at_a_flat_cost(b
     assert len(sandbox.inbox) == count
 
 
-def test_d11_a_limit_on_requests_is_kept_to_while_a_backlog_drains(begin, sandbox, monkeypatch):
+def test_d11_a_limit_on_requests_is_kept_to_while_a_backlog_drains(begin, sandbox, tuned):
     """A 429 with its wait slows the drain down and loses nothing."""
-    monkeypatch.setattr("sync.segment.batches.BATCH_MAX_EVENTS", 10)
+    tuned(segment={"batch_max_events": 10})
     program = begin()
     fill_outbox(program.store, [payload_of(n) for n in range(60)], sandbox.clock.now())
     for _ in range(3):
@@ -398,14 +397,6 @@ def test_d11_ten_instances_do_not_come_back_in_step(sandbox):
     assert 0.2 <= waits[0] < waits[-1] <= 2
     assert waits[-1] - waits[0] > 0.05
 
-
-def test_d11_the_wait_grows_with_each_attempt_up_to_a_cap():
-    """Between half and all of 0.5, 1, 2, 4, 4, … seconds, however often it is tried."""
-    for attempt, full in enumerate((0.5, 1.0, 2.0, 4.0, 4.0, 4.0), 1):
-        drawn = [backoff_s(attempt) for _ in range(200)]
-        assert 0.5 * full <= min(drawn) < 0.6 * full
-        assert 0.9 * full < max(drawn) <= full
-    assert backoff_s(1_000) <= 4.0
 
 
 def test_d3_polling_goes_on_while_segment_is_down(begin, sandbox, impatient):

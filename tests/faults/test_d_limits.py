@@ -21,9 +21,11 @@ from support.program import (
 )
 from support.raw_server import Proxy, RawResponse, rewrite
 from sync.cli.main import exit_code_of
-from sync.events.track import EVENT_MAX_BYTES
-from sync.segment import BATCH_MAX_BYTES
 from sync.segment.batches import body_of, pack
+from sync.segment.limits import SegmentLimits
+
+EVENT_MAX_BYTES = SegmentLimits().event_max_bytes
+BATCH_MAX_BYTES = SegmentLimits().batch_max_bytes
 
 # D4: one bad event
 
@@ -62,9 +64,9 @@ def test_d4_a_rejected_event_goes_out_when_it_is_retried(installation, sandbox):
     assert len(installation.events(status="delivered")) == 3
 
 
-def test_d4_an_error_in_the_middle_of_halving_keeps_what_is_known(begin, sandbox, monkeypatch):
+def test_d4_an_error_in_the_middle_of_halving_keeps_what_is_known(begin, sandbox, tuned):
     """Halves already delivered are not sent again, the rest stays pending."""
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
+    tuned(retry={"max_attempts": 1})
     program = begin()
     fill_outbox(program.store, [payload_of(n) for n in range(64)], sandbox.clock.now())
     sandbox.faults.reject_message(lambda event: event["messageId"] == "message-50")
@@ -125,7 +127,7 @@ def test_d5_a_batch_takes_as_many_bytes_as_fit_and_not_one_more(sandbox):
         sizes = [25_000] * 19
         sizes.append(BATCH_MAX_BYTES - envelope - sum(sizes) - len(sizes) - missing)
         events = [pending(n, payload_of(n, size), at) for n, size in enumerate(sizes)]
-        batches = list(pack(events))
+        batches = list(pack(events, SegmentLimits()))
         assert [len(batch) for batch in batches] == ([20] if missing >= 0 else [19, 1])
         assert len(body_of(batches[0])) == BATCH_MAX_BYTES - missing if missing >= 0 else True
 

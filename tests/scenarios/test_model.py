@@ -218,14 +218,9 @@ class SyncMachine(RuleBasedStateMachine):
 class BesideMachine(SyncMachine):
     """The same, every poll a long one: a chunk is two transitions, and leaves while the next is fetched."""
 
-    def cycle(self) -> list[Exception]:
-        """As every cycle, in small steps."""
-        with (
-            mock.patch("sync.gladly.feed.CHUNK_TRANSITIONS", 2),
-            mock.patch("sync.gladly.report.CHUNK_TRANSITIONS", 2),
-            mock.patch("sync.pipeline.delivery.PART_BATCH_AFTER_S", 0.0),
-        ):
-            return super().cycle()
+    tuning = Tuning(
+        delivery=DeliveryTiming(part_batch_after_s=0.0), gladly=GladlyLimits(chunk_transitions=2)
+    )
 
 
 SyncMachine.TestCase.settings = BesideMachine.TestCase.settings = settings(

@@ -190,8 +190,11 @@ class Measured(NamedTuple):
 # The program as it is, but for how often it tries; it says what it held in memory at the most.
 _MEASURED = """
 import atexit, re, sys
-import sync.http.host, sync.gladly.feed
-sync.http.host.MAX_ATTEMPTS = sync.gladly.feed.MAX_ATTEMPTS = int(sys.argv.pop(1))
+from functools import partial
+from sync.http.retry import RetryPolicy
+from sync.runtime import build
+tuning = build.Tuning(retry=RetryPolicy(max_attempts=int(sys.argv.pop(1))))
+build.build_pipeline = partial(build.build_pipeline, tuning=tuning)
 
 @atexit.register
 def say():
