@@ -14,6 +14,7 @@ from bisect import bisect_left
 
 from bench.harness import Ends, Figure, Options, python, run
 from sync.gladly.pacer import Pacer
+from sync.http.retry import RetryPolicy
 from sync.stop import Stop
 
 LATENCY_S = 0.2
@@ -61,7 +62,7 @@ def _arrivals(options: Options, allowed: float, conversations: int) -> list[floa
 
 
 def _departures(allowed: float, seconds: float) -> list[float]:
-    pacer, times = Pacer(allowed, Stop()), list[float]()
+    pacer, times = Pacer(allowed, Stop(), patience_s=RetryPolicy().patience_s), list[float]()
     end = time.monotonic() + seconds
 
     def calls() -> None:

@@ -10,8 +10,10 @@ from sync.errors import StoppedError
 
 class Stop:
     """
-    Shared by all threads. A pipe and no lock, because `set` is called from a signal handler, which may have
-    interrupted this thread anywhere.
+    The wish to end, shared by all threads.
+
+    It uses a pipe and no lock, because `set` is called from a signal handler, which may have interrupted this
+    thread anywhere.
     """
 
     def __init__(self) -> None:
@@ -24,7 +26,7 @@ class Stop:
         os.close(self._write_fd)
 
     def set(self) -> None:
-        """Ask everything to end: waits return, sockets in use are shut."""
+        """Ask everything to end: waits return, and sockets in use are shut."""
         if not self._is_set:
             self._is_set = True
             os.write(self._write_fd, b"!")  # never read: whoever waits from now on finds it
@@ -32,11 +34,16 @@ class Stop:
                 callback()
 
     def is_set(self) -> bool:
-        """Whether an end was asked for."""
+        """Return whether an end was asked for."""
         return self._is_set
 
     def wait(self, seconds: float | None = None) -> bool:
-        """Wait, but not past a stop. Returns whether there was one."""
+        """
+        Wait until an end is asked for. Return whether it was.
+
+        Args:
+            seconds: Wait no longer than this; None waits without a limit.
+        """
         poll = select.poll()
         poll.register(self._read_fd, select.POLLIN)
         poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
@@ -44,27 +51,31 @@ class Stop:
 
     def sleep(self, seconds: float) -> None:
         """
+        Wait for *seconds*.
+
         Raises:
-            StoppedError: An end was asked for meanwhile.
+            StoppedError: An end was asked for, before or meanwhile.
         """
         self.wait(seconds)
         self.check()
 
     def check(self) -> None:
         """
+        Go on, unless an end was asked for.
+
         Raises:
             StoppedError: An end was asked for.
         """
         if self._is_set:
             raise StoppedError("Stopped; what was not committed is read again by the next cycle.")
 
-    def call(self, callback: Callable[[], None]) -> None:
-        """Have *callback*, which must take no lock, called when an end is asked for."""
+    def on_set(self, callback: Callable[[], None]) -> None:
+        """Have *callback* called when an end is asked for. It must take no lock."""
         self._on_set.append(callback)
 
 
 def stop_on_signals(stop: Stop) -> None:
-    """SIGTERM and SIGINT ask for an end; the second one does not ask."""
+    """Have SIGTERM and SIGINT set *stop*. A second signal ends the process at once."""
 
     def ask(number: int, frame: object) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):

@@ -14,7 +14,7 @@ from state import Status, Store, StoredConversation
 from state.instants import from_text, utc_now
 from sync.events.changes import Change, ChangeType, Chunk
 from sync.events.gladly_objects import GladlyConversation, Profile
-from sync.gladly import Lookups
+from sync.gladly.lookups import Lookups
 from sync.pipeline.intake import Figures, Intake, Outgoing
 
 log = structlog.get_logger()

@@ -9,7 +9,7 @@ import gc
 import os
 import sys
 import traceback
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,6 +19,9 @@ from sync.cli import local, looking, outbox, running, setting_up, watermark
 from sync.cli.errors import FAILED, complain, exit_code_of
 from sync.cli.options import Options
 from sync.errors import GladlySegmentError
+
+if TYPE_CHECKING:
+    from sync.runtime.build import Tuning
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -39,7 +42,7 @@ def cli(context: click.Context, config: str | None, debug: bool) -> None:
       gladly-segment demo                         shows it at work, without an account
       gladly-segment check && gladly-segment run
     """
-    context.obj = Options(config, debug=debug)
+    context.obj = Options(config, debug=debug, tuning=context.obj)
     if os.environ.get("NO_COLOR"):
         context.color = False
 
@@ -55,13 +58,18 @@ for _command in (
     cli.add_command(_command)
 
 
-def main() -> NoReturn:
-    """Run a command. Every error ends in a sentence on standard error and a documented exit code."""
+def main(tuning: "Tuning | None" = None) -> NoReturn:
+    """
+    Run a command. Every error ends in a sentence on standard error and a documented exit code.
+
+    Args:
+        tuning: The numbers behind the settings; None for those that the program ships with.
+    """
     _open_standard_streams()
     debug = "--debug" in sys.argv[1:]
     code = 0
     try:
-        code = cli.main(prog_name="gladly-segment", standalone_mode=False) or 0
+        code = cli.main(prog_name="gladly-segment", standalone_mode=False, obj=tuning) or 0
     except click.exceptions.Exit as exit_:
         code = exit_.exit_code
     except click.Abort:

@@ -11,6 +11,7 @@ import click
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
+    from sync.runtime.build import Tuning
     from sync.settings.sections import Config
 
 P = ParamSpec("P")
@@ -20,13 +21,26 @@ class Options:
     """
     The options that stand before the command.
 
+    Args:
+        config: The config file's path, as given on the command line; None when it was not given.
+        debug: Whether to show tracebacks.
+        tuning: The numbers behind the settings; None for those that the program ships with.
+
     Attributes:
         debug: Whether to show tracebacks.
     """
 
-    def __init__(self, config: str | None, *, debug: bool) -> None:
+    def __init__(self, config: str | None, *, debug: bool, tuning: "Tuning | None" = None) -> None:
         self._config = config
+        self._tuning = tuning
         self.debug = debug
+
+    @property
+    def tuning(self) -> "Tuning":
+        """The numbers behind the settings."""
+        from sync.runtime.build import DEFAULT_TUNING
+
+        return self._tuning or DEFAULT_TUNING
 
     @property
     def config_path(self) -> Path:

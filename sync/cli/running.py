@@ -37,7 +37,7 @@ def run(options: Options) -> None:
 
     with (
         Store(config.state_path) as store,
-        contextlib.closing(Daemon(config, store, stop, debug=options.debug)) as daemon,
+        contextlib.closing(Daemon(config, store, stop, debug=options.debug, tuning=options.tuning)) as daemon,
     ):
         daemon.run()
 
@@ -63,7 +63,10 @@ def once(options: Options, dry_run: bool) -> int:
     from sync.runtime.build import build_pipeline
     from sync.telemetry.heartbeat import Heartbeat
 
-    with Store(config.state_path) as store, build_pipeline(config, store, stop) as pipeline:
+    with (
+        Store(config.state_path) as store,
+        build_pipeline(config, store, stop, tuning=options.tuning) as pipeline,
+    ):
         report = pipeline.cycle.run()
     if not report.errors:
         heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)

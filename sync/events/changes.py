@@ -31,10 +31,6 @@ TYPES = {
 
 OF_A_CONVERSATION = frozenset({ChangeType.CREATED, ChangeType.CLOSED, ChangeType.REOPENED})
 
-# A chunk is committed whole: a few hundred conversations to look up, or so many changes (semantics 3.4).
-CHUNK_TRANSITIONS = 300
-CHUNK_CHANGES = 2_000
-
 # Gladly's ids are URL-safe and at most 50 characters long (gladly-api, ids). We accept more than that, up to
 # what is safe in a log, a path and a terminal.
 _ID = re.compile(r"[!-~]{1,200}")
@@ -69,7 +65,6 @@ class Change:
         conversation_id: The conversation concerned. For a merge, this is the source's open conversation.
         agent_id: The agent assigned just before the change; empty when the change does not name one.
         into_customer_id: For a merge, the customer who remains.
-        into_conversation_id: For a merge, the conversation that remains.
     """
 
     id: str
@@ -79,7 +74,6 @@ class Change:
     conversation_id: str = ""
     agent_id: str = ""
     into_customer_id: str = ""
-    into_conversation_id: str = ""
 
     @property
     def order(self) -> tuple[datetime, bool, str]:

@@ -24,15 +24,6 @@ NAMES = {
     Transition.REOPENED: "Gladly Conversation Reopened",
 }
 
-# Segment HTTP Tracking API: an event is at most 32 KB of JSON. KB is taken as 1000 bytes, which is safe under
-# either reading.
-EVENT_MAX_BYTES = 32_000
-
-
-def too_large(payload: bytes) -> str:
-    """Why an event is rejected without being sent (semantics 4.4)."""
-    return f"{len(payload)} bytes, and Segment takes at most {EVENT_MAX_BYTES} an event"
-
 
 @dataclass(frozen=True, slots=True)
 class Subject:

@@ -1,10 +1,17 @@
 """
-Gladly, read only: `GladlyClient` makes the calls, `ChangeFeed` is what happened as one stream of changes,
-`Lookups` is what conversations, profiles and agents look like now.
+Gladly's REST API, read only: the one end from which changes come.
+
+May import: `sync.events`, `sync.http`, the root files of `sync`, `state.records`, `state.instants`,
+`state.failpoints`.
+
+Doors:
+
+* `client`: `GladlyClient` makes the requests, each answer judged once.
+* `feed`: `ChangeFeed` shows what happened as one stream of changes.
+* `lookups`: `Lookups` fetches and keeps what conversations, profiles, agents and topics look like now.
+* `limits`: `GladlyLimits` holds what Gladly allows, and every number of this room.
+
+Behind them: `events_api` reads the Events API, `report` asks for the report a day at a time, `report_rows`
+reads its CSV, `pacer` keeps the pace of requests, `names` keeps lists of names, `models` says what is read of
+an answer.
 """
-
-from sync.gladly.client import GladlyClient
-from sync.gladly.feed import ChangeFeed
-from sync.gladly.lookups import Lookups
-
-__all__ = ["ChangeFeed", "GladlyClient", "Lookups"]

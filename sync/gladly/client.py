@@ -1,13 +1,13 @@
 """
-The calls to Gladly's REST API that the sync needs, each answer judged once (Gladly REST API reference).
+The requests to Gladly's REST API that the sync needs, each answer judged once (Gladly REST API reference).
 
-Every call waits its turn (`Pacer`), is tried again where trying again can help, and ends in a typed answer
-or a typed error.
+Every request waits its turn (`Pacer`), is made again where that can help, and ends in a typed answer or a
+typed error.
 """
 
 import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TypeVar
 from urllib.parse import quote
@@ -15,6 +15,7 @@ from urllib.parse import quote
 import msgspec
 from urllib3 import BaseHTTPResponse
 
+from state.failpoints import failpoint
 from sync.errors import (
     CredentialsRefusedError,
     NotFoundError,
@@ -23,42 +24,45 @@ from sync.errors import (
     UnexpectedAnswerError,
 )
 from sync.events.gladly_objects import GladlyConversation, Profile
+from sync.gladly.limits import GladlyLimits
 from sync.gladly.models import Agent, Errors, Topic
 from sync.gladly.pacer import Pacer
-from sync.http.host import READ_TIMEOUT_S, Edge, Exchange, retried, retry_after_s, server_date
+from sync.http.credentials import BasicCredentials
+from sync.http.headers import retry_after_s, server_date
+from sync.http.host import READ_TIMEOUT_S, Exchange, Host
+from sync.http.retry import RetryPolicy
 from sync.stop import Stop
 
 T = TypeVar("T")
 
 API = "/api/v1"
 
-# One object or one list is awaited this long, body included.
-CALL_DEADLINE_S = 30.0
-
-# A conversation is under 1 KB, a profile a few; a list of 10,000 agents is 2 MB. More is not an answer.
-BODY_MAX_BYTES = 32_000_000
-
-# What a 429 that asks for nothing is worth: Gladly counts by the second.
-DEFAULT_HOLD_S = 1.0
-
-# How many merges a profile is followed through: longer is a loop.
-MAX_MERGES = 20
+# An error answer is a few sentences.
+_REFUSAL_MAX_BYTES = 1_000_000
 
 
 class GladlyClient:
     """
-    One organization's API.
+    The client of one organization's API.
 
     Args:
         base_url: `https://acme.gladly.com`, without the API's path.
         username: The e-mail of an agent with the API User permission.
-        requests_per_second: Over all threads (`Pacer`).
-        workers: How many calls may be under way at once.
+        api_token: That agent's token.
+        requests_per_second: The pace over all threads (`Pacer`).
+        stop: Ends a request under way, or a wait, when set.
+        retry: How often, and how long, a failed request is made again.
+        limits: What Gladly allows, and how much is read and kept.
+
+    Attributes:
+        host: The host and its connections.
+        pacer: The pace of requests.
+        stop, retry, limits: As given.
 
     Every method raises:
-        CredentialsRefusedError: 401 or 403.
+        CredentialsRefusedError: Gladly answered 401 or 403.
         RetryableError: Gladly could not be reached, or answered 408, 429 or 5xx, several times in a row.
-        UnexpectedAnswerError: It refused the call, or something that is not Gladly answered.
+        UnexpectedAnswerError: Gladly refused the request, or something that is not Gladly answered.
         StoppedError: A stop was asked for.
     """
 
@@ -70,31 +74,44 @@ class GladlyClient:
         *,
         requests_per_second: float,
         stop: Stop,
-        workers: int = 8,
+        retry: RetryPolicy = RetryPolicy(),
+        limits: GladlyLimits = GladlyLimits(),
     ) -> None:
         self.stop = stop
-        self.workers = workers
-        self.pacer = Pacer(requests_per_second, stop)
-        self.edge = Edge(base_url, (username, api_token), name="Gladly", stop=stop, connections=workers + 1)
+        self.retry = retry
+        self.limits = limits
+        self.pacer = Pacer(requests_per_second, stop, patience_s=retry.patience_s)
+        self.host = Host(
+            base_url,
+            BasicCredentials(username, api_token),
+            end="Gladly",
+            stop=stop,
+            connections=limits.workers + 1,
+        )
+        self._retrying = retry.retrying(stop)
 
     def close(self) -> None:
         """Close the pooled connections."""
-        self.edge.close()
+        self.host.close()
+
+    def retried(self, request: Callable[[], T]) -> T:
+        """Return what *request* returns, made again under the retry policy where it fails."""
+        return self._retrying(request)
 
     def clock(self) -> datetime:
-        """Gladly's own clock, by the cheapest call there is; it proves the credentials as well."""
-        return retried(self._clock, self.stop)
+        """Return Gladly's own clock, by the cheapest request there is. It proves the credentials as well."""
+        return self.retried(self._clock)
 
     def _clock(self) -> datetime:
-        with self.call("GET", "/organization", deadline_s=CALL_DEADLINE_S) as exchange:
-            exchange.body(BODY_MAX_BYTES)
-            date = server_date(exchange.response)
+        with self.request("GET", "/organization", deadline_s=self.limits.request_deadline_s) as exchange:
+            exchange.body(self.limits.body_max_bytes)
+            date = server_date(exchange.response.headers)
         if date is None:
-            raise UnexpectedAnswerError(f"Gladly at {self.edge.host} sent no Date with its answer.")
+            raise UnexpectedAnswerError(f"Gladly at {self.host.address} sent no Date with its answer.")
         return date
 
     def conversation(self, id_: str) -> GladlyConversation | None:
-        """A conversation as it is now; None when there is none (any more)."""
+        """Return a conversation as it is now. Return None when there is none, or none any more."""
         try:
             found = self._get(f"/conversations/{_segment(id_)}", GladlyConversation)
         except NotFoundError:
@@ -102,9 +119,13 @@ class GladlyClient:
         return found if found.id == id_ else None  # merged away, and the one that remains was shown for it
 
     def profile(self, customer_id: str) -> Profile | None:
-        """The profile of the customer who remains after any merges; None when it was deleted."""
+        """
+        Return the profile of the customer that remains after all merges.
+
+        Return None when Gladly has deleted it.
+        """
         asked = [customer_id]
-        while len(asked) <= MAX_MERGES:
+        while len(asked) <= self.limits.max_merges:
             try:
                 return self._get(f"/customer-profiles/{_segment(asked[-1])}", Profile)
             except _MovedError as moved:
@@ -116,29 +137,29 @@ class GladlyClient:
         raise UnexpectedAnswerError(f"Gladly's customer {customer_id} is merged in a circle.")
 
     def agents(self) -> dict[str, str]:
-        """The names of all agents, by id; who has none is left out."""
+        """Return the names of all agents, by id. An agent without a name is left out."""
         return {agent.id: agent.name for agent in self._get("/agents", list[Agent]) if agent.name}
 
     def agent(self, id_: str) -> str | None:
-        """The name of one agent; None when there is no such agent or name."""
+        """Return the name of one agent. Return None when there is no such agent, or no name."""
         try:
             return self._get(f"/agents/{_segment(id_)}", Agent).name or None
         except NotFoundError:
             return None
 
     def topics(self) -> dict[str, str]:
-        """The names of all topics, by id; one without a name is left out."""
+        """Return the names of all topics, by id. A topic without a name is left out."""
         return {topic.id: topic.name for topic in self._get("/topics", list[Topic]) if topic.name}
 
     def _get(self, path: str, type_: type[T]) -> T:
         def get() -> T:
-            with self.call("GET", path, deadline_s=CALL_DEADLINE_S) as exchange:
-                return self._decode(path, exchange.body(BODY_MAX_BYTES), type_)
+            with self.request("GET", path, deadline_s=self.limits.request_deadline_s) as exchange:
+                return self._decode(path, exchange.body(self.limits.body_max_bytes), type_)
 
-        return retried(get, self.stop)
+        return self.retried(get)
 
     @contextlib.contextmanager
-    def call(
+    def request(
         self,
         method: str,
         path: str,
@@ -149,9 +170,19 @@ class GladlyClient:
         headers: dict[str, str] | None = None,
         silence_s: float = READ_TIMEOUT_S,
     ) -> Iterator[Exchange]:
-        """One call, its status judged: what is handed out is a 200 whose body is still to be read."""
+        """
+        Make one request, and hand out the exchange when the answer is a 200, its body still to be read.
+
+        It is not made again here: `retried` does that.
+
+        Args:
+            method: `GET` or `POST`.
+            path: What comes after the API's own path, with the slash.
+            deadline_s, params, body, headers, silence_s: See `Host.request`.
+        """
         self.pacer.wait()
-        with self.edge.call(
+        failpoint("gladly.request")
+        with self.host.request(
             method,
             API + path,
             deadline_s=deadline_s,
@@ -160,6 +191,7 @@ class GladlyClient:
             headers=headers,
             silence_s=silence_s,
         ) as exchange:
+            failpoint("gladly.answer")
             self._heed_the_rate_limit(exchange.response)
             if exchange.response.status != 200:
                 raise self._refusal(exchange, path)
@@ -167,15 +199,18 @@ class GladlyClient:
 
     def _heed_the_rate_limit(self, response: BaseHTTPResponse) -> None:
         if response.status == 429:
-            asked = retry_after_s(response)
-            self.pacer.hold(DEFAULT_HOLD_S if asked is None else asked)
+            asked_s = self._retry_after_s(response)
+            self.pacer.hold(self.limits.default_hold_s if asked_s is None else asked_s)
         elif response.headers.get("Ratelimit-Remaining-Second", "").strip() == "0":
             self.pacer.hold_for_this_second()
 
+    def _retry_after_s(self, response: BaseHTTPResponse) -> float | None:
+        return retry_after_s(response.headers, self.retry.longest_retry_after_s)
+
     def _refusal(self, exchange: Exchange, path: str) -> Exception:
-        """What a status other than 200 means."""
+        """Return what a status other than 200 means."""
         response = exchange.response
-        host, status = self.edge.host, response.status
+        host, status = self.host.address, response.status
         if status in (401, 403):
             lacks = "" if status == 401 else ", or its agent lacks the API User permission"
             return CredentialsRefusedError(
@@ -186,7 +221,7 @@ class GladlyClient:
             what = "too many requests" if status == 429 else "an error of its own"
             return RetryableError(
                 f"Gladly at {host} answered {status} ({what}) to {path}.",
-                retry_after_s=retry_after_s(response),
+                retry_after_s=self._retry_after_s(response),
             )
         errors = _errors_of(exchange)
         if status == 404:
@@ -213,8 +248,10 @@ class GladlyClient:
 
     def _decode(self, path: str, body: bytes, type_: type[T]) -> T:
         """
+        Return the body as what was asked for.
+
         Raises:
-            RetryableError: It is not what was asked for: cut, or somebody else's answer.
+            RetryableError: The body is something else: it was cut, or is somebody else's answer.
         """
         try:
             return msgspec.json.decode(body, type=type_)
@@ -225,19 +262,19 @@ class GladlyClient:
             return msgspec.convert(json.loads(body), type=type_)
         except (ValueError, RecursionError):
             raise RetryableError(
-                f"Gladly at {self.edge.host} answered {path} with something that cannot be read."
+                f"Gladly at {self.host.address} answered {path} with something that cannot be read."
             ) from None
 
 
 def _errors_of(exchange: Exchange) -> Errors:
     try:
-        return msgspec.json.decode(exchange.body(1_000_000), type=Errors)
+        return msgspec.json.decode(exchange.body(_REFUSAL_MAX_BYTES), type=Errors)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Errors()
 
 
 class _MovedError(Exception):
-    """301: the customer was merged into another."""
+    """Gladly answered 301: the customer was merged into another."""
 
     def __init__(self, to: str) -> None:
         self.to = to
@@ -247,7 +284,7 @@ def _moved_to(errors: Errors, response: BaseHTTPResponse) -> str | None:
     for error in errors.all:
         if error.meta and error.meta.new:
             return error.meta.new
-    # Not promised, and only the id in it is believed: the call goes to the configured host again.
+    # Not promised, and only the id in it is believed: the request goes to the configured host again.
     location: str = response.headers.get("Location", "")
     return (
         location.rstrip("/").rsplit("/customer-profiles/", 1)[-1]
@@ -257,7 +294,12 @@ def _moved_to(errors: Errors, response: BaseHTTPResponse) -> str | None:
 
 
 def _segment(id_: str) -> str:
-    """An id as one segment of a path; `.` and `..` would be resolved away by the client."""
+    """
+    Return an id as one segment of a path.
+
+    Raises:
+        NotFoundError: The id is `.` or `..`, which the HTTP library would resolve away.
+    """
     if id_ in (".", ".."):
         raise NotFoundError(f"{id_!r} is no id of Gladly's.")
     return quote(id_, safe="")

@@ -1,9 +1,8 @@
 """
-What conversations, profiles and agents look like now, asked for as rarely as possible (semantics 2.4).
+What conversations, profiles, agents and topics look like now, asked for rarely (semantics 2.4).
 
-A conversation is fetched once per poll. A profile is kept in memory for as long as the feed shows no update,
-merge or deletion of it. Agents are one list, read again when an unknown id appears, and hourly; so are
-topics, where their names are wanted.
+A conversation is fetched once a poll. A profile is kept in memory as long as the feed shows no update, merge
+or deletion of it. Agents are one list, and so are topics (`KeptNames`).
 """
 
 import contextvars
@@ -18,86 +17,62 @@ import msgspec
 from sync.events.changes import Change, ChangeType
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.client import GladlyClient
+from sync.gladly.names import KeptNames
 
 T = TypeVar("T")
-
-# A list of names is read again so often, and for an unknown id at most so often.
-NAMES_FRESH_S = 3_600.0
-NAMES_UNKNOWN_S = 60.0
-
-# A call that took longer has a latency worth hiding: Gladly's take 100 ms and more.
-SLOW_S = 0.005
-
-# What is kept in memory, of conversations two chunks. A profile is 2 KB as objects, and a quarter as JSON.
-MAX_PROFILES = 2_000
-MAX_CONVERSATIONS = 600
 
 _CHANGES_A_PROFILE = frozenset(
     {ChangeType.PROFILE_UPDATED, ChangeType.PROFILE_DELETED, ChangeType.CUSTOMER_MERGED}
 )
 
 
-class _KeptProfile(NamedTuple):
-    """A profile as it is kept: whose it is, and all of it as JSON, unless half a character forbids."""
+class KeptProfile(NamedTuple):
+    """
+    A profile as it is kept in memory: as JSON, which is a quarter of the size.
+
+    Attributes:
+        id: The customer's id.
+        packed: The profile as JSON. A profile with half a character in it has no JSON, and is kept as it is.
+    """
 
     id: str
     packed: bytes | Profile
 
     @classmethod
     def of(cls, profile: Profile) -> Self:
+        """Keep a profile."""
         try:
             return cls(profile.id, msgspec.json.encode(profile))
         except UnicodeEncodeError:
             return cls(profile.id, profile)
 
     def profile(self) -> Profile:
+        """Return the profile that was kept, field for field."""
         packed = self.packed
         return packed if isinstance(packed, Profile) else msgspec.json.decode(packed, type=Profile)
 
 
-class _Names:
-    """
-    The names of agents, or of topics, by id: one list, kept for a while.
-
-    Args:
-        read: The list.
-        read_one: One of them by itself; None where that cannot be asked for.
-    """
-
-    def __init__(
-        self, read: Callable[[], dict[str, str]], read_one: Callable[[str], str | None] | None = None
-    ) -> None:
-        self._read, self._read_one = read, read_one
-        self._names: dict[str, str | None] = {}  # None: Gladly knows none by that id
-        self._read_at: float | None = None  # monotonic
-
-    def of(self, id_: str) -> str | None:
-        """The name; None where Gladly knows none."""
-        age = time.monotonic() - self._read_at if self._read_at is not None else None
-        is_unknown = id_ not in self._names
-        if age is None or age > NAMES_FRESH_S or (is_unknown and age > NAMES_UNKNOWN_S):
-            self._names = dict(self._read())
-            self._read_at = time.monotonic()
-            self._names.setdefault(id_, None)
-        elif is_unknown and self._read_one is not None:  # came within the minute, or went long ago
-            self._names[id_] = self._read_one(id_)
-        return self._names.get(id_)
-
-
-def _do_nothing() -> None: ...
+def _nothing() -> None:
+    """Do nothing between two requests."""
 
 
 class Lookups:
-    """Fetches and remembers. Not for several threads at once; it uses several itself."""
+    """
+    Fetches and remembers. It is not for several threads at once, but uses several itself.
+
+    Args:
+        client: Makes the requests.
+    """
 
     def __init__(self, client: GladlyClient) -> None:
         self._client = client
+        self._limits = client.limits
         self._conversations: dict[str, GladlyConversation | None] = {}
-        self._profiles: dict[str, _KeptProfile | None] = {}  # by the id asked for: a merge makes it another
-        self._agents = _Names(client.agents, client.agent)
-        self._topics = _Names(client.topics)
+        self._profiles: dict[str, KeptProfile | None] = {}  # by the id asked for: a merge makes it another
+        self._agents = KeptNames(client.limits, client.agents, client.agent)
+        self._topics = KeptNames(client.limits, client.topics)
         # Starts a thread only when there is work for it.
-        self._threads = ThreadPoolExecutor(client.workers - 1, thread_name_prefix="gladly")
+        self._threads = ThreadPoolExecutor(client.limits.workers - 1, thread_name_prefix="gladly")
 
     def close(self) -> None:
         """End the threads."""
@@ -108,7 +83,8 @@ class Lookups:
         Forget the conversations of the last poll.
 
         Args:
-            keep_profiles: Whether the changes noted since they were read show all that happened to them.
+            keep_profiles: Keep the profiles, because the changes noted since they were read show all that
+                happened to them.
         """
         self._conversations.clear()
         if not keep_profiles:
@@ -128,34 +104,53 @@ class Lookups:
                     del self._profiles[asked]
 
     def conversations(
-        self, ids: Iterable[str], between_requests: Callable[[], None] = _do_nothing
+        self, ids: Iterable[str], between_requests: Callable[[], None] = _nothing
     ) -> dict[str, GladlyConversation | None]:
-        """Conversations as they are now, by id; None for one that is gone."""
+        """
+        Return conversations as they are now, by id. One that is gone is None.
+
+        Args:
+            ids: Each is fetched once a poll.
+            between_requests: Called between two requests, in the calling thread. Fetching can take minutes.
+        """
         return self._all(
-            ids, self._conversations, self._client.conversation, MAX_CONVERSATIONS, between_requests
+            ids,
+            self._conversations,
+            self._client.conversation,
+            self._limits.kept_conversations,
+            between_requests,
         )
 
     def profiles(
-        self, customer_ids: Iterable[str], between_requests: Callable[[], None] = _do_nothing
+        self, customer_ids: Iterable[str], between_requests: Callable[[], None] = _nothing
     ) -> dict[str, Profile | None]:
-        """Profiles by the id asked for; of a merged customer, of the one who remains; None when deleted."""
-        found = self._all(customer_ids, self._profiles, self._profile, MAX_PROFILES, between_requests)
+        """
+        Return profiles by the id asked for. A merged customer's is the profile of the customer that remains.
+        A deleted one is None.
+
+        Args:
+            customer_ids: Each is fetched unless its profile is kept.
+            between_requests: Called between two requests, in the calling thread. Fetching can take minutes.
+        """
+        found = self._all(
+            customer_ids, self._profiles, self._profile, self._limits.kept_profiles, between_requests
+        )
         for id_, kept in found.items():
             if kept is None:
                 self._profiles.pop(id_, None)
         return {id_: kept.profile() if kept is not None else None for id_, kept in found.items()}
 
-    def _profile(self, customer_id: str) -> _KeptProfile | None:
+    def _profile(self, customer_id: str) -> KeptProfile | None:
         profile = self._client.profile(customer_id)
-        return _KeptProfile.of(profile) if profile is not None else None
+        return KeptProfile.of(profile) if profile is not None else None
 
     def agent_name(self, id_: str | None) -> str | None:
-        """The name of an agent; None when nobody is meant or Gladly does not know them."""
-        return self._agents.of(id_) if id_ else None
+        """Return the name of an agent. Return None for no id, and for one that Gladly does not know."""
+        return self._agents.name_of(id_) if id_ else None
 
     def topic_name(self, id_: str) -> str | None:
-        """The name of a topic; None when Gladly does not know it."""
-        return self._topics.of(id_)
+        """Return the name of a topic. Return None when Gladly does not know it."""
+        return self._topics.name_of(id_)
 
     def _all(
         self,
@@ -178,8 +173,10 @@ class Lookups:
         self, ids: list[str], fetch: Callable[[str], T], between_requests: Callable[[], None]
     ) -> list[T]:
         """
-        Fetch each, in this thread and, once a call has been slow, in others beside it: they hide its latency,
-        and only cost where there is none. The pace is the client's. One call failing ends all.
+        Fetch each, in this thread and, once a request has been slow, in others beside it.
+
+        Other threads hide a latency, and only cost where there is none. The pace is the client's. One request
+        that fails ends all.
         """
         found: dict[str, T] = {}
         waiting = deque(ids)
@@ -199,8 +196,9 @@ class Lookups:
                 except BaseException:
                     waiting.clear()
                     raise
-                if is_caller and not helpers and time.monotonic() - began > SLOW_S:
-                    more = min(len(waiting), self._client.workers - 1)
+                is_slow = time.monotonic() - began > self._limits.slow_request_s
+                if is_caller and not helpers and is_slow:
+                    more = min(len(waiting), self._limits.workers - 1)
                     # Each in a copy of this context: what it logs carries the cycle's id.
                     helpers.extend(
                         self._threads.submit(contextvars.copy_context().run, work) for _ in range(more)

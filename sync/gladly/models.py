@@ -1,6 +1,7 @@
 """
-What is read of Gladly's answers, and nothing else: unknown fields and types are ignored, optional ones may be
-missing or null (Gladly REST API, "evolution"). camelCase stops here.
+What is read of Gladly's answers, and nothing else. camelCase stops here.
+
+Unknown fields and types are ignored. Optional fields may be missing or null (Gladly REST API, "evolution").
 """
 
 import msgspec
@@ -10,7 +11,7 @@ class _Model(msgspec.Struct, rename="camel", kw_only=True): ...
 
 
 class Assignee(_Model):
-    """Who a conversation is assigned to."""
+    """The agent that a conversation is assigned to."""
 
     agent_id: str | None = None
 
@@ -22,7 +23,7 @@ class Context(_Model):
 
 
 class Content(_Model):
-    """What an event of the feed is about; which fields it has depends on its type."""
+    """What an event of the feed is about. Which fields there are depends on the event's type."""
 
     customer_id: str | None = None
     conversation_id: str | None = None
@@ -30,11 +31,10 @@ class Content(_Model):
     source_customer_id: str | None = None
     destination_customer_id: str | None = None
     source_conversation_id: str | None = None
-    destination_conversation_id: str | None = None
 
 
 class FeedEvent(_Model):
-    """A line of `GET /events`; `content` is decoded only for the types that mean something."""
+    """A line of `GET /events`. `content` is decoded only for the types that mean something here."""
 
     id: str
     type: str
@@ -57,7 +57,7 @@ class Topic(_Model):
 
 
 class ErrorMeta(_Model):
-    """Of the code `moved`: the id that was asked for, and the one that remains."""
+    """What an error of the code `moved` adds: the id that was asked for, and the id that remains."""
 
     old: str | None = None
     new: str | None = None
@@ -73,11 +73,11 @@ class Error(_Model):
 
 
 class Errors(_Model):
-    """An error answer; for some 400s and 404s `errors` is one object, not a list."""
+    """An error answer. For some 400s and 404s `errors` is one object, not a list."""
 
     errors: list[Error] | Error | None = None
 
     @property
     def all(self) -> list[Error]:
-        """Its entries, however they came."""
+        """The entries, in whichever form they came."""
         return [self.errors] if isinstance(self.errors, Error) else self.errors or []

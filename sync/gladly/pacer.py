@@ -1,9 +1,9 @@
 """
 The pace of requests to Gladly, over all threads.
 
-Our own and small, because the limit is the organization's and shared with its other integrations: what
-Gladly says with each answer (`Ratelimit-Remaining-Second`, `Retry-After`) has to hold all threads back, which
-the limiters made for `requests` do not take.
+The pacer is our own and small. The limit is the organization's, and shared with its other integrations. So
+what Gladly says with each answer (`Ratelimit-Remaining-Second`, `Retry-After`) has to hold all threads back.
+The limiters made for `requests` do not take that.
 """
 
 import math
@@ -12,7 +12,6 @@ import time
 from collections import deque
 
 from sync.errors import RetryableError
-from sync.http.host import PATIENCE_S
 from sync.stop import Stop
 
 
@@ -20,32 +19,41 @@ class Pacer:
     """
     Lets one request pass every `1 / requests_per_second` seconds.
 
-    Evenly spaced, because Gladly's limit is described as a leaky bucket: a burst of ten can be refused even
-    where ten a second are allowed (Gladly REST API, rate limit). Threads take turns under one lock, so a hold
-    holds back whoever waits already, too.
+    Requests are evenly spaced, because Gladly's limit is described as a leaky bucket: a burst of ten can be
+    refused even where ten a second are allowed (Gladly REST API, rate limit). Threads take turns under one
+    lock, so a hold also holds back the threads that already wait.
+
+    Args:
+        requests_per_second: The pace, over all threads.
+        stop: Ends a wait when set.
+        patience_s: A hold longer than this is not waited out (`RetryPolicy.patience_s`).
+
+    Attributes:
+        holds: How often Gladly made us wait.
     """
 
-    def __init__(self, requests_per_second: float, stop: Stop) -> None:
+    def __init__(self, requests_per_second: float, stop: Stop, *, patience_s: float) -> None:
         self._interval_s = 1.0 / requests_per_second
         self._most = math.ceil(requests_per_second)  # in any second
         self._stop = stop
+        self._patience_s = patience_s
         self._turn = threading.Lock()
         self._free_at = 0.0  # monotonic: when the next request may pass
         self._held_until = 0.0  # monotonic: nothing passes before, because Gladly said so
         self._last_second: deque[float] = deque()  # when those of the last second passed
-        self.holds = 0  # how often Gladly made us wait
+        self.holds = 0
 
     def wait(self) -> None:
         """
         Wait for this thread's turn.
 
         Raises:
-            RetryableError: Gladly asked for a wait that is longer than a call is worth (`PATIENCE_S`).
+            RetryableError: Gladly asked for a wait that is longer than the patience with one request.
             StoppedError: A stop was asked for meanwhile.
         """
         with self._turn:
             while (delay := self._next_at() - (now := time.monotonic())) > 0:
-                if self._held_until - now > PATIENCE_S:
+                if self._held_until - now > self._patience_s:
                     left = self._held_until - now
                     raise RetryableError(f"Gladly asks to wait {left:.0f} s more.", retry_after_s=left)
                 self._stop.wait(delay)
@@ -57,19 +65,19 @@ class Pacer:
                 self._last_second.popleft()
 
     def _next_at(self) -> float:
-        """When the next request may pass: in its turn, after any hold, and not one too many in a second."""
+        """Return when the next request may pass: in turn, after any hold, not one too many in a second."""
         at = max(self._free_at, self._held_until)
         if len(self._last_second) >= self._most:
             at = max(at, self._last_second[-self._most] + 1.0)
         return at
 
     def hold(self, seconds: float) -> None:
-        """Let nothing pass for that long: Gladly answered 429."""
+        """Let nothing pass for *seconds*, because Gladly answered 429."""
         self.holds += 1
         self._held_until = max(self._held_until, time.monotonic() + seconds)
 
     def hold_for_this_second(self) -> None:
-        """Gladly's second is used up (`Ratelimit-Remaining-Second: 0`): wait until our part of it is over."""
+        """Let nothing pass until our part of Gladly's second is over (`Ratelimit-Remaining-Second: 0`)."""
         now = time.monotonic()
         passed = [at for at in list(self._last_second) if at > now - 1.0]
         if passed:

@@ -1,11 +1,19 @@
-"""What an address tells, apart from the HTTP libraries so that reading the settings does not import them."""
+"""
+What an address tells by itself.
+
+This file imports no HTTP library, so that reading the settings does not import one either.
+"""
 
 import ipaddress
 from urllib.parse import urlsplit
 
 
 def is_loopback(url: str) -> bool:
-    """Whether the URL's host is this machine: only there are credentials sent without TLS."""
+    """
+    Return whether the URL's host is this machine.
+
+    Credentials are sent without TLS to this machine only.
+    """
     host = urlsplit(url).hostname or ""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback

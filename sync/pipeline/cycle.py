@@ -103,13 +103,13 @@ class Cycle:
 
     def _run(self, poll: Poll) -> CycleReport:
         started = time.monotonic()
-        requests_before = self._ends.gladly.edge.requests
+        requests_before = self._ends.gladly.host.request_count
         gladly, segment = self._ends.gladly_health, self._ends.segment_health
         with self._deliverer.begin() as delivery:
             gladly.attempt(lambda: self._poll(poll, delivery))
             delivery.finish()
         poll.delivered = delivery.delivered
-        poll.requests = self._ends.gladly.edge.requests - requests_before
+        poll.requests = self._ends.gladly.host.request_count - requests_before
         errors = [error for error in (gladly.error, segment.error) if error]
         if errors:
             poll.outcome = PollOutcome.FAILED

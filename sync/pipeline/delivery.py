@@ -20,10 +20,10 @@ import structlog
 
 from state import Event, EventStatus, PendingEvent, StateError, Store
 from sync.errors import GladlySegmentError, StoppedError
-from sync.events.track import EVENT_MAX_BYTES, too_large
 from sync.pipeline.ends import EndHealth
 from sync.reports import CycleObserver
-from sync.segment import BATCH_MAX_BYTES, Delivered, Rejected, SegmentClient, body_of, pack
+from sync.segment.batches import body_of, pack
+from sync.segment.client import Delivered, Rejected, SegmentClient
 
 log = structlog.get_logger()
 
@@ -128,6 +128,7 @@ class Delivery:
         self._store = deliverer.store
         self._health = deliverer.health
         self._timing = deliverer.timing
+        self._limits = deliverer.segment.limits
         self._sending: _Sending | None = None
         self._waiting_bytes = 0  # taken in since this cycle began, and not sent yet
         # Monotonic: from when on part of a batch leaves too, and until when nothing leaves after a failure.
@@ -157,9 +158,10 @@ class Delivery:
         if self._sending is not None and not self._note(self._sending):
             return
         is_due = time.monotonic() >= self._part_from
-        if not (is_due or self._waiting_bytes > BATCH_MAX_BYTES) or self._is_left_alone:
+        is_full = self._waiting_bytes > self._limits.batch_max_bytes
+        if not (is_due or is_full) or self._is_left_alone:
             return
-        batch = next(pack(self._next_events(), whole_only=not is_due), None)
+        batch = next(pack(self._next_events(), self._limits, whole_only=not is_due), None)
         if batch is None:
             self._waiting_bytes = 0
             if is_due:
@@ -179,7 +181,7 @@ class Delivery:
         self.wait()
         if self._is_left_alone:
             return
-        for batch in pack(self._next_events()):  # the next batch is read while one is under way
+        for batch in pack(self._next_events(), self._limits):  # the next batch is read while one is under way
             self.wait()
             if self._is_left_alone:
                 return
@@ -197,10 +199,11 @@ class Delivery:
         Yield the events to send. Reject one that is too large: a retried event does not get any smaller.
         """
         for event in pending_events(self._store):
-            if len(event.payload) <= EVENT_MAX_BYTES:
+            reason = self._limits.too_large(event.payload)
+            if reason is None:
                 yield event
             else:
-                self._reject(event, too_large(event.payload))
+                self._reject(event, reason)
 
     def _note(self, sending: _Sending) -> bool:
         """Write what has become of a batch so far. Return whether that is all."""

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import structlog
 
 from sync.errors import CredentialsRefusedError, GladlySegmentError, RetryableError, StoppedError
-from sync.gladly import GladlyClient
-from sync.segment import SegmentClient
+from sync.gladly.client import GladlyClient
+from sync.segment.client import SegmentClient
 
 log = structlog.get_logger()
 
@@ -108,7 +108,7 @@ class Ends:
     @property
     def answers(self) -> dict[str, dict[str, int]]:
         """Return the number of requests by end and status. The status is "none" when no answer came."""
-        return {"gladly": dict(self.gladly.edge.answers), "segment": dict(self.segment.edge.answers)}
+        return {"gladly": dict(self.gladly.host.answers), "segment": dict(self.segment.host.answers)}
 
     @property
     def holds(self) -> int:
@@ -123,7 +123,7 @@ class Ends:
     @property
     def request_count(self) -> int:
         """Return the number of requests to both ends. It grows while anything goes on."""
-        return self.gladly.edge.requests + self.segment.edge.requests
+        return self.gladly.host.request_count + self.segment.host.request_count
 
     def close(self) -> None:
         """Close the pooled connections."""

@@ -31,15 +31,14 @@ from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.events.message_id import Origin, message_id
 from sync.events.options import EventOptions
 from sync.events.track import (
-    EVENT_MAX_BYTES,
     NAMES,
     Subject,
     created_at_of,
-    too_large,
     track_event,
 )
 from sync.events.transitions import Decision, decide_all
-from sync.gladly import Lookups
+from sync.gladly.lookups import Lookups
+from sync.segment.limits import SegmentLimits
 
 log = structlog.get_logger()
 
@@ -155,13 +154,22 @@ class Intake:
         store: The state file.
         lookups: Asks Gladly what conversations and profiles look like now.
         origin: Whose events these are, for their message ids.
+        limits: How large an event may be.
     """
 
-    def __init__(self, options: EventOptions, store: Store, lookups: Lookups, origin: Origin) -> None:
+    def __init__(
+        self,
+        options: EventOptions,
+        store: Store,
+        lookups: Lookups,
+        origin: Origin,
+        limits: SegmentLimits,
+    ) -> None:
         self._options = options
         self._store = store
         self._lookups = lookups
         self._origin = origin
+        self._limits = limits
 
     def take_in(
         self,
@@ -321,7 +329,7 @@ class Intake:
         )
         id_ = message_id(self._origin, stored.id, transition, change.recorded_at)
         payload = track_event(transition, subject, id_, self._options)
-        is_too_large = len(payload) > EVENT_MAX_BYTES
+        too_large = self._limits.too_large(payload)
         return Event(
             message_id=id_,
             conversation_id=stored.id,
@@ -329,9 +337,9 @@ class Intake:
             transition=transition,
             event=NAMES[transition],
             occurred_at=change.recorded_at,
-            status=EventStatus.REJECTED if is_too_large else EventStatus.PENDING,
+            status=EventStatus.REJECTED if too_large else EventStatus.PENDING,
             payload=payload,
-            reason=too_large(payload) if is_too_large else None,
+            reason=too_large,
         )
 
     def _topic_names(self, now: GladlyConversation | None) -> list[str]:

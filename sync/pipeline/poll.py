@@ -9,7 +9,9 @@ import structlog
 
 from state import Store
 from state.instants import parse_instant, to_text, utc_now
-from sync.gladly import ChangeFeed, GladlyClient, Lookups
+from sync.gladly.client import GladlyClient
+from sync.gladly.feed import ChangeFeed
+from sync.gladly.lookups import Lookups
 from sync.pipeline.intake import Figures, Intake, Outgoing, SeenChanges
 
 log = structlog.get_logger()

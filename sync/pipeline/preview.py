@@ -4,11 +4,11 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from state import Event, Store
-from sync.events.track import EVENT_MAX_BYTES
-from sync.gladly import ChangeFeed
+from sync.gladly.feed import ChangeFeed
 from sync.pipeline.delivery import pending_events
 from sync.pipeline.intake import Intake
 from sync.pipeline.poll import Poller
+from sync.segment.limits import SegmentLimits
 
 
 class Preview:
@@ -20,16 +20,20 @@ class Preview:
         feed: What happened at Gladly.
         intake: Takes changes in.
         store: A state file that nobody needs afterwards.
+        limits: How large an event may be.
 
     Both methods raise:
         GladlySegmentError: Gladly failed.
     """
 
-    def __init__(self, poller: Poller, feed: ChangeFeed, intake: Intake, store: Store) -> None:
+    def __init__(
+        self, poller: Poller, feed: ChangeFeed, intake: Intake, store: Store, limits: SegmentLimits
+    ) -> None:
         self._poller = poller
         self._feed = feed
         self._intake = intake
         self._store = store
+        self._limits = limits
 
     def of_a_cycle(self) -> Iterator[bytes]:
         """Yield the bytes of every event that the next cycle would deliver."""
@@ -50,7 +54,8 @@ class Preview:
         yield from self._pending()
 
     def _pending(self) -> Iterator[bytes]:
-        return (e.payload for e in pending_events(self._store) if len(e.payload) <= EVENT_MAX_BYTES)
+        payloads = (event.payload for event in pending_events(self._store))
+        return (payload for payload in payloads if self._limits.too_large(payload) is None)
 
 
 class _NothingGoesOut:

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from state import Store
-from sync.gladly import ChangeFeed, Lookups
+from sync.gladly.feed import ChangeFeed
+from sync.gladly.lookups import Lookups
 from sync.pipeline.delivery import Deliverer
 from sync.pipeline.ends import Ends
 from sync.pipeline.intake import Figures, Intake

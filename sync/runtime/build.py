@@ -11,7 +11,11 @@ from typing import NamedTuple, Self
 from state import Store
 from sync.audit.reconcile import Reconciler
 from sync.events.message_id import Origin, fingerprint
-from sync.gladly import ChangeFeed, GladlyClient, Lookups
+from sync.gladly.client import GladlyClient
+from sync.gladly.feed import ChangeFeed
+from sync.gladly.limits import GladlyLimits
+from sync.gladly.lookups import Lookups
+from sync.http.retry import RetryPolicy
 from sync.pipeline.cycle import Cycle, CycleTiming
 from sync.pipeline.delivery import Deliverer, DeliveryTiming
 from sync.pipeline.ends import REFUSED_PAUSE_S, Ends
@@ -20,7 +24,8 @@ from sync.pipeline.poll import Poller
 from sync.pipeline.preview import Preview
 from sync.pipeline.resync import Resync
 from sync.reports import CycleObserver, EndFigures
-from sync.segment import SegmentClient
+from sync.segment.client import SegmentClient
+from sync.segment.limits import SegmentLimits
 from sync.settings.sections import Config
 from sync.stop import Stop
 
@@ -33,11 +38,20 @@ class Tuning(NamedTuple):
         cycle: How often a cycle does what it does not do every time.
         delivery: When a delivery sends.
         refused_pause_s: How many seconds an end is left alone after it refused the credentials.
+        retry: How often, and how long, a failed request is made again.
+        gladly: What Gladly allows, and how much of it is read and kept.
+        segment: What Segment takes.
+        hung_after_s: A cycle without any progress for this many seconds hangs, and so does a schedule that
+            is this late. The longest time that all is well and nothing moves is a request for a report.
     """
 
     cycle: CycleTiming = CycleTiming()
     delivery: DeliveryTiming = DeliveryTiming()
     refused_pause_s: float = REFUSED_PAUSE_S
+    retry: RetryPolicy = RetryPolicy()
+    gladly: GladlyLimits = GladlyLimits()
+    segment: SegmentLimits = SegmentLimits()
+    hung_after_s: float = GladlyLimits().report_deadline_s + 60.0
 
 
 DEFAULT_TUNING = Tuning()
@@ -107,8 +121,8 @@ def build_pipeline(
     observer = observed_by(ends) if observed_by is not None else CycleObserver()
     feed = ChangeFeed(ends.gladly, settings.sync.overlap)
     lookups = Lookups(ends.gladly)
-    origin = Origin(fingerprint(config.secrets.write_key), ends.gladly.edge.host)
-    intake = Intake(config.event_options, store, lookups, origin)
+    origin = Origin(fingerprint(config.secrets.write_key), ends.gladly.host.address)
+    intake = Intake(config.event_options, store, lookups, origin, tuning.segment)
     deliverer = Deliverer(store, ends.segment, ends.segment_health, observer, tuning.delivery)
     poller = Poller(
         gladly=ends.gladly,
@@ -139,7 +153,7 @@ def build_pipeline(
         store=store,
         stop=stop,
     )
-    preview = Preview(poller, feed, intake, store)
+    preview = Preview(poller, feed, intake, store, tuning.segment)
     return Pipeline(cycle, resync, preview, ends, (lookups.close, deliverer.close, ends.close))
 
 
@@ -152,10 +166,19 @@ def gladly_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -
         config.secrets.api_token,
         requests_per_second=gladly.requests_per_second,
         stop=stop,
+        retry=tuning.retry,
+        limits=tuning.gladly,
     )
 
 
 def segment_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> SegmentClient:
     """Make the client of the organization's Segment source. Closing it is the caller's task."""
     segment = config.settings.segment
-    return SegmentClient(segment.url, config.secrets.write_key, stop=stop, compress=segment.gzip)
+    return SegmentClient(
+        segment.url,
+        config.secrets.write_key,
+        stop=stop,
+        compress=segment.gzip,
+        retry=tuning.retry,
+        limits=tuning.segment,
+    )

@@ -17,9 +17,8 @@ import structlog
 from state import PollOutcome, StateError, StateFileError, Store
 from state.instants import to_text
 from sync.errors import StoppedError
-from sync.gladly.report import DEADLINE_S
 from sync.reports import CycleObserver, CycleReport, EndFigures
-from sync.runtime.build import build_pipeline
+from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
 from sync.runtime.schedule import Schedule
 from sync.settings.sections import Config
 from sync.stop import Stop
@@ -38,10 +37,6 @@ PATIENCE_WITH_A_CYCLE_S = 6.0
 # The daemon looks this often whether all goes on as it should, in seconds.
 LOOK_EVERY_S = 1.0
 
-# A cycle without any progress for this many seconds hangs, and so does a schedule that is this late. The
-# longest time that all is well and nothing moves is a request for a report.
-HUNG_AFTER_S = DEADLINE_S + 60.0
-
 # While the state file cannot be written, cycles are at most this many seconds apart.
 LONGEST_PAUSE_S = 60.0
 
@@ -55,7 +50,7 @@ class Daemon:
         store: Its state file, open for writing. Closing it is the caller's task.
         stop: Asks for the end.
         debug: Whether tracebacks are logged.
-        hung_after_s: A cycle without any progress for this many seconds hangs.
+        tuning: The numbers behind the settings.
     """
 
     def __init__(
@@ -65,15 +60,15 @@ class Daemon:
         stop: Stop,
         *,
         debug: bool = False,
-        hung_after_s: float = HUNG_AFTER_S,
+        tuning: Tuning = DEFAULT_TUNING,
     ) -> None:
         self._config = config
         self._store = store
         self._stop = stop
         self._debug = debug
-        self._hung_after_s = hung_after_s
+        self._hung_after_s = tuning.hung_after_s
         self._metrics: Metrics | None = None
-        self._pipeline = build_pipeline(config, store, stop, observed_by=self._observer)
+        self._pipeline = build_pipeline(config, store, stop, observed_by=self._observer, tuning=tuning)
         self._cycle = self._pipeline.cycle
         self._heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
         self._notifier = Notifier()

@@ -1,6 +1,11 @@
-"""Segment's HTTP Tracking API: `pack` events into batches within its limits, `SegmentClient` sends them."""
+"""
+Segment's HTTP Tracking API: the one end to which events are delivered.
 
-from sync.segment.batches import BATCH_MAX_BYTES, BATCH_MAX_EVENTS, body_of, pack
-from sync.segment.client import Delivered, Rejected, SegmentClient
+May import: `sync.events`, `sync.http`, the root files of `sync`, `state.records`, `state.failpoints`.
 
-__all__ = ["BATCH_MAX_BYTES", "BATCH_MAX_EVENTS", "Delivered", "Rejected", "SegmentClient", "body_of", "pack"]
+Doors:
+
+* `client`: `SegmentClient` sends batches and says what became of each event (`Delivered`, `Rejected`).
+* `batches`: `pack` puts events into batches, `body_of` makes the request's body of a batch.
+* `limits`: `SegmentLimits` holds what Segment takes, and every number of this room.
+"""

@@ -2,28 +2,29 @@
 
 from collections.abc import Iterable, Iterator
 
-from state import PendingEvent
-
-# Segment HTTP Tracking API, batch: 500 KB a request and 2,500 events. Over the count it answers 200 and drops
-# the events silently, so it is counted here. KB is taken as 1000 bytes, which is safe under either reading.
-BATCH_MAX_BYTES = 500_000
-BATCH_MAX_EVENTS = 2_500
+from state.records import PendingEvent
+from sync.segment.limits import SegmentLimits
 
 _HEAD, _BETWEEN, _TAIL = b'{"batch":[', b",", b"]}"
 
 
-def pack(events: Iterable[PendingEvent], *, whole_only: bool = False) -> Iterator[list[PendingEvent]]:
+def pack(
+    events: Iterable[PendingEvent], limits: SegmentLimits, *, whole_only: bool = False
+) -> Iterator[list[PendingEvent]]:
     """
     Yield *events* in the same order, as many at once as the next batch takes.
 
     Args:
-        whole_only: Leave the last out, which would have taken more.
+        events: Each within `SegmentLimits.event_max_bytes`.
+        limits: How many bytes and events a batch takes.
+        whole_only: Leave the last batch out when it would have taken more.
     """
     batch: list[PendingEvent] = []
     size = len(_HEAD) + len(_TAIL)
     for event in events:
         grown = size + len(event.payload) + len(_BETWEEN)
-        if batch and (grown - len(_BETWEEN) > BATCH_MAX_BYTES or len(batch) == BATCH_MAX_EVENTS):
+        is_full = len(batch) == limits.batch_max_events
+        if batch and (is_full or grown - len(_BETWEEN) > limits.batch_max_bytes):
             yield batch
             batch = []
             grown = len(_HEAD) + len(_TAIL) + len(event.payload) + len(_BETWEEN)
@@ -34,5 +35,9 @@ def pack(events: Iterable[PendingEvent], *, whole_only: bool = False) -> Iterato
 
 
 def body_of(batch: Iterable[PendingEvent]) -> bytes:
-    """The request's body: the stored bytes joined, so that every attempt sends the same (semantics 4.3)."""
+    """
+    Return the request's body for *batch*.
+
+    The stored bytes are joined as they are, so that every attempt sends the same bytes (semantics 4.3).
+    """
     return _HEAD + _BETWEEN.join(event.payload for event in batch) + _TAIL

@@ -12,12 +12,15 @@ import pytest
 from sandbox.world.bulk import fill
 from state import Store
 from support.installation import Installation
-from sync.events.changes import CHUNK_TRANSITIONS
+from sync.gladly.limits import GladlyLimits
 from sync.reports import CycleReport
 from sync.runtime.build import build_pipeline
-from sync.segment import BATCH_MAX_BYTES
+from sync.segment.limits import SegmentLimits
 from sync.settings.loading import load
 from sync.stop import Stop
+
+BATCH_MAX_BYTES = SegmentLimits().batch_max_bytes
+CHUNK_TRANSITIONS = GladlyLimits().chunk_transitions
 
 COLD, WARM = 2.05, 1.6  # requests to Gladly per event
 EVENTS = "/api/v1/events"

@@ -142,7 +142,7 @@ def test_a_creation_comes_first_where_instants_are_equal():
     ]
 
 
-MERGE = {"into_customer_id": "other", "into_conversation_id": "conv2"}
+MERGE = {"into_customer_id": "other"}
 
 
 def test_a_conversation_merged_away_never_closes():

@@ -9,11 +9,7 @@ import pytest
 from sandbox import Sandbox
 from support.installation import Installation
 from support.program import Program
-from sync.pipeline.cycle import CycleTiming
-from sync.runtime.build import Tuning
-
-# These tests run cycles in a row. How rarely an uneventful cycle is written is another test's subject.
-EVERY_CYCLE_IS_WRITTEN = Tuning(cycle=CycleTiming(uneventful_every_s=0.0))
+from support.tuning import Tuned
 
 RUN_PROCESSES = {"state_file", "process", "security"}
 
@@ -30,8 +26,14 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
+def tuned() -> Tuned:
+    """Change numbers behind the settings, before the sync is begun: `tuned(retry={"max_attempts": 1})`."""
+    return Tuned()
+
+
+@pytest.fixture
 def begin(
-    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tuned: Tuned
 ) -> Iterator[Callable[..., Program]]:
     """
     Start the sync in this process, its first watermark ten minutes back: `begin()`, `begin(gladly=url)`,
@@ -39,20 +41,14 @@ def begin(
     """
     started: list[Program] = []
 
-    def start(
-        *,
-        gladly: str | None = None,
-        segment: str | None = None,
-        tuning: Tuning = EVERY_CYCLE_IS_WRITTEN,
-        **settings: Any,
-    ) -> Program:
+    def start(*, gladly: str | None = None, segment: str | None = None, **settings: Any) -> Program:
         variables = {"SYNC__START": "10m", **settings}
         if gladly is not None:
             variables["GLADLY__BASE_URL"] = gladly
         if segment is not None:
             variables["SEGMENT__BASE_URL"] = segment
         named = {f"GLADLY_SEGMENT_{name}": value for name, value in variables.items()}
-        started.append(Program(Installation(tmp_path, sandbox, named), monkeypatch, tuning))
+        started.append(Program(Installation(tmp_path, sandbox, named), monkeypatch, tuned.values))
         return started[-1]
 
     yield start
@@ -61,7 +57,6 @@ def begin(
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def impatient(tuned: Tuned) -> None:
     """Next to no wait between two attempts; how many there are stays as it is."""
-    for module in ("sync.http.host", "sync.gladly.feed"):
-        monkeypatch.setattr(f"{module}.backoff_s", lambda attempt: 0.01)
+    tuned(retry={"first_backoff_s": 0.01, "longest_backoff_s": 0.01})

@@ -9,8 +9,8 @@ from sandbox import Fault
 from state import PollOutcome
 from support.checker import problems
 from sync.events.changes import Chunk
-from sync.gladly import feed
-from sync.segment import Delivered, SegmentClient
+from sync.gladly import events_api
+from sync.segment.client import Delivered, SegmentClient
 
 
 def _advance_by_a_millisecond(monkeypatch):
@@ -23,7 +23,7 @@ def _advance_by_a_millisecond(monkeypatch):
         self.changes, self.bad_lines, self._transitions = [], [], 0
         return made
 
-    monkeypatch.setattr(feed._Stream, "chunk", chunk)
+    monkeypatch.setattr(events_api.EventStream, "chunk", chunk)
 
 
 def _advance_to_now(monkeypatch):
@@ -36,7 +36,7 @@ def _advance_to_now(monkeypatch):
         self.changes, self.bad_lines, self._transitions = [], [], 0
         return made
 
-    monkeypatch.setattr(feed._Stream, "chunk", chunk)
+    monkeypatch.setattr(events_api.EventStream, "chunk", chunk)
 
 
 def _acknowledge_before_the_post(monkeypatch):

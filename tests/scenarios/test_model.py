@@ -20,7 +20,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sandbox import Fault, Sandbox
 from state import Store, failpoints
 from support.installation import Installation
-from sync.runtime.build import build_pipeline
+from sync.gladly.limits import GladlyLimits
+from sync.pipeline.delivery import DeliveryTiming
+from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
 from sync.settings.loading import load
 from sync.stop import Stop
 
@@ -104,9 +106,14 @@ class SyncMachine(RuleBasedStateMachine):
         with Store(self.config.state_path) as store:
             yield store
 
+    tuning = DEFAULT_TUNING
+
     def cycle(self) -> list[Exception]:
         """A process of its own: everything opened, one cycle, everything closed."""
-        with self.store() as store, build_pipeline(self.config, store, Stop()) as pipeline:
+        with (
+            self.store() as store,
+            build_pipeline(self.config, store, Stop(), tuning=self.tuning) as pipeline,
+        ):
             return list(pipeline.cycle.run().errors)
 
     @initialize()
@@ -218,14 +225,7 @@ class SyncMachine(RuleBasedStateMachine):
 class BesideMachine(SyncMachine):
     """The same, every poll a long one: a chunk is two transitions, and leaves while the next is fetched."""
 
-    def cycle(self) -> list[Exception]:
-        """As every cycle, in small steps."""
-        with (
-            mock.patch("sync.gladly.feed.CHUNK_TRANSITIONS", 2),
-            mock.patch("sync.gladly.report.CHUNK_TRANSITIONS", 2),
-            mock.patch("sync.pipeline.delivery.PART_BATCH_AFTER_S", 0.0),
-        ):
-            return super().cycle()
+    tuning = Tuning(delivery=DeliveryTiming(part_batch_after_s=0.0), gladly=GladlyLimits(chunk_transitions=2))
 
 
 SyncMachine.TestCase.settings = BesideMachine.TestCase.settings = settings(

@@ -19,8 +19,8 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 # Runs the program with one of its limits shortened: a test cannot wait for a quarter of an hour.
 IMPATIENT = (
-    "import sync.runtime.daemon; sync.runtime.daemon.HUNG_AFTER_S = 1.0;"
-    "from sync.cli.main import main; main()"
+    "from sync.cli.main import main; from sync.runtime.build import Tuning;"
+    "main(tuning=Tuning(hung_after_s=1.0))"
 )
 
 # And with a scheduler whose thread has died.

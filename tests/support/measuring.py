@@ -23,15 +23,15 @@ class Measured(NamedTuple):
 # The program as it is, but for how often it tries; it says what it held in memory at the most.
 _MEASURED = """
 import atexit, re, sys
-import sync.http.host, sync.gladly.feed
-sync.http.host.MAX_ATTEMPTS = sync.gladly.feed.MAX_ATTEMPTS = int(sys.argv.pop(1))
+from sync.cli.main import main
+from sync.http.retry import RetryPolicy
+from sync.runtime.build import Tuning
 
 @atexit.register
 def say():
     print(re.search(r"VmHWM:\\s*(\\d+)", open("/proc/self/status").read())[1])
 
-from sync.cli.main import main
-main()
+main(tuning=Tuning(retry=RetryPolicy(max_attempts=int(sys.argv.pop(1)))))
 """
 
 

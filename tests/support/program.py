@@ -36,12 +36,13 @@ class Program:
     def _begin(self) -> None:
         self.store = Store(self.path)
         self._is_open = True
-        self._pipeline = build_pipeline(self._config, self.store, Stop(), tuning=self._tuning)
+        self.stop = Stop()
+        self.pipeline = build_pipeline(self._config, self.store, self.stop, tuning=self._tuning)
 
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
-            self._pipeline.close()
+            self.pipeline.close()
             self.store.close()
 
     def restart(self) -> None:
@@ -51,7 +52,7 @@ class Program:
 
     def run(self) -> CycleReport:
         """One cycle."""
-        return self._pipeline.cycle.run()
+        return self.pipeline.cycle.run()
 
     @property
     def watermark(self) -> datetime:

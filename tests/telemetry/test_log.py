@@ -67,8 +67,8 @@ def test_a_long_window_says_how_far_it_has_come(installation):
     fill(installation.sandbox.world, conversations=310, closed_fraction=0.0, over_s=300.0)
     installation.settings["GLADLY_SEGMENT_SYNC__START"] = "10m"
     said_at_once = (
-        "import sync.pipeline.cycle; sync.pipeline.cycle._PROGRESS_EVERY_S = 0;"
-        "from sync.cli.main import main; main()"
+        "from sync.cli.main import main; from sync.pipeline.cycle import CycleTiming;"
+        "from sync.runtime.build import Tuning; main(tuning=Tuning(cycle=CycleTiming(progress_every_s=0.0)))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", said_at_once, "once"],

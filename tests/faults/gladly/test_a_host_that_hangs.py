@@ -15,12 +15,11 @@ pytestmark = pytest.mark.long
 
 
 @pytest.fixture
-def hurried(monkeypatch):
+def hurried(tuned):
     """Deadlines of a second or less in place of half a minute, and two attempts a call."""
-    for name in ("feed.HEAD_DEADLINE_S", "feed.LINE_DEADLINE_S", "client.CALL_DEADLINE_S"):
-        monkeypatch.setattr(f"sync.gladly.{name}", 0.4)
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 2)
-    monkeypatch.setattr("sync.gladly.feed.MAX_ATTEMPTS", 2)
+    deadlines = ("events_head_deadline_s", "events_line_deadline_s", "request_deadline_s")
+    tuned(gladly=dict.fromkeys(deadlines, 0.4))
+    tuned(retry={"max_attempts": 2})
 
 
 def dripping_head(exchange):

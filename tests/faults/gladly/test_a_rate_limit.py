@@ -31,11 +31,9 @@ from sync.cli.errors import exit_code_of
         pytest.param("²", 0.3, 1.2, id="a digit that is none"),
     ],
 )
-def test_a_429_is_waited_for_as_asked_where_that_makes_sense(
-    begin, sandbox, monkeypatch, asked, least_s, most_s
-):
+def test_a_429_is_waited_for_as_asked_where_that_makes_sense(begin, sandbox, tuned, asked, least_s, most_s):
     """And for a moment of our own where it does not; the same cycle then goes on (faults A17)."""
-    monkeypatch.setattr("sync.gladly.client.DEFAULT_HOLD_S", 0.3)
+    tuned(gladly={"default_hold_s": 0.3})
     one_conversation(sandbox)
     headers = {} if asked is None else {"Retry-After": asked}
     if asked in ("+1", "-60"):
@@ -50,13 +48,12 @@ def test_a_429_is_waited_for_as_asked_where_that_makes_sense(
 
 
 @pytest.mark.parametrize("asked", ["10000000000", "Fri, 31 Dec 9999 23:59:59 GMT"], ids=["number", "date"])
-def test_a_wait_beyond_reason_is_capped_and_left_to_a_later_cycle(begin, sandbox, monkeypatch, asked):
+def test_a_wait_beyond_reason_is_capped_and_left_to_a_later_cycle(begin, sandbox, tuned, asked):
     """
     The cycle fails at once and says so, Gladly is left alone until the cap, and then all goes on
     (faults A17).
     """
-    monkeypatch.setattr("sync.gladly.pacer.PATIENCE_S", 0.2)
-    monkeypatch.setattr("sync.http.host.PATIENCE_S", 0.2)
+    tuned(retry={"patience_s": 0.2})
     one_conversation(sandbox)
     program = begin()
     program.run()
@@ -78,11 +75,10 @@ def test_a_wait_beyond_reason_is_capped_and_left_to_a_later_cycle(begin, sandbox
     assert problems(sandbox) == []
 
 
-def test_a_capped_wait_ends(begin, sandbox, monkeypatch):
+def test_a_capped_wait_ends(begin, sandbox, tuned):
     """With a cap of half a second in place of a quarter of an hour (faults A17)."""
-    monkeypatch.setattr("sync.gladly.pacer.PATIENCE_S", 0.1)
-    monkeypatch.setattr("sync.http.host.PATIENCE_S", 0.1)
-    monkeypatch.setattr("sync.http.host.LONGEST_RETRY_AFTER_S", 0.5)
+    tuned(retry={"patience_s": 0.1})
+    tuned(retry={"longest_retry_after_s": 0.5})
     one_conversation(sandbox)
     sandbox.faults.add("gladly", EVENTS, Fault(429, {"Retry-After": "10000000000"}))
     program = begin()

@@ -53,13 +53,13 @@ def test_the_daemon_says_once_that_the_token_is_refused_and_asks_no_more(install
     assert len(sandbox.gladly_requests) == 1
 
 
-def test_the_daemon_tries_a_refused_token_again_after_a_pause(begin, sandbox, monkeypatch):
+def test_the_daemon_tries_a_refused_token_again_after_a_pause(begin, sandbox, tuned):
     """Nothing has to be restarted; what was pending is delivered meanwhile (faults A16)."""
-    monkeypatch.setattr("sync.pipeline.ends.REFUSED_PAUSE_S", 0.5)
+    tuned(refused_pause_s=0.5)
     one_conversation(sandbox)
     program = begin()
     sandbox.stop_segment()
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
+    tuned(retry={"max_attempts": 1})
     program.run()
     sandbox.start_segment()
     token, sandbox.gladly.api_token = sandbox.gladly.api_token, "another"

@@ -118,25 +118,27 @@ def test_at_most_ten_reports_a_minute(tmp_path):
         assert len(refused) <= 2
 
 
-def test_a_day_over_the_cap_is_asked_for_again_from_where_it_was_cut(old_world, monkeypatch):
+def test_a_day_over_the_cap_is_asked_for_again_from_where_it_was_cut(old_world):
     """Rows in order: the rest of the day comes by a time zone whose midnight is at the cut."""
-    from sync.gladly import GladlyClient, report
+    from sync.gladly.client import GladlyClient
+    from sync.gladly.limits import GladlyLimits
+    from sync.gladly.report import Report
     from sync.stop import Stop
 
     sandbox = old_world.sandbox
     sandbox.gladly.report_row_cap = 60
     sandbox.gladly.report_shuffled = False
     live_for(sandbox, 4 * DAY, 300)
-    monkeypatch.setattr(report, "NEAR_THE_CAP", 60)
     client = GladlyClient(
         sandbox.gladly_url,
         sandbox.gladly.username,
         sandbox.gladly.api_token,
         requests_per_second=500,
         stop=Stop(),
+        limits=GladlyLimits(report_whole_rows=60),
     )
     day = NOON.replace(hour=0) + timedelta(days=1)
-    chunks = list(report.Report(client).between(day, day + timedelta(days=1, microseconds=-1)))
+    chunks = list(Report(client).between(day, day + timedelta(days=1, microseconds=-1)))
     client.close()
     found = {(c.conversation_id, c.type.name.lower()) for chunk in chunks for c in chunk.changes}
     expected = {
@@ -149,24 +151,26 @@ def test_a_day_over_the_cap_is_asked_for_again_from_where_it_was_cut(old_world, 
     assert [line for chunk in chunks for line in chunk.bad_lines] == []
 
 
-def test_a_day_over_the_cap_in_no_order_is_said_to_be_incomplete(old_world, monkeypatch):
+def test_a_day_over_the_cap_in_no_order_is_said_to_be_incomplete(old_world):
     """What cannot be made whole is never passed over in silence: the poll is degraded, and a line kept."""
-    from sync.gladly import GladlyClient, report
+    from sync.gladly.client import GladlyClient
+    from sync.gladly.limits import GladlyLimits
+    from sync.gladly.report import Report
     from sync.stop import Stop
 
     sandbox = old_world.sandbox
     sandbox.gladly.report_row_cap = 60
     live_for(sandbox, 4 * DAY, 300)
-    monkeypatch.setattr(report, "NEAR_THE_CAP", 60)
     client = GladlyClient(
         sandbox.gladly_url,
         sandbox.gladly.username,
         sandbox.gladly.api_token,
         requests_per_second=500,
         stop=Stop(),
+        limits=GladlyLimits(report_whole_rows=60),
     )
     day = NOON.replace(hour=0) + timedelta(days=1)
-    chunks = list(report.Report(client).between(day, day + timedelta(hours=23)))
+    chunks = list(Report(client).between(day, day + timedelta(hours=23)))
     client.close()
     (line,) = [line for chunk in chunks for line in chunk.bad_lines]
     assert "2026-11-21 is cut at 60 rows" in line.reason

@@ -8,8 +8,8 @@ from sandbox import Fault
 from state import TakenIn
 from support.endpoints import BATCH
 from support.outbox_samples import fill_outbox, payload_of, pending
-from sync.http.host import backoff_s
-from sync.segment import SegmentClient
+from sync.http.retry import RetryPolicy
+from sync.segment.client import SegmentClient
 from sync.stop import Stop
 
 
@@ -42,9 +42,9 @@ def test_a_backlog_of_fifty_thousand_leaves_in_full_batches_at_a_flat_cost(begin
     assert len(sandbox.inbox) == count
 
 
-def test_a_limit_on_requests_is_kept_to_while_a_backlog_drains(begin, sandbox, monkeypatch):
+def test_a_limit_on_requests_is_kept_to_while_a_backlog_drains(begin, sandbox, tuned):
     """A 429 with its wait slows the drain down and loses nothing (faults D11)."""
-    monkeypatch.setattr("sync.segment.batches.BATCH_MAX_EVENTS", 10)
+    tuned(segment={"batch_max_events": 10})
     program = begin()
     fill_outbox(program.store, [payload_of(n) for n in range(60)], sandbox.clock.now())
     for _ in range(3):
@@ -91,6 +91,7 @@ def test_ten_instances_do_not_come_back_in_step(sandbox):
 
 def test_the_wait_grows_with_each_attempt_up_to_a_cap():
     """Between half and all of 0.5, 1, 2, 4, 4, … seconds, however often it is tried (faults D11)."""
+    backoff_s = RetryPolicy().backoff_s
     for attempt, full in enumerate((0.5, 1.0, 2.0, 4.0, 4.0, 4.0), 1):
         drawn = [backoff_s(attempt) for _ in range(200)]
         assert 0.5 * full <= min(drawn) < 0.6 * full

@@ -10,10 +10,10 @@ from sync.cli.errors import exit_code_of
 
 
 def test_a_batch_that_arrived_but_was_not_acknowledged_is_sent_again_byte_for_byte(
-    begin, sandbox, proxy, impatient, monkeypatch
+    begin, sandbox, proxy, impatient, tuned
 ):
     """Under the same messageIds, so that Segment keeps one of the two (faults D1)."""
-    monkeypatch.setattr("sync.segment.client.CALL_DEADLINE_S", 0.4)
+    tuned(segment={"request_deadline_s": 0.4})
     busy_minutes(sandbox, 5)
     proxy.on(BATCH, swallow("never"), times=2)
     program = begin(segment=proxy.url)
@@ -25,9 +25,9 @@ def test_a_batch_that_arrived_but_was_not_acknowledged_is_sent_again_byte_for_by
     assert problems(sandbox) == []
 
 
-def test_the_same_bytes_also_come_from_the_next_process(begin, sandbox, proxy, monkeypatch):
+def test_the_same_bytes_also_come_from_the_next_process(begin, sandbox, proxy, tuned):
     """An event is pending until Segment has answered, whoever sends it then (faults D1)."""
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
+    tuned(retry={"max_attempts": 1})
     busy_minutes(sandbox, 2)
     proxy.on(BATCH, swallow("reset"), times=1)
     program = begin(segment=proxy.url)

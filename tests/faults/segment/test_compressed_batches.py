@@ -11,7 +11,9 @@ from support.endpoints import BATCH
 from support.outbox_samples import fill_outbox, payload_of
 from support.proxy import RawResponse
 from support.worlds import busy_minutes
-from sync.http.host import MAX_ATTEMPTS
+from sync.http.retry import RetryPolicy
+
+MAX_ATTEMPTS = RetryPolicy().max_attempts
 
 
 def is_compressed(post):

@@ -15,16 +15,34 @@ from support.endpoints import BATCH, CONVERSATIONS, PROFILES
 from support.proxy_actions import hang_up, stall
 from support.worlds import busy_minutes
 from sync.errors import StoppedError
-from sync.http.host import MAX_ATTEMPTS
-from sync.segment import BATCH_MAX_BYTES
+from sync.http.retry import RetryPolicy
+from sync.segment.limits import SegmentLimits
+
+MAX_ATTEMPTS = RetryPolicy().max_attempts
+BATCH_MAX_BYTES = SegmentLimits().batch_max_bytes
 
 
 @pytest.fixture
-def small_chunks(monkeypatch):
+def small_chunks(tuned):
     """A chunk is four transitions, and whatever is pending is due at once."""
-    for source in ("sync.gladly.feed", "sync.gladly.report"):
-        monkeypatch.setattr(f"{source}.CHUNK_TRANSITIONS", 4)
-    monkeypatch.setattr("sync.pipeline.delivery.PART_BATCH_AFTER_S", 0.0)
+    tuned(delivery={"part_batch_after_s": 0.0})
+    tuned(gladly={"chunk_transitions": 4})
+
+
+def batches_under_way(program):
+    """The batches that Segment's client is sending, at any moment."""
+    segment, on_the_way = program.pipeline.ends.segment, []
+    deliver = segment.deliver
+
+    def and_note(batch, body=None):
+        on_the_way.append(batch)
+        try:
+            yield from deliver(batch, body)
+        finally:
+            on_the_way.remove(batch)
+
+    segment.deliver = and_note
+    return on_the_way
 
 
 def look_ups_after(sandbox, at):
@@ -135,11 +153,9 @@ def test_a_segment_that_fails_beside_a_poll_is_asked_as_rarely_as_at_its_end(
     assert problems(sandbox) == []
 
 
-def test_a_segment_that_comes_back_within_a_poll_is_found(
-    begin, sandbox, impatient, small_chunks, monkeypatch
-):
+def test_a_segment_that_comes_back_within_a_poll_is_found(begin, sandbox, impatient, small_chunks, tuned):
     """Left alone for a while, it is tried again beside the same poll, and the cycle is a good one."""
-    monkeypatch.setattr("sync.pipeline.delivery.AGAIN_AFTER_S", 0.05)
+    tuned(delivery={"again_after_s": 0.05})
     busy_minutes(sandbox, 20)
     sandbox.faults.add("segment", BATCH, Fault(503, times=MAX_ATTEMPTS))
     sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.01, times=None))
@@ -152,9 +168,9 @@ def test_a_segment_that_comes_back_within_a_poll_is_found(
     assert problems(sandbox) == []
 
 
-def test_a_refused_key_is_not_tried_again_beside_a_poll(begin, sandbox, small_chunks, monkeypatch):
+def test_a_refused_key_is_not_tried_again_beside_a_poll(begin, sandbox, small_chunks, tuned):
     """However long the poll takes: a person has to mend it (faults A16)."""
-    monkeypatch.setattr("sync.pipeline.delivery.AGAIN_AFTER_S", 0.0)
+    tuned(delivery={"again_after_s": 0.0})
     busy_minutes(sandbox, 20)
     sandbox.faults.add("segment", BATCH, Fault(401, times=None))
     program = begin()
@@ -176,26 +192,26 @@ def test_one_bad_event_is_found_beside_a_poll_and_the_others_go_out(begin, sandb
     assert (rejected["conversation_id"], rejected["event"]) == (bad, "Gladly Conversation Closed")
 
 
-def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, small_chunks, monkeypatch):
+def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, small_chunks, tuned):
     """From then on nothing of them is sent, not by a repeat of a call begun before either (semantics 5.1)."""
-    monkeypatch.setattr("sync.gladly.lookups.MAX_PROFILES", 0)  # asked for again, and so found to be gone
+    tuned(gladly={"kept_profiles": 0})  # asked for again, and so found to be gone
     world, customer = sandbox.world, sandbox.world.add_customer("Ida Roe", recorded=False)
     for _ in range(3):
         world.close(world.open_conversation(customer))
     proxy.on(BATCH, stall(0.5), times=1)
     program = begin(segment=proxy.url)
-    take_in, erasing = program.store.take_in, []
+    take_in, erasing, on_the_way = program.store.take_in, [], batches_under_way(program)
 
     def and_look(taken):
         if taken.deletions:
-            erasing.append((len(proxy.seen), program._cycle._delivery._sending))
+            erasing.append((len(proxy.seen), len(on_the_way)))
         take_in(taken)
         if not taken.deletions:
             world.delete(customer.id)
 
     program.store.take_in = and_look
     result = program.run()
-    assert erasing == [(1, None)]  # a call had been made, and was over
+    assert erasing == [(1, 0)]  # a call had been made, and was over
     assert (result.errors, result.poll.delivered) == ([], 4)
     assert [event["payload"] for event in program.events()] == [None] * 6
     assert len(proxy.seen) == 1
@@ -208,9 +224,10 @@ def test_what_a_resync_has_found_leaves_beside_it(begin, sandbox, small_chunks):
     busy_minutes(sandbox, 20)
     now = sandbox.clock.now()
     delivered = []
-    for _, poll in program._cycle.resync(now - timedelta(minutes=20), now):
-        assert program._cycle._delivery._sending is None
-        delivered.append(poll.delivered)
+    on_the_way = batches_under_way(program)
+    for progress in program.pipeline.resync.run(now - timedelta(minutes=20), now):
+        assert on_the_way == []
+        delivered.append(progress.delivered)
     assert len(delivered) > 8
     assert delivered[2] > 0
     assert delivered[-1] == 40
@@ -221,14 +238,13 @@ def test_a_stop_beside_a_poll_notes_what_is_known(begin, sandbox, small_chunks):
     """What Segment has answered is delivered; what was under way is sent again, the same."""
     busy_minutes(sandbox, 20)
     program = begin()
-    cycle = program._cycle
     sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.01, times=None))
     take_in, chunks = program.store.take_in, itertools.count(1)
 
     def and_stop(taken):
         take_in(taken)
         if next(chunks) == 6:
-            cycle._stop.set()
+            program.stop.set()
 
     program.store.take_in = and_stop
     with pytest.raises(StoppedError):

@@ -44,9 +44,9 @@ def test_a_rejected_event_goes_out_when_it_is_retried(installation, sandbox):
     assert len(installation.events(status="delivered")) == 3
 
 
-def test_an_error_in_the_middle_of_halving_keeps_what_is_known(begin, sandbox, monkeypatch):
+def test_an_error_in_the_middle_of_halving_keeps_what_is_known(begin, sandbox, tuned):
     """Halves already delivered are not sent again, the rest stays pending (faults D4)."""
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
+    tuned(retry={"max_attempts": 1})
     program = begin()
     fill_outbox(program.store, [payload_of(n) for n in range(64)], sandbox.clock.now())
     sandbox.faults.reject_message(lambda event: event["messageId"] == "message-50")

@@ -11,12 +11,12 @@ from support.worlds import busy_minutes
 
 
 @pytest.mark.parametrize("failing", [1, 2, 3], ids=["the first", "the second", "the third"])
-def test_no_event_overtakes_one_whose_batch_failed(begin, sandbox, monkeypatch, failing):
+def test_no_event_overtakes_one_whose_batch_failed(begin, sandbox, tuned, failing):
     """
     Of several batches the one that fails ends the delivery; the next cycle goes on exactly there
     (faults D10).
     """
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
+    tuned(retry={"max_attempts": 1})
     program = begin()
     fill_outbox(program.store, [payload_of(n, 30_000) for n in range(60)], sandbox.clock.now())
     for _ in range(failing - 1):

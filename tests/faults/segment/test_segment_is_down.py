@@ -75,13 +75,13 @@ def _hours_pass(path, hours):
     ],
 )
 def test_what_may_have_arrived_before_segment_forgot_it_is_marked(
-    begin, sandbox, proxy, monkeypatch, hours, tried, marked
+    begin, sandbox, proxy, monkeypatch, hours, tried, marked, tuned
 ):
     """
     Segment drops repeats for about a day: delivered after that, an earlier attempt may be a duplicate
     (faults D3).
     """
-    monkeypatch.setattr("sync.http.host.MAX_ATTEMPTS", 1)
+    tuned(retry={"max_attempts": 1})
     busy_minutes(sandbox, 2)
     program = begin(segment=proxy.url)
     if tried:

@@ -43,7 +43,7 @@ def test_check_says_that_a_200_proves_no_write_key(installation, sandbox):
     installation.settings["SEGMENT_WRITE_KEY"] = "wrong"
     done = installation.run("check")
     assert done.returncode == 0
-    assert "does not prove the write key" in done.stdout
+    assert "proves neither the write key nor the region" in done.stdout
     assert "debugger" in done.stdout
     sandbox.segment.check_write_key = True
     refused = installation.run("check")

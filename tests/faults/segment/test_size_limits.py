@@ -5,9 +5,11 @@ import pytest
 from support.checker import problems, verdicts
 from support.outbox_samples import fill_outbox, payload_of, pending
 from support.worlds import busy_minutes
-from sync.events.track import EVENT_MAX_BYTES
-from sync.segment import BATCH_MAX_BYTES
 from sync.segment.batches import body_of, pack
+from sync.segment.limits import SegmentLimits
+
+EVENT_MAX_BYTES = SegmentLimits().event_max_bytes
+BATCH_MAX_BYTES = SegmentLimits().batch_max_bytes
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1], ids=["a byte less", "exactly", "a byte more"])
@@ -58,7 +60,7 @@ def test_a_batch_takes_as_many_bytes_as_fit_and_not_one_more(sandbox):
         sizes = [25_000] * 19
         sizes.append(BATCH_MAX_BYTES - envelope - sum(sizes) - len(sizes) - missing)
         events = [pending(n, payload_of(n, size), at) for n, size in enumerate(sizes)]
-        batches = list(pack(events))
+        batches = list(pack(events, SegmentLimits()))
         assert [len(batch) for batch in batches] == ([20] if missing >= 0 else [19, 1])
         assert len(body_of(batches[0])) == BATCH_MAX_BYTES - missing if missing >= 0 else True
 

@@ -105,10 +105,12 @@ def test_kills_at_later_passes_of_a_running_daemon_lose_nothing(tmp_path):
 
 # Every poll a long one: a chunk is two transitions, and leaves while the next is fetched.
 _BESIDE = """
-import sync.pipeline.delivery, sync.gladly.feed
-sync.gladly.feed.CHUNK_TRANSITIONS, sync.pipeline.delivery.PART_BATCH_AFTER_S = 2, 0.0
 from sync.cli.main import main
-main()
+from sync.gladly.limits import GladlyLimits
+from sync.pipeline.delivery import DeliveryTiming
+from sync.runtime.build import Tuning
+delivery = DeliveryTiming(part_batch_after_s=0.0)
+main(tuning=Tuning(delivery=delivery, gladly=GladlyLimits(chunk_transitions=2)))
 """
 
 

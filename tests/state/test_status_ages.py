@@ -9,8 +9,10 @@ from urllib3 import HTTPResponse
 from state import Store
 from state.instants import parse_instant, utc_now
 from state.status import is_behind, read_status
-from sync.http.host import LONGEST_RETRY_AFTER_S, retry_after_s
+from sync.http.headers import retry_after_s
+from sync.http.retry import RetryPolicy
 
+LONGEST_RETRY_AFTER_S = RetryPolicy().longest_retry_after_s
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -72,4 +74,4 @@ def test_an_age_is_an_instant_before_now():
 @freeze_time(NOON)
 def test_a_host_is_believed_about_a_wait_that_makes_sense(headers, expected):
     """Seconds or a date, by the host's own clock where it tells it; never for longer than the cap (A17)."""
-    assert retry_after_s(HTTPResponse(headers=headers)) == expected
+    assert retry_after_s(HTTPResponse(headers=headers).headers, LONGEST_RETRY_AFTER_S) == expected

@@ -3,7 +3,7 @@
 import pytest
 
 from sync.events.gladly_objects import Email, Phone, Profile
-from sync.gladly.lookups import _KeptProfile
+from sync.gladly.lookups import KeptProfile
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,6 @@ from sync.gladly.lookups import _KeptProfile
 )
 def test_what_is_kept_is_what_was_read(profile: Profile) -> None:
     """Field for field, and whose it is beside it, for the changes that make it out of date."""
-    kept = _KeptProfile.of(profile)
+    kept = KeptProfile.of(profile)
     assert kept.id == "c-1"
     assert kept.profile() == profile

@@ -1,0 +1,41 @@
+"""Credentials as values: what is sent with every request, and what must never be shown."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+from urllib.parse import quote
+
+
+class Credentials(Protocol):
+    """What a `Host` needs to know about its credentials, whatever kind they are."""
+
+    def authorization(self) -> str:
+        """Return the value of the `Authorization` header."""
+        ...
+
+    def secrets(self) -> Sequence[str]:
+        """Return every text that must be cut out of what the host said before anybody reads it."""
+        ...
+
+
+class BasicCredentials(NamedTuple):
+    """
+    HTTP Basic: a user name and a password, encoded as UTF-8.
+
+    Segment's write key is a user name without a password. The user name is then the secret.
+    """
+
+    username: str
+    password: str
+
+    def authorization(self) -> str:
+        """Return the value of the `Authorization` header."""
+        return f"Basic {self._encoded()}"
+
+    def secrets(self) -> Sequence[str]:
+        """Return the secret itself, percent-encoded, and within the header's value."""
+        encoded, secret = self._encoded(), self.password or self.username
+        return [text for text in (encoded, encoded.rstrip("="), secret, quote(secret, safe="")) if text]
+
+    def _encoded(self) -> str:
+        return b64encode(f"{self.username}:{self.password}".encode()).decode()

@@ -1,0 +1,71 @@
+"""The retry policy: a value that whoever constructs a client passes to it."""
+
+import random
+from typing import NamedTuple
+
+import tenacity
+
+from sync.errors import RetryableError
+from sync.stop import Stop
+
+
+class RetryPolicy(NamedTuple):
+    """
+    How often a failed request is made again, and how long one waits between two attempts.
+
+    Gladly and Segment each have this patience. A cycle whose two ends are both down is therefore over within
+    20 seconds (interface 2).
+
+    Attributes:
+        max_attempts: A request is made at most this often, the first attempt included.
+        patience_s: No wait begins that would end later than this after the first attempt began. A longer wait
+            is left to the next cycle.
+        first_backoff_s: The wait after the first failed attempt. Every further wait is twice as long.
+        longest_backoff_s: The waits stop growing here.
+        longest_retry_after_s: No host is believed about a longer wait than this.
+    """
+
+    max_attempts: int = 5
+    patience_s: float = 8.0
+    first_backoff_s: float = 0.5
+    longest_backoff_s: float = 4.0
+    longest_retry_after_s: float = 900.0
+
+    def retrying(self, stop: Stop) -> tenacity.Retrying:
+        """
+        Return what runs a request under this policy: `retrying(stop)(request)` returns what `request()`
+        returns.
+
+        Only a `RetryableError` has the request made again. The last attempt's error is raised. A stop ends a
+        wait with `StoppedError`. One such object serves any number of requests, also from several threads.
+        """
+
+        def is_enough(state: tenacity.RetryCallState) -> bool:
+            waited_s = (state.seconds_since_start or 0.0) + state.upcoming_sleep
+            return state.attempt_number >= self.max_attempts or waited_s >= self.patience_s
+
+        return tenacity.Retrying(
+            retry=tenacity.retry_if_exception_type(RetryableError),
+            stop=is_enough,
+            wait=self._wait_s,
+            sleep=stop.sleep,
+            reraise=True,
+        )
+
+    def backoff_s(self, attempt: int) -> float:
+        """
+        Return how many seconds to wait after the *attempt*-th failed attempt (1 is the first).
+
+        The wait is drawn between half of the back-off and all of it, so that several instances that failed
+        together do not come back together.
+        """
+        # 2.0**64 seconds is longer than any back-off, and a greater power may be no float.
+        grown_s = self.first_backoff_s * 2.0 ** min(attempt - 1, 64)
+        return min(self.longest_backoff_s, grown_s) * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
+
+    def _wait_s(self, state: tenacity.RetryCallState) -> float:
+        backoff_s = self.backoff_s(state.attempt_number)
+        error = state.outcome.exception() if state.outcome else None
+        asked_s = error.retry_after_s if isinstance(error, RetryableError) else None
+        # A little longer than asked: hosts count whole seconds, and others wait for the same instant.
+        return backoff_s if asked_s is None else asked_s + 0.1 * backoff_s

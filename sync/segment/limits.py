@@ -1,0 +1,38 @@
+"""What Segment takes, and how long it is waited for: a value that is passed to the client."""
+
+from typing import NamedTuple
+
+
+class SegmentLimits(NamedTuple):
+    """
+    The limits of Segment's HTTP Tracking API, each with its source, and our own beside them.
+
+    KB is taken as 1,000 bytes, which is safe under either reading.
+
+    Attributes:
+        batch_max_bytes: The size of a request's body, before compression.
+        batch_max_events: How many events one batch holds. Segment answers 200 to a batch of more and drops
+            the events without a word, so they are counted here.
+        event_max_bytes: The size of one event as JSON.
+        request_deadline_s: Seconds for one request, its answer included. A whole batch is 500 KB, so half a
+            minute is a slow line.
+        answer_max_bytes: How much of an answer to a 2xx is read. Segment's own is under 100 bytes.
+        refusal_max_bytes: How much of an error answer is read.
+        gzip_level: zlib's fastest level. It shrinks a batch to an eighth, at 2 ms of CPU. The default level
+            comes to a tenth, at twice that.
+    """
+
+    # Segment HTTP Tracking API, batch: 500 KB a request, 2,500 events; and 32 KB an event.
+    batch_max_bytes: int = 500_000
+    batch_max_events: int = 2_500
+    event_max_bytes: int = 32_000
+    request_deadline_s: float = 30.0
+    answer_max_bytes: int = 1_000_000
+    refusal_max_bytes: int = 100_000
+    gzip_level: int = 1
+
+    def too_large(self, payload: bytes) -> str | None:
+        """Return why an event is rejected without being sent (semantics 4.4). Return None when it may be."""
+        if len(payload) <= self.event_max_bytes:
+            return None
+        return f"{len(payload)} bytes, and Segment takes at most {self.event_max_bytes} an event"

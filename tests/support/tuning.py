@@ -1,0 +1,27 @@
+"""The numbers behind the settings (`Tuning`), as one test wants them."""
+
+from typing import Any
+
+from sync.pipeline.cycle import CycleTiming
+from sync.runtime.build import Tuning
+
+
+class Tuned:
+    """
+    Changes the numbers that the sync is built with from then on: `tuned(retry={"max_attempts": 1})`.
+
+    Attributes:
+        values: What the sync is built with. Tests run cycles in a row, so each cycle is written.
+    """
+
+    def __init__(self) -> None:
+        self.values = Tuning(cycle=CycleTiming(uneventful_every_s=0.0))
+
+    def __call__(self, **parts: Any) -> None:
+        """Change parts of the tuning, of a part that has fields only the fields named."""
+        self.values = self.values._replace(
+            **{
+                part: getattr(self.values, part)._replace(**value) if isinstance(value, dict) else value
+                for part, value in parts.items()
+            }
+        )
