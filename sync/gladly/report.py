@@ -139,8 +139,8 @@ class Report:
             if left <= 0:
                 self._asked.popleft()
             else:
-                reason = f"{self._limits.reports_per_minute} requests a minute"
-                log.info("report.waiting", seconds=round(left, 1), reason=reason)
+                rate = f"{self._limits.reports_per_minute} requests a minute"
+                log.info("report.waiting", seconds=round(left, 1), reason=rate)
                 self._client.stop.sleep(left)
         self._asked.append(time.monotonic())
 

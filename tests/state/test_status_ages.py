@@ -1,18 +1,14 @@
-"""What depends on the time of day: ages in `status`, instants given as ages, waits given as dates."""
+"""What depends on the time of day: ages in `status`, and instants given as ages."""
 
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from freezegun import freeze_time
-from urllib3 import HTTPResponse
 
 from state import Store
 from state.instants import parse_instant, utc_now
 from state.status import is_behind, read_status
-from sync.http.headers import retry_after_s
-from sync.http.retry import RetryPolicy
 
-LONGEST_RETRY_AFTER_S = RetryPolicy().longest_retry_after_s
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
@@ -54,24 +50,3 @@ def test_a_health_check_fails_once_the_watermark_is_too_old(standing):
 def test_an_age_is_an_instant_before_now():
     """`36h` in a setting or an option."""
     assert parse_instant("36h", utc_now()) == datetime(2026, 11, 19, tzinfo=UTC)
-
-
-@pytest.mark.parametrize(
-    ("headers", "expected"),
-    [
-        ({}, None),
-        ({"Retry-After": "7"}, 7.0),
-        ({"Retry-After": "Fri, 20 Nov 2026 12:00:30 GMT"}, 30.0),
-        ({"Retry-After": "Fri, 20 Nov 2026 12:00:30 GMT", "Date": "Fri, 20 Nov 2026 12:00:20 GMT"}, 10.0),
-        ({"Retry-After": "Fri, 20 Nov 2026 11:00:00 GMT"}, None),
-        ({"Retry-After": "-1"}, None),
-        ({"Retry-After": "nan"}, None),
-        ({"Retry-After": "soon", "X-RateLimit-Reset": "4"}, 4.0),
-        ({"Retry-After": "10000000000"}, LONGEST_RETRY_AFTER_S),
-    ],
-    ids=str,
-)
-@freeze_time(NOON)
-def test_a_host_is_believed_about_a_wait_that_makes_sense(headers, expected):
-    """Seconds or a date, by the host's own clock where it tells it; never for longer than the cap (A17)."""
-    assert retry_after_s(HTTPResponse(headers=headers).headers, LONGEST_RETRY_AFTER_S) == expected

@@ -59,9 +59,7 @@ def people_writing_in(sandbox: Sandbox, count: int, seconds_ago: float = 120) ->
 
 
 def one_conversation(sandbox: Sandbox) -> str:
-    """
-    A conversation begun a minute before the newest change that `busy_minutes` makes, and closed; its id.
-    """
+    """A conversation that was begun two and a half minutes ago, and closed half a minute later; its id."""
     return busy_minutes(sandbox, 1, over_s=60)[0]
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from sandbox import Fault
 from sandbox.world.bulk import fill
 from state import Reader
 from support.daemon import DEPLOY, Daemon, watched
@@ -83,3 +84,44 @@ def test_a_long_window_says_how_far_it_has_come(installation):
     assert (progress["event"], progress["created"], finished["created"]) == ("cycle.progress", 300, 310)
     with Reader(installation.state_path) as reader:
         assert progress["watermark"] < reader.watermark()["position"]
+
+
+def test_each_request_is_a_line_of_its_cycle(installation, opened):
+    """As many as either end saw, those of the helping threads too, in the cycle and without a query."""
+    for n in range(20):
+        opened(60 + n)
+    installation.sandbox.gladly.latency_s = 0.02  # slow enough for the look-ups to take threads to help
+    named = Fault(headers={"X-Request-Id": "request-4711"}, times=None)
+    installation.sandbox.faults.add("segment", "*", named)
+    with Daemon(watched(installation, LOG__LEVEL="debug", SYNC__EVERY="1h")) as daemon:
+        cycle = daemon.wait_for("cycle.finished")["cycle"]
+        lines = daemon.lines("request")
+    for end in ("gladly", "segment"):
+        seen = [(r.method, r.path, str(r.status)) for r in getattr(installation.sandbox, f"{end}_requests")]
+        shown = [(line["method"], line["path"], line["status"]) for line in lines if line["end"] == end]
+        assert sorted(shown) == sorted(seen)
+        assert len(shown) >= 1
+    assert {line["cycle"] for line in lines} == {cycle}
+    assert {line["level"] for line in lines} == {"debug"}
+    assert all(0 < line["milliseconds"] < 60_000 for line in lines)
+    assert max(line["milliseconds"] for line in lines if line["end"] == "gladly") >= 20
+    assert {line["request_id"] for line in lines if line["end"] == "segment"} == {"request-4711"}
+    assert {line["request_id"] for line in lines if line["end"] == "gladly"} == {None}
+    log = daemon.log_path.read_text()
+    assert "?" not in "".join(line["path"] for line in lines)
+    assert not [found for found in ("zoe", "Zoë", "example.com", "startAt") if found in log]
+
+
+def test_no_request_is_a_line_at_level_info(installation, opened):
+    """A line a cycle is enough for every day."""
+    opened()
+    assert '"event": "request"' not in installation.run("once").stderr
+
+
+def test_a_request_without_an_answer_is_a_line_too(installation):
+    """Its status says so."""
+    installation.settings |= {
+        "GLADLY_SEGMENT_GLADLY__BASE_URL": "http://127.0.0.1:1",
+        "GLADLY_SEGMENT_LOG__LEVEL": "debug",
+    }
+    assert '"status": "none"' in installation.run("once").stderr

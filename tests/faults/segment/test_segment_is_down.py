@@ -89,7 +89,7 @@ def test_what_may_have_arrived_before_segment_forgot_it_is_marked(
         program.run()
     else:
         with monkeypatch.context() as polling_only:
-            polling_only.setattr("sync.pipeline.delivery.pack", lambda events, **_: iter(()))
+            polling_only.setattr("sync.pipeline.delivery.pack", lambda *_, **__: iter(()))
             program.run()
     program.close()
     _hours_pass(program.path, hours)

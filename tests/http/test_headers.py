@@ -1,0 +1,34 @@
+"""What a host asks for in its headers: waits given as seconds or as dates."""
+
+from datetime import UTC, datetime
+
+import pytest
+from freezegun import freeze_time
+from urllib3 import HTTPResponse
+
+from sync.http.headers import retry_after_s
+from sync.http.retry import RetryPolicy
+
+LONGEST_RETRY_AFTER_S = RetryPolicy().longest_retry_after_s
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({}, None),
+        ({"Retry-After": "7"}, 7.0),
+        ({"Retry-After": "Fri, 20 Nov 2026 12:00:30 GMT"}, 30.0),
+        ({"Retry-After": "Fri, 20 Nov 2026 12:00:30 GMT", "Date": "Fri, 20 Nov 2026 12:00:20 GMT"}, 10.0),
+        ({"Retry-After": "Fri, 20 Nov 2026 11:00:00 GMT"}, None),
+        ({"Retry-After": "-1"}, None),
+        ({"Retry-After": "nan"}, None),
+        ({"Retry-After": "soon", "X-RateLimit-Reset": "4"}, 4.0),
+        ({"Retry-After": "10000000000"}, LONGEST_RETRY_AFTER_S),
+    ],
+    ids=str,
+)
+@freeze_time(NOON)
+def test_a_host_is_believed_about_a_wait_that_makes_sense(headers, expected):
+    """Seconds or a date, by the host's own clock where it tells it; never for longer than the cap (A17)."""
+    assert retry_after_s(HTTPResponse(headers=headers).headers, LONGEST_RETRY_AFTER_S) == expected
