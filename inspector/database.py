@@ -21,7 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from datasette.database import Database
 
-from state.schema_version import APPLICATION_ID
+from state.schema.version import APPLICATION_ID
 
 T = TypeVar("T")
 
@@ -139,7 +139,7 @@ class StateDatabase(Database):  # type: ignore[misc]
 def _empty() -> sqlite3.Connection:
     from sqlite_utils import Database as SqliteUtilsDatabase
 
-    from state.schema import migrate
+    from state.schema.migration import migrate
 
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
     migrate(SqliteUtilsDatabase(connection, execute_plugins=False))

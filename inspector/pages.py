@@ -8,6 +8,7 @@ from datasette.utils.asgi import Response
 
 from inspector import charts
 from inspector.database import NAME, StateDatabase
+from inspector.formatting import pretty_json
 from inspector.questions import (
     CHARTED_EVENTS,
     EVENT_STATUSES,
@@ -16,7 +17,6 @@ from inspector.questions import (
     Row,
     utc_of,
 )
-from inspector.text import pretty_json
 from state.instants import from_text, short_duration, to_text, utc_now
 
 # Gladly's Events API reaches back 24 hours, and it allows an organization 10 requests a second: the figures

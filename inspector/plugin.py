@@ -15,8 +15,8 @@ from markupsafe import Markup, escape
 
 from inspector import pages
 from inspector.database import NAME
+from inspector.formatting import pretty_json, visible
 from inspector.questions import Questions
-from inspector.text import pretty_json, visible
 
 log = logging.getLogger(__name__)
 

@@ -7,23 +7,20 @@ what is erased (semantics 5.1).
 """
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from state.errors import (
     NewerSchemaError,
     StateError,
     StateFileError,
-    StateLockedError,
     StateWriteError,
     damaged,
 )
-from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
+from state.schema.version import APPLICATION_ID, SCHEMA_VERSION
 
 # The write-ahead log is copied into the file at so many pages (40 MB). SQLite's 1,000 are one chunk of a file
 # with millions of rows, whose indexes are written all over: each commit would wait for that, too.
@@ -36,78 +33,6 @@ BUSY_TIMEOUT_MS = 15_000
 # What every SQLite 3 file begins with, and how long its header is (SQLite file format, 1.3).
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
-
-
-class Role(NamedTuple):
-    """What a process holds the state file for; one process at a time for each role."""
-
-    suffix: str
-    what: str
-
-
-MAIN = Role(".lock", "a daemon, or a cycle still running")
-RESYNC = Role(".resync.lock", "a resync")
-
-
-class FileLock:
-    """
-    A lock between processes (`flock` on a file beside the state file), given back by the kernel when the
-    process ends, however it ends. The file stays: removing it would race with who opens it next.
-
-    Raises:
-        StateFileError: The lock file cannot be written.
-    """
-
-    def __init__(self, path: Path, suffix: str) -> None:
-        self._path = beside = path.with_name(path.name + suffix)
-        try:
-            self._fd = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise StateFileError(
-                f"{beside} cannot be written ({error.strerror}). "
-                "Check state.path and that its directory exists and belongs to this user."
-            ) from error
-
-    def try_to_take(self) -> bool:
-        """Take the lock if no other process has it, and leave the process id for whoever asks."""
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            raise StateFileError(
-                f"{self._path} cannot be locked ({error.strerror}). Keep the state file on a local disk."
-            ) from error
-        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
-        return True
-
-    def give_back(self) -> None:
-        """Let others take it."""
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-
-    @property
-    def holder(self) -> str:
-        """The process id of whoever took it last, as text; empty where unknown."""
-        return os.pread(self._fd, 20, 0).decode("ascii", "replace").strip()
-
-    def close(self) -> None:
-        """Give it back for good."""
-        os.close(self._fd)
-
-
-def take_role(path: Path, role: Role) -> FileLock:
-    """
-    Raises:
-        StateLockedError: Another process has this role; the message names its process id.
-    """
-    lock = FileLock(path, role.suffix)
-    if lock.try_to_take():
-        return lock
-    who = f"process {lock.holder}" if lock.holder else "another process"
-    lock.close()
-    raise StateLockedError(f"{path} is held by {who} ({role.what}). Stop it, or wait until it has finished.")
 
 
 def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
@@ -155,6 +80,14 @@ def is_there(path: Path) -> bool:
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or error
         raise StateFileError(f"{path} cannot be opened ({why}). Check state.path.") from error
+
+
+def log_size(path: Path) -> int:
+    """Return the size of the write-ahead log of the state file, in bytes. Return 0 where there is none."""
+    try:
+        return path.with_name(path.name + "-wal").stat().st_size
+    except OSError:
+        return 0
 
 
 def _keep_to_the_owner(path: Path) -> None:

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from state.file import connect, explaining
-from state.schema_version import COUNTS_SINCE, SCHEMA_VERSION
+from state.schema.version import COUNTS_SINCE, SCHEMA_VERSION
 
 _EVENT_COLUMNS = (
     "message_id, conversation_id, customer_id, event, occurred_at, status, reason, payload, attempts,"

@@ -4,9 +4,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from state import Reader
 from state.file import is_there
 from state.instants import from_text, to_text
+from state.reader import Reader
 
 # Gladly's Events API reaches back 24 hours: a gap older than that is read from the report, day by day.
 EVENTS_API_REACH_S = 86_400.0

@@ -14,8 +14,8 @@ from datetime import datetime, timedelta
 import msgspec
 from urllib3 import BaseHTTPResponse
 
-from state import QUARANTINED_LINE_BYTES, BadLine
 from state.instants import from_text, to_text
+from state.records import QUARANTINED_LINE_BYTES, BadLine
 from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
 from sync.events.changes import (
     CHUNK_CHANGES,

@@ -19,8 +19,8 @@ from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
-from state import QUARANTINED_LINE_BYTES, BadLine
 from state.instants import from_text, to_text
+from state.records import QUARANTINED_LINE_BYTES, BadLine
 from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
 from sync.events.changes import (
     CHUNK_CHANGES,

@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from state import Store
 from state.instants import parse_instant, to_text, utc_now
+from state.store import Store
 from sync.gladly import ChangeFeed, GladlyClient, Lookups
 from sync.pipeline.intake import Figures, Intake, Outgoing, SeenChanges
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from state import Event, Store
+from state.records import Event
+from state.store import Store
 from sync.events.track import EVENT_MAX_BYTES
 from sync.gladly import ChangeFeed
 from sync.pipeline.delivery import pending_events

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from state import Reader, StateError, StateLockedError, Store, damaged
-from state.file import MAIN, is_there, take_role
+from state.errors import StateError, StateLockedError, damaged
+from state.file import is_there
 from state.instants import utc_now
+from state.locks import MAIN, take_role
+from state.reader import Reader
+from state.store import Store
 from sync.errors import GladlySegmentError, SettingsError
 from sync.runtime.build import gladly_client, segment_client
 from sync.settings.sections import Config

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from state import PendingEvent
+from state.records import PendingEvent
 
 # Segment HTTP Tracking API, batch: 500 KB a request and 2,500 events. Over the count it answers 200 and drops
 # the events silently, so it is counted here. KB is taken as 1000 bytes, which is safe under either reading.

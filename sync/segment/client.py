@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import msgspec
 import structlog
 
-from state import PendingEvent
+from state.records import PendingEvent
 from sync.errors import CredentialsRefusedError, RetryableError, UnexpectedAnswerError
 from sync.http.host import Edge, Exchange, retried, retry_after_s
 from sync.segment.batches import body_of

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.world.bulk import fill
-from state import Store
+from state.store import Store
 from support.installation import Installation
 from sync.events.changes import CHUNK_TRANSITIONS
 from sync.reports import CycleReport

@@ -17,10 +17,10 @@ from sqlite_utils import Database
 from inspector import charts, pages, questions
 from inspector.application import Inspector
 from inspector.database import NAME
-from inspector.text import pretty_json, visible
+from inspector.formatting import pretty_json, visible
 from state import status
-from state.schema import migrate
-from state.schema_version import SCHEMA_VERSION
+from state.schema.migration import migrate
+from state.schema.version import SCHEMA_VERSION
 from support.inspector_samples import HOSTILE, Browser, fill, touch
 
 METADATA = Path(pages.__file__).with_name("metadata.yaml")

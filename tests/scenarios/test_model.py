@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sandbox import Fault, Sandbox
-from state import Store, failpoints
+from state import failpoints
+from state.store import Store
 from support.installation import Installation
 from sync.runtime.build import build_pipeline
 from sync.settings.loading import load
@@ -207,8 +208,8 @@ class SyncMachine(RuleBasedStateMachine):
     @rule()
     def everything_is_retried_and_replayed(self) -> None:
         with self.store() as store:
-            store.retry(None)
-            store.replay(NOON)
+            store.outbox.retry(None)
+            store.outbox.replay(NOON)
 
     @invariant()
     def nothing_was_sent_twice_with_another_content(self) -> None:

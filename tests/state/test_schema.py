@@ -6,9 +6,11 @@ from contextlib import closing
 import pytest
 from sqlite_utils import Database
 
-from state import NewerSchemaError, Reader, StateError, Store
-from state.schema import migrations
-from state.schema_version import APPLICATION_ID, COUNTS_SINCE, SCHEMA_VERSION
+from state.errors import NewerSchemaError, StateError
+from state.reader import Reader
+from state.schema.steps import migrations
+from state.schema.version import APPLICATION_ID, COUNTS_SINCE, SCHEMA_VERSION
+from state.store import Store
 from support.state_samples import content_of, query, schema_of
 
 # Interface 4, column for column.
@@ -128,7 +130,7 @@ def test_a_file_without_counts_is_counted_and_from_then_on_counts_itself(path):
         assert reader.event_counts() == expected
     with Store(path) as store, Reader(path) as reader:
         assert reader.event_counts() == expected
-        store.mark_delivered(["m-2"])
+        store.outbox.mark_delivered(["m-2"])
         assert reader.event_counts() == expected | {"pending": 0, "delivered": 3}
 
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from state import Event, EventStatus, PendingEvent, Status, Store, StoredConversation, TakenIn, Transition
+from state.records import Event, EventStatus, PendingEvent, Status, StoredConversation, TakenIn, Transition
+from state.store import Store
 
 EIGHT = datetime(2026, 11, 20, 8, 0, 0, tzinfo=UTC)
 NAMES = {
@@ -69,13 +70,13 @@ def conversation(
 
 def take_in(store: Store, *events: Event, **more: Any) -> None:
     """Take in events and whatever else."""
-    store.take_in(TakenIn(events=events, **more))
+    store.commit(TakenIn(events=events, **more))
 
 
 def outbox(store: Store, page: int = 100) -> list[PendingEvent]:
     """Everything pending, read page by page as a delivery reads it."""
     found: list[PendingEvent] = []
-    while part := store.pending(found[-1].position if found else None, page):
+    while part := store.outbox.pending(found[-1].position if found else None, page):
         found += part
     return found
 

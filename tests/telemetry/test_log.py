@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from sandbox.world.bulk import fill
-from state import Reader
+from state.reader import Reader
 from support.daemon import DEPLOY, Daemon, watched
 
 SYNC = DEPLOY.parent / "sync"

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+from state.queries.status import EVENTS_API_REACH_S
 
 from state.instants import short_duration
-from state.status import EVENTS_API_REACH_S
 from sync.cli.screens.layout import LABEL_WIDTH, show_line
 from sync.printable import printable
 

@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
+from state.queries.status import EVENTS_API_REACH_S
+
 from state.instants import to_text
-from state.status import EVENTS_API_REACH_S
 
 
 def reset_meaning(

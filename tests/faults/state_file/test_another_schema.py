@@ -7,9 +7,10 @@ import sqlite3
 import pytest
 from sqlite_utils import Database
 
-from state import NewerSchemaError, StateFileError, Store
+from state.errors import NewerSchemaError, StateFileError
 from state.schema import migrations
-from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
+from state.schema.version import APPLICATION_ID, SCHEMA_VERSION
+from state.store import Store
 from support.processes import FAILPOINT
 from support.recovery import assert_nothing_lost
 from support.state_file import rows, state_bytes
