@@ -18,11 +18,11 @@ from typing import Self
 
 from state.errors import StateFileError, damaged
 from state.failpoints import failpoint
-from state.file import connect, explaining, log_size
+from state.file import explaining, log_size, open_for_writing, version_of
 from state.instants import from_text, to_text
 from state.locks import MAIN, Role, Turn, take_role
 from state.records import Poll, StoredConversation, TakenIn
-from state.schema.version import SCHEMA_VERSION
+from state.schema.version import CURRENT, Schema
 from state.writer import rows
 from state.writer.connection import WriterConnection
 from state.writer.conversations import stored_conversations
@@ -46,11 +46,14 @@ class Store:
     """
     The state file, open for writing.
 
-    One process at a time has a role. Processes of different roles take turns.
+    Opening creates a missing file and changes nothing in one that is there, unless it is told to migrate. One
+    process at a time has a role. Processes of different roles take turns.
 
     Args:
         path: The state file. A missing or empty one is created.
         role: What this process holds the file for.
+        migrate: Whether to bring a file of an older schema to this release's first. If not, it is refused.
+        schema: The schema of this release.
         waiting: Called once if another process has the turn, which may be in a long cycle.
 
     Attributes:
@@ -63,11 +66,20 @@ class Store:
     The constructor and every method raise:
         StateFileError: The file is not ours, damaged or not writable. It was not touched.
         NewerSchemaError: A newer release wrote the file. It was not touched.
+        OlderSchemaError: An older release wrote the file, and *migrate* is false. It was not touched.
         StateLockedError: Another process has this role.
         StateWriteError: A transaction failed, for example on a full disk, and was rolled back whole.
     """
 
-    def __init__(self, path: Path, role: Role = MAIN, *, waiting: Callable[[], object] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        role: Role = MAIN,
+        *,
+        migrate: bool = False,
+        schema: Schema = CURRENT,
+        waiting: Callable[[], object] | None = None,
+    ) -> None:
         self.path = path
         itself = path.resolve()  # a link to the file is the same file
         with ExitStack() as undo:
@@ -76,10 +88,10 @@ class Store:
             undo.callback(self._turn.close)
             with self.turn(waiting=waiting):
                 log_holds_leftovers = log_size(path) > 0
-                self._connection = connect(path, read_only=False)
+                self._connection = open_for_writing(path, schema, migrating=migrate)
                 undo.callback(self._close_connection)
                 with explaining(path):
-                    self._migrate()
+                    self._bring_to(schema)
                 stat = path.stat()
                 self._identity = stat.st_dev, stat.st_ino
                 self._db = WriterConnection(path, self._connection)
@@ -88,7 +100,6 @@ class Store:
                 self.quarantine = Quarantine(self._db)
                 self.resyncs = Resyncs(self._db)
                 self.reconciliation = Reconciliation(self._db)
-                self.erasure.wipe()
             self._undo = undo.pop_all()
 
     @contextmanager
@@ -107,15 +118,13 @@ class Store:
         with self._turn.held(sleep, waiting):
             yield
 
-    def _migrate(self) -> None:
-        if self._connection.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
-            return
-        # Imported here, because a file that is up to date needs no sqlite-utils, whose import costs 50 ms.
-        from sqlite_utils import Database
+    def _bring_to(self, schema: Schema) -> None:
+        """Create the tables, or run the steps that an older file has not had."""
+        if version_of(self._connection) != schema.version:
+            # Imported here: a file that is up to date needs no sqlite-utils, whose import costs 50 ms.
+            from state.schema.migration import migrate
 
-        from state.schema.migration import migrate
-
-        migrate(Database(self._connection, execute_plugins=False))
+            migrate(self._connection, schema)
 
     def _close_connection(self) -> None:
         """Close the connection while holding the turn, because closing copies the log into the file."""

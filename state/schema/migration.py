@@ -1,29 +1,51 @@
-"""Brings a state file to the schema of this release."""
+"""Brings an open state file to a schema, and makes an empty one in memory."""
 
-from sqlite_utils import Database
+import sqlite3
+
+from sqlite_utils import Database, Migrations
 
 from state.failpoints import failpoint
-from state.schema.steps import migrations
-from state.schema.version import APPLICATION_ID, SCHEMA_VERSION
+from state.schema.version import APPLICATION_ID, CURRENT, Schema
 
 
-def migrate(db: Database) -> None:
+def migrate(connection: sqlite3.Connection, schema: Schema = CURRENT) -> None:
     """
-    Bring the file to this release's schema, in one transaction; a file already there is not written.
+    Run the steps that the file has not had, in one transaction. Write nothing to a file that has had all.
 
-    The caller has made sure that the file is empty or ours, and holds the writer's lock.
+    The transaction also records the steps and the version, so the file is at its old version or at the new
+    one, also after a crash.
+
+    Args:
+        connection: In autocommit mode. The caller has made sure that the file is empty or ours, that it is
+            not of a newer version, and that nobody else writes.
+        schema: The schema to bring the file to.
     """
-    if db.execute("PRAGMA user_version").fetchone()[0] == SCHEMA_VERSION:
+    if connection.execute("PRAGMA user_version").fetchone()[0] == schema.version:
         return
-    db.execute("BEGIN IMMEDIATE")
+    migrations = Migrations("gladly-segment-sync")
+    for step in schema.steps():
+        migrations(name=step.__name__)(step)
+    connection.execute("BEGIN IMMEDIATE")
     try:
         failpoint("migrate.begin")
-        migrations.apply(db)
-        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        migrations.apply(Database(connection, execute_plugins=False))
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {schema.version}")
         failpoint("migrate.commit")
-        db.execute("COMMIT")
+        connection.execute("COMMIT")
     except BaseException:
-        if db.conn.in_transaction:
-            db.execute("ROLLBACK")
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
         raise
+
+
+def empty_state() -> sqlite3.Connection:
+    """
+    Return a state file in memory that has all tables and no rows.
+
+    It stands in for a file that does not exist yet, or whose creation was cut short and which has no tables
+    for that reason. Every question can be asked of it, from any thread.
+    """
+    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+    migrate(connection)
+    return connection

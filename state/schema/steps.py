@@ -1,19 +1,35 @@
 """
-The tables, views and indexes of the state file, as numbered steps that are only ever added.
+The steps by which a state file comes to its schema. A step is only ever added: each release adds its own.
 
-Public (interface 4): people query these names. Every step runs in the one transaction that also records
-it, so a file is at the old version or at the new one. `PRAGMA user_version` carries the number of steps,
-so that an older release refuses a newer file before it touches it.
+The tables, columns and views are public (interface 4): people query these names. A step must not change what
+an earlier one made in a way that breaks their queries.
 """
 
-from sqlite_utils import Database, Migrations
+from collections.abc import Callable
 
-migrations = Migrations("gladly-segment-sync")
+from sqlite_utils import Database
+
+Step = Callable[[Database], None]
+
+_STATUSES = {
+    "events": ("pending", "delivered", "rejected", "suppressed"),
+    "conversations": ("OPEN", "WAITING", "CLOSED", "MERGED", "DELETED"),
+}
 
 
-@migrations()
-def m001_tables(db: Database) -> None:
-    """The tables of interface 4, and `customers`: who was merged away or deleted."""
+def m001_first_release(db: Database) -> None:
+    """The tables of interface 4, what the sync needs besides, and views that answer what people ask."""
+    _create_tables(db)
+    _create_indexes(db)
+    _create_views(db)
+    _create_counts(db)
+
+
+# All steps, in order. A file's version (PRAGMA user_version) is how many of them it has had.
+STEPS: tuple[Step, ...] = (m001_first_release,)
+
+
+def _create_tables(db: Database) -> None:
     db.table("watermark").create({"feed": str, "position": str, "updated_at": str}, pk="feed")
     db.table("conversations").create(
         {
@@ -23,6 +39,7 @@ def m001_tables(db: Database) -> None:
             "created_at": str,
             "closed_at": str,
             "updated_at": str,
+            "checked_at": str,
         },
         pk="id",
         not_null=("customer_id", "status", "updated_at"),
@@ -46,6 +63,23 @@ def m001_tables(db: Database) -> None:
         not_null=("conversation_id", "customer_id", "transition", "event", "occurred_at", "status"),
         defaults={"attempts": 0},
     )
+    # Every change of a conversation, with what was decided and why: `explain` shows it.
+    db.table("changes").create(
+        {
+            "id": int,
+            "conversation_id": str,
+            "type": str,
+            "recorded_at": str,
+            "change_id": str,
+            "status_before": str,
+            "status_after": str,
+            "transition": str,
+            "why": str,
+            "seen_at": str,
+        },
+        pk="id",
+        not_null=("conversation_id", "type", "recorded_at"),
+    )
     db.table("polls").create(
         {
             "id": int,
@@ -65,8 +99,9 @@ def m001_tables(db: Database) -> None:
     )
     db.table("seen_changes").create({"id": str, "recorded_at": str}, pk="id")
     db.table("quarantine").create(
-        {"id": str, "seen_at": str, "source": str, "reason": str, "line": str}, pk="id"
+        {"id": str, "seen_at": str, "source": str, "reason": str, "line": str, "dismissed_at": str}, pk="id"
     )
+    # The customers who were merged into others or deleted. Nobody else is here.
     db.table("customers").create(
         {
             "id": str,
@@ -78,20 +113,36 @@ def m001_tables(db: Database) -> None:
         },
         pk="id",
     )
+    # A resync remembers how far it came.
+    db.table("resyncs").create(
+        {
+            "id": int,
+            "since": str,
+            "until": str,
+            "position": str,
+            "started_at": str,
+            "finished_at": str,
+        },
+        pk="id",
+        not_null=("since", "until", "position", "started_at"),
+    )
 
 
-@migrations()
-def m002_indexes(db: Database) -> None:
-    """One index for every question a cycle asks, so that no cycle grows with the file."""
+def _create_indexes(db: Database) -> None:
+    """Create an index for every question that a cycle asks, so that no cycle grows with the file."""
     for statement in (
         "CREATE INDEX conversations_by_customer ON conversations (customer_id)",
         "CREATE INDEX conversations_by_status ON conversations (status, updated_at)",
+        "CREATE INDEX conversations_by_check ON conversations (checked_at)",
         "CREATE INDEX events_by_conversation ON events (conversation_id, occurred_at)",
         "CREATE INDEX events_by_customer ON events (customer_id)",
         "CREATE INDEX events_by_time ON events (occurred_at)",
         "CREATE INDEX events_by_status ON events (status, occurred_at)",
         "CREATE INDEX delivered_payloads ON events (delivered_at)"
         " WHERE status = 'delivered' AND payload IS NOT NULL",
+        # The time comes first: new changes then stand side by side, on a page or two a chunk, not on a page
+        # each. `explain` reads the whole of `changes`, which holds a month.
+        "CREATE UNIQUE INDEX changes_once ON changes (recorded_at, conversation_id, type)",
         "CREATE INDEX seen_changes_by_time ON seen_changes (recorded_at)",
         "CREATE INDEX customers_to_wipe ON customers (deleted_at) WHERE wiped_at IS NULL",
         "CREATE INDEX customers_by_destination ON customers (merged_into) WHERE merged_into IS NOT NULL",
@@ -99,9 +150,7 @@ def m002_indexes(db: Database) -> None:
         db.execute(statement)
 
 
-@migrations()
-def m003_views(db: Database) -> None:
-    """The questions people ask, as views."""
+def _create_views(db: Database) -> None:
     db.create_view(
         "open_conversations",
         """
@@ -117,9 +166,10 @@ def m003_views(db: Database) -> None:
                'gladly-segment retry ' || message_id AS command
         FROM events WHERE status = 'rejected'
         UNION ALL
-        SELECT CASE WHEN reason LIKE 'gap: %' THEN 'gap' ELSE 'unreadable line' END, id, reason, seen_at,
-               'SELECT line FROM quarantine WHERE id = ''' || id || ''''
-        FROM quarantine
+        SELECT CASE WHEN reason LIKE 'gap: %' THEN 'gap' ELSE 'unreadable line' END, id,
+               CASE WHEN reason LIKE 'gap: %' THEN substr(reason, 6) ELSE reason END, seen_at,
+               'gladly-segment dismiss ' || id
+        FROM quarantine WHERE dismissed_at IS NULL
         """,
     )
     db.create_view(
@@ -141,93 +191,19 @@ def m003_views(db: Database) -> None:
     )
 
 
-@migrations()
-def m004_resyncs_and_reconciling(db: Database) -> None:
-    """A resync remembers how far it came; a conversation, when it was last checked against Gladly."""
-    db.table("resyncs").create(
-        {
-            "id": int,
-            "since": str,
-            "until": str,
-            "position": str,
-            "started_at": str,
-            "finished_at": str,
-        },
-        pk="id",
-        not_null=("since", "until", "position", "started_at"),
-    )
-    db.table("conversations").add_column("checked_at", str)
-    db.execute("CREATE INDEX conversations_by_check ON conversations (checked_at)")
-
-
-@migrations()
-def m005_changes(db: Database) -> None:
-    """Every change of a conversation, with what was decided and why: what `explain` shows."""
-    db.table("changes").create(
-        {
-            "id": int,
-            "conversation_id": str,
-            "type": str,
-            "recorded_at": str,
-            "change_id": str,
-            "status_before": str,
-            "status_after": str,
-            "transition": str,
-            "why": str,
-            "seen_at": str,
-        },
-        pk="id",
-        not_null=("conversation_id", "type", "recorded_at"),
-    )
-    db.execute("CREATE UNIQUE INDEX changes_once ON changes (conversation_id, recorded_at, type)")
-
-
-@migrations()
-def m006_dismissed(db: Database) -> None:
-    """What a person has seen of the quarantine is dismissed, and waits for nobody any more."""
-    db.table("quarantine").add_column("dismissed_at", str)
-    db.create_view(
-        "needs_attention",
-        """
-        SELECT 'rejected event' AS what, message_id AS id, reason, occurred_at AS since,
-               'gladly-segment retry ' || message_id AS command
-        FROM events WHERE status = 'rejected'
-        UNION ALL
-        SELECT CASE WHEN reason LIKE 'gap: %' THEN 'gap' ELSE 'unreadable line' END, id,
-               CASE WHEN reason LIKE 'gap: %' THEN substr(reason, 6) ELSE reason END, seen_at,
-               'gladly-segment dismiss ' || id
-        FROM quarantine WHERE dismissed_at IS NULL
-        """,
-        replace=True,
-    )
-
-
-@migrations()
-def m007_changes_by_time(db: Database) -> None:
+def _create_counts(db: Database) -> None:
     """
-    What makes a change unique, its time first: new ones then stand side by side, on a page or two a chunk,
-    not on a page each. `explain` reads `changes` through, which holds a month.
-    """
-    db.execute("DROP INDEX changes_once")
-    db.execute("CREATE UNIQUE INDEX changes_once ON changes (recorded_at, conversation_id, type)")
+    Create `counts`: how many events and conversations there are of each status.
 
-
-@migrations()
-def m008_counts(db: Database) -> None:
-    """
-    How many events and conversations there are of each status, kept by the file itself, whoever writes:
-    `status` and metrics ask often, and counting millions takes seconds where they are not in memory.
+    Triggers keep it right, whoever writes. `status` and metrics ask often, and counting millions of rows
+    takes seconds where the rows are not in memory.
     """
     db.table("counts").create({"counted": str, "status": str, "n": int}, pk=("counted", "status"))
-    for table, statuses in (
-        ("events", ("pending", "delivered", "rejected", "suppressed")),
-        ("conversations", ("OPEN", "WAITING", "CLOSED", "MERGED", "DELETED")),
-    ):
+    for table, statuses in _STATUSES.items():
         for status in statuses:
-            # S608: constants of this function.
-            of_status = f"SELECT count(*) FROM {table} WHERE status = ?"  # noqa: S608
-            db.execute(f"INSERT INTO counts VALUES (?, ?, ({of_status}))", (table, status, status))  # noqa: S608
-        # Plain updates of rows that are there: an upsert here would go by the outer statement's OR IGNORE.
+            db.execute("INSERT INTO counts VALUES (?, ?, 0)", (table, status))
+        # S608: the names are constants of this module. Plain updates of rows that are there: an upsert here
+        # would obey the OR IGNORE of the statement that fired the trigger.
         more = f"UPDATE counts SET n = n + 1 WHERE counted = '{table}' AND status = NEW.status;"  # noqa: S608
         less = f"UPDATE counts SET n = n - 1 WHERE counted = '{table}' AND status = OLD.status;"  # noqa: S608
         db.execute(f"CREATE TRIGGER {table}_come AFTER INSERT ON {table} BEGIN {more} END")

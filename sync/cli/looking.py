@@ -43,9 +43,8 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
       gladly-segment status
       gladly-segment status --max-lag 10m || page-someone
     """
-    from state.queries.status import is_behind
-
     from state.instants import utc_now
+    from state.queries.status import is_behind
     from state.reader import read_status
 
     path = options.state_path

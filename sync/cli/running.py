@@ -36,7 +36,7 @@ def run(options: Options) -> None:
     from sync.runtime.daemon import Daemon
 
     with (
-        Store(config.state_path) as store,
+        Store(config.state_path, migrate=True) as store,
         contextlib.closing(Daemon(config, store, stop, debug=options.debug)) as daemon,
     ):
         daemon.run()
@@ -63,7 +63,7 @@ def once(options: Options, dry_run: bool) -> int:
     from sync.runtime.build import build_pipeline
     from sync.telemetry.heartbeat import Heartbeat
 
-    with Store(config.state_path) as store, build_pipeline(config, store, stop) as pipeline:
+    with Store(config.state_path, migrate=True) as store, build_pipeline(config, store, stop) as pipeline:
         report = pipeline.cycle.run()
     if not report.errors:
         heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
@@ -136,5 +136,5 @@ def _copied_store(path: Path) -> "Iterator[Store]":
         if is_there(path):
             with Reader(path) as reader:
                 reader.copy_to(copy)
-        with Store(copy) as store:
+        with Store(copy, migrate=True) as store:
             yield store

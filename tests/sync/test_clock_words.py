@@ -4,10 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from freezegun import freeze_time
-from state.queries.status import is_behind
 from urllib3 import HTTPResponse
 
 from state.instants import parse_instant, utc_now
+from state.queries.status import is_behind
 from state.reader import read_status
 from state.store import Store
 from sync.http.host import LONGEST_RETRY_AFTER_S, retry_after_s

@@ -2,9 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from state.queries.status import EVENTS_API_REACH_S
-
 from state.instants import to_text
+from state.queries.status import EVENTS_API_REACH_S
 
 
 def reset_meaning(
