@@ -10,7 +10,7 @@ import json
 import sys
 import time
 
-from state import Store
+from state.store import Store
 from sync.runtime.build import build_pipeline
 from sync.settings.loading import load
 from sync.stop import Stop

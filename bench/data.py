@@ -16,8 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from state import Store
 from state.instants import to_text
+from state.store import Store
 
 DAY_S = 86_400.0
 

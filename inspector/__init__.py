@@ -1,11 +1,10 @@
 """
 The state file in a browser: Datasette over the live file, read-only and on loopback, with three pages of our
-own (debugger, overview, conversation). `serve` is the only door.
+own (debugger, overview, conversation).
 
-What is served is the file that the daemon writes, so nothing here opens it for writing, holds a transaction
-longer than a query, or lets another site read it. The words are those of `gladly-segment status`.
+It may import `state` and no other room. Its door is `inspector.server`: `serve`, `DEFAULT_PORT`.
+
+What is served is the file that the daemon writes. Nothing here opens that file for writing, holds a
+transaction longer than a query takes, or lets another web site read the file. The pages use the words of
+`gladly-segment status`.
 """
-
-from inspector.server import DEFAULT_PORT, serve
-
-__all__ = ["DEFAULT_PORT", "serve"]

@@ -9,8 +9,8 @@ from datasette.plugins import pm
 from datasette.utils import parse_metadata
 
 from inspector import plugin
+from inspector.access import AccessControl, App
 from inspector.database import NAME, StateDatabase
-from inspector.gate import App, Gate
 
 _HERE = Path(__file__).parent
 
@@ -53,7 +53,7 @@ class Inspector:
         self.datasette.add_database(self.database, name=NAME)
         self._opened: list[sqlite3.Connection] = []
         _remember_connections(self.datasette.databases["_internal"], self._opened)
-        self.app: App = Gate(self.datasette.app(), host)
+        self.app: App = AccessControl(self.datasette.app(), host)
 
     def close(self) -> None:
         """Wait for the queries under way and close the file."""

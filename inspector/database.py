@@ -1,35 +1,42 @@
 """
-The state file as Datasette sees it: live, read-only, and there or not.
+The state file as Datasette sees it: live, read-only, and possibly not there yet.
 
 Three things set it apart from Datasette's own `Database`:
 
-* Nothing in this process opens the file but SQLite. POSIX drops all locks of a process on a file when any
-  of its descriptors of that file is closed (SQLite, "How To Corrupt", 2.2); without its lock here, a daemon
-  that ends would delete the write-ahead log under us, and we would show an old state for ever.
-* The file may be missing, or be replaced while we look (the demo does both). Each query looks whether the
+* In this process, only SQLite opens the file. POSIX drops all locks of a process on a file when any of its
+  descriptors of that file is closed (SQLite, "How To Corrupt", 2.2). Without our lock, a daemon that ends
+  would delete the write-ahead log that we read, and we would show an old state for ever.
+* The file may be missing, or be replaced while we look. The demo does both. Each query makes sure that the
   file is still the one that its thread has open.
-* Where there is none yet, an empty one with the same tables, in memory, stands in for it: every page and
-  every query works from the start, and finds nothing.
+* Where there is none yet, an empty one in memory stands in for it. So every page and every query works from
+  the start, and finds nothing.
 """
 
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
-from datasette.database import Database
+from datasette.database import Database, QueryInterrupted
+from datasette.utils import sqlite_timelimit
 
-from state.schema_version import APPLICATION_ID
+from state.schema.migration import empty_state
+from state.schema.version import APPLICATION_ID
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 # The name in Datasette's addresses: /state/events.
 NAME = "state"
 
-# How long a query waits where SQLite has to wait: while the daemon recovers or truncates the log.
+# How long a query waits where SQLite has to wait, while the daemon recovers or truncates the log.
 _BUSY_TIMEOUT_S = 5.0
+
+# An answer that took long is given again until this many times as long has passed.
+_REST = 10
 
 _Identity = tuple[int, int] | None
 
@@ -49,8 +56,57 @@ class StateDatabase(Database):  # type: ignore[misc]
         self._own = threading.local()
         self._all: list[sqlite3.Connection] = []
         self._guard = threading.Lock()
-        # What took long to count, and until when it need not be counted again (`inspector.questions`).
-        self.answers: dict[str, tuple[float, Any]] = {}
+        # Answers by key, each with the time until which it is given again (monotonic).
+        self._answers: dict[str, tuple[float, Any]] = {}
+
+    async def ask(
+        self, question: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """
+        Return the answer to a question, which may ask several of `state.queries`.
+
+        Args:
+            question: A function that takes a connection and then *args* and *kwargs*.
+
+        Raises:
+            QueryInterrupted: The question took longer than Datasette allows a query.
+        """
+
+        def within_the_limit(connection: sqlite3.Connection) -> T:
+            with sqlite_timelimit(connection, self.ds.sql_time_limit_ms):
+                try:
+                    return question(connection, *args, **kwargs)
+                except sqlite3.OperationalError as error:
+                    if error.args == ("interrupted",):
+                        raise QueryInterrupted(error, question.__name__, args) from error
+                    raise
+
+        return await self.execute_fn(within_the_limit)
+
+    async def ask_rested(
+        self,
+        key: str,
+        question: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """
+        Return the answer to a question, or its last answer while asking again would take too much time.
+
+        A question that took a second is asked again after ten: it never takes more than a tenth of the time.
+
+        Args:
+            key: What the answer is kept under.
+            question: A function that takes a connection and then *args* and *kwargs*.
+        """
+        until, answer = self._answers.get(key, (0.0, None))
+        if time.monotonic() >= until:
+            began = time.monotonic()
+            answer = await self.ask(question, *args, **kwargs)
+            ended = time.monotonic()
+            self._answers[key] = (ended + _REST * (ended - began), answer)
+        rested: T = answer
+        return rested
 
     async def execute_fn(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Run *fn* in a thread, with that thread's connection."""
@@ -59,6 +115,8 @@ class StateDatabase(Database):  # type: ignore[misc]
 
     async def execute_write_fn(self, *_: object, **__: object) -> None:
         """
+        Refuse to write.
+
         Raises:
             OperationalError: Always. No page of Datasette's that we serve asks for this.
         """
@@ -66,20 +124,22 @@ class StateDatabase(Database):  # type: ignore[misc]
 
     def connect(self, write: bool = False) -> sqlite3.Connection:
         """
+        Refuse to open the file in Datasette's own way, which could write. See `execute_fn`.
+
         Raises:
-            OperationalError: Always: Datasette's own way to open a file could write; see `execute_fn`.
+            OperationalError: Always.
         """
         raise sqlite3.OperationalError("the state file is only read here")
 
     @property
     def size(self) -> int:
-        """Bytes; 0 while there is no file."""
+        """Return the size of the file in bytes. Return 0 while there is no file."""
         identity = self._identity()
         return self.file.stat().st_size if identity else 0
 
     @property
     def is_there(self) -> bool:
-        """Whether there is a state file yet."""
+        """Return whether there is a state file yet."""
         return self._identity() is not None
 
     def close(self) -> None:
@@ -108,7 +168,7 @@ class StateDatabase(Database):  # type: ignore[misc]
             held.connection.close()
         connection = self._open() if identity else None
         if connection is None:
-            identity, connection = None, _empty()
+            identity, connection = None, empty_state()
         self.ds._prepare_connection(connection, self.name)
         connection.execute("PRAGMA query_only = 1")
         with self._guard:
@@ -117,7 +177,7 @@ class StateDatabase(Database):  # type: ignore[misc]
         return connection
 
     def _open(self) -> sqlite3.Connection | None:
-        """Open the file; None while its first cycle is still making it, or where it is not ours."""
+        """Open the file. Return None while the first cycle is still making it, or where it is not ours."""
         connection = sqlite3.connect(
             f"{self.file.as_uri()}?mode=ro",
             uri=True,
@@ -134,13 +194,3 @@ class StateDatabase(Database):  # type: ignore[misc]
             raise
         connection.close()
         return None
-
-
-def _empty() -> sqlite3.Connection:
-    from sqlite_utils import Database as SqliteUtilsDatabase
-
-    from state.schema import migrate
-
-    connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    migrate(SqliteUtilsDatabase(connection, execute_plugins=False))
-    return connection

@@ -13,10 +13,10 @@ from datasette.utils.asgi import Base400, Response
 from datasette.views.base import DatasetteError
 from markupsafe import Markup, escape
 
-from inspector import pages
 from inspector.database import NAME
-from inspector.questions import Questions
-from inspector.text import pretty_json, visible
+from inspector.formatting import pretty_json, visible
+from inspector.pages import conversation, debugger, frame, overview
+from state.queries.cycles import watermark
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ _CELL_CHARACTERS = 160
 def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
     """Our pages, and the two addresses the debugger asks."""
     return [
-        (r"/$", pages.debugger),
-        (r"/overview$", pages.overview),
-        (r"/conversation$", pages.conversation),
-        (r"/api/events$", pages.api_events),
-        (r"/api/event$", pages.api_event),
+        (r"/$", debugger.debugger),
+        (r"/overview$", overview.overview),
+        (r"/conversation$", conversation.conversation),
+        (r"/api/events$", debugger.api_events),
+        (r"/api/event$", debugger.api_event),
     ]
 
 
@@ -48,7 +48,7 @@ def prepare_jinja2_environment(env: Any) -> None:
     env.filters.update(
         cell=_cell, visible=visible, instant=instant, pill=pill, query=urlencode, pretty=pretty_json
     )
-    env.filters.update(duration=pages.duration, count=lambda number: f"{number:,}")
+    env.filters.update(duration=frame.duration, count=lambda number: f"{number:,}")
 
 
 @hook
@@ -57,11 +57,11 @@ def extra_template_vars(datasette: Any) -> Any:
 
     async def found() -> dict[str, Any]:
         try:
-            watermark = await Questions(datasette.databases[NAME]).watermark()
+            mark = await frame.database_of(datasette).ask(watermark)
         except (sqlite3.Error, QueryInterrupted):
-            watermark = None  # a page that says what is wrong needs its frame too
+            mark = None  # a page that says what is wrong needs its frame, too
         tables = datasette.metadata("tables", database=NAME, fallback=False) or {}
-        return {"page_watermark": watermark, "metadata_of_state": tables}
+        return {"page_watermark": mark["position"] if mark else None, "metadata_of_state": tables}
 
     return found
 

@@ -13,8 +13,7 @@ from types import FrameType
 import uvicorn
 
 from inspector.application import Inspector
-from state.errors import StateFileError
-from state.file import connect
+from state.file import is_there, open_for_reading
 
 # Beside the sandbox's 8410 and 8411.
 DEFAULT_PORT = 8412
@@ -96,16 +95,14 @@ def serve(
 
 def look_at(path: Path) -> None:
     """
-    Refuse what is no state file of ours before serving it; a missing or an empty one is none *yet*.
+    Refuse a file that is not a state file of ours. A missing or empty file may still become one.
 
     Raises:
         StateFileError: The file is not ours, or damaged, or its directory is missing.
         NewerSchemaError: A newer release wrote it.
     """
-    if not path.parent.is_dir():
-        raise StateFileError(f"The directory {path.parent} of the state file does not exist. Create it.")
-    if path.is_dir() or (path.exists() and path.stat().st_size):
-        connect(path, read_only=True).close()
+    if is_there(path):
+        open_for_reading(path).close()
 
 
 def bind(host: str, port: int) -> socket.socket:

@@ -1,60 +1,14 @@
 """
-What the sync remembers between cycles: one SQLite file.
+What the sync remembers between cycles: one SQLite file, and the only SQL of the program.
 
-`Store` writes it (one process at a time), `Reader` answers questions about it while the daemon runs,
-and no SQL leaves this package. The tables are public: see `state/schema.py`.
+It imports nothing of the other rooms. Its tables and views are public: people query them (docs/querying.md).
+
+The doors, and what others import from them:
+
+* `state.store`: `Store`, the file open for writing, by one process at a time for each role.
+* `state.reader`: `Reader`, the file open for reading, beside the daemon; `read_status`.
+* `state.queries`: every question about the file, each defined once. The reader and the inspector ask them.
+* `state.records`, `state.instants`: plain data and times. They import no SQL, so the pure room can use them.
+* `state.errors`, `state.locks`: what can be wrong with the file, and for what a process can hold it.
+* `state.failpoints`: where a test ends, breaks or hangs the process.
 """
-
-from state.errors import (
-    NewerSchemaError,
-    StateError,
-    StateFileError,
-    StateLockedError,
-    StateWriteError,
-    damaged,
-)
-from state.reader import Reader
-from state.records import (
-    QUARANTINED_LINE_BYTES,
-    BadLine,
-    ChangeRecord,
-    CustomerMerge,
-    Event,
-    EventStatus,
-    PendingEvent,
-    Poll,
-    PollOutcome,
-    Resync,
-    Status,
-    StoredConversation,
-    TakenIn,
-    Transition,
-    TransitionRecord,
-)
-from state.store import Store
-
-__all__ = [
-    "QUARANTINED_LINE_BYTES",
-    "BadLine",
-    "ChangeRecord",
-    "CustomerMerge",
-    "Event",
-    "EventStatus",
-    "NewerSchemaError",
-    "PendingEvent",
-    "Poll",
-    "PollOutcome",
-    "Reader",
-    "Resync",
-    "StateError",
-    "StateFileError",
-    "StateLockedError",
-    "StateWriteError",
-    "Status",
-    "Store",
-    "StoredConversation",
-    "TakenIn",
-    "Transition",
-    "TransitionRecord",
-    "damaged",
-]

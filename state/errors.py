@@ -4,7 +4,8 @@ What can be wrong with the state file, by what the caller does next.
 * StateError
   x StateFileError     the file is not ours, damaged, or not writable: a person mends it; nothing was touched
     x NewerSchemaError a newer release wrote it: upgrade; nothing was touched
-  x StateLockedError   another process is the writer: wait for it or stop it
+    x OlderSchemaError an older release wrote it: let a cycle migrate it; nothing was touched
+  x StateLockedError   another process has the role: wait for it or stop it
   x StateWriteError    a transaction failed and was rolled back whole: try again later
 """
 
@@ -12,15 +13,19 @@ from pathlib import Path
 
 
 class StateError(Exception):
-    """Something about the state file; the message says what, where and what to do."""
+    """Something about the state file. The message says what, where and what to do."""
 
 
 class StateFileError(StateError):
-    """The file cannot serve as a state file and was left as it is."""
+    """The file cannot serve as a state file. It was left as it is."""
 
 
 class NewerSchemaError(StateFileError):
-    """The file was written by a newer release and was left as it is."""
+    """A newer release wrote the file. It was left as it is."""
+
+
+class OlderSchemaError(StateFileError):
+    """An older release wrote the file, and the command does not migrate. The file was left as it is."""
 
 
 class StateLockedError(StateError):
@@ -28,11 +33,11 @@ class StateLockedError(StateError):
 
 
 class StateWriteError(StateError):
-    """A transaction could not be written (full disk, lost volume) and was rolled back whole."""
+    """A transaction could not be written (full disk, lost volume). It was rolled back whole."""
 
 
 def damaged(path: Path, finding: str) -> StateFileError:
-    """The file is not whole, and the ways out."""
+    """Return the error for a file that is not whole. Its message names the ways out."""
     return StateFileError(
         f"{path} is damaged ({finding}); it was left as it is. Restore it from a copy, or move it away and "
         "start anew from an instant (sync.start): what is sent again keeps its messageId, and Segment drops "

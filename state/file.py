@@ -1,36 +1,34 @@
 """
-The state file as a file: who may write it, whether it is ours, and how a connection to it is set up.
+The state file as a file: whether it is ours, who may read it, and how a connection to it is opened.
 
-Durability (semantics 4.6): WAL with `synchronous=FULL`, so every commit is on the disk before it counts and
-a power cut costs at most work that had not been committed, which is read again. `secure_delete` overwrites
-what is erased (semantics 5.1).
+Opening a file that has tables changes nothing in it. Durability (semantics 4.6): WAL with `synchronous=FULL`,
+so every commit is on the disk before it counts. A power cut costs at most work that had not been committed,
+and that work is read again. `secure_delete` overwrites what is erased (semantics 5.1).
 """
 
 import contextlib
-import fcntl
 import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 from state.errors import (
     NewerSchemaError,
+    OlderSchemaError,
     StateError,
     StateFileError,
-    StateLockedError,
     StateWriteError,
     damaged,
 )
-from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
+from state.schema.version import APPLICATION_ID, CURRENT, Schema
 
-# The write-ahead log is copied into the file at so many pages (40 MB). SQLite's 1,000 are one chunk of a file
-# with millions of rows, whose indexes are written all over: each commit would wait for that, too.
+# At so many pages (40 MB) the write-ahead log is copied into the file. SQLite's own 1,000 pages are one chunk
+# of a file with millions of rows, whose indexes are written all over: each commit would wait for the copying.
 CHECKPOINT_PAGES = 10_000
 
-# How long a statement waits for another connection's lock. Readers never lock a WAL file for long; what
-# does is a person's own transaction in the sqlite3 shell.
+# How long a statement waits for another connection's lock. Readers never lock a WAL file for long. A person's
+# own transaction in the sqlite3 shell does.
 BUSY_TIMEOUT_MS = 15_000
 
 # What every SQLite 3 file begins with, and how long its header is (SQLite file format, 1.3).
@@ -38,101 +36,61 @@ _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
 
 
-class Role(NamedTuple):
-    """What a process holds the state file for; one process at a time for each role."""
-
-    suffix: str
-    what: str
-
-
-MAIN = Role(".lock", "a daemon, or a cycle still running")
-RESYNC = Role(".resync.lock", "a resync")
-
-
-class FileLock:
+def open_for_reading(path: Path, schema: Schema = CURRENT) -> sqlite3.Connection:
     """
-    A lock between processes (`flock` on a file beside the state file), given back by the kernel when the
-    process ends, however it ends. The file stays: removing it would race with who opens it next.
+    Open the state file read-only.
+
+    Args:
+        path: The state file.
+        schema: The schema that this release knows. A file of an older one is opened, too.
 
     Raises:
-        StateFileError: The lock file cannot be written.
-    """
-
-    def __init__(self, path: Path, suffix: str) -> None:
-        self._path = beside = path.with_name(path.name + suffix)
-        try:
-            self._fd = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        except OSError as error:
-            raise StateFileError(
-                f"{beside} cannot be written ({error.strerror}). "
-                "Check state.path and that its directory exists and belongs to this user."
-            ) from error
-
-    def try_to_take(self) -> bool:
-        """Take the lock if no other process has it, and leave the process id for whoever asks."""
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        except OSError as error:
-            raise StateFileError(
-                f"{self._path} cannot be locked ({error.strerror}). Keep the state file on a local disk."
-            ) from error
-        with contextlib.suppress(OSError):  # a full disk: the lock holds all the same
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
-        return True
-
-    def give_back(self) -> None:
-        """Let others take it."""
-        fcntl.flock(self._fd, fcntl.LOCK_UN)
-
-    @property
-    def holder(self) -> str:
-        """The process id of whoever took it last, as text; empty where unknown."""
-        return os.pread(self._fd, 20, 0).decode("ascii", "replace").strip()
-
-    def close(self) -> None:
-        """Give it back for good."""
-        os.close(self._fd)
-
-
-def take_role(path: Path, role: Role) -> FileLock:
-    """
-    Raises:
-        StateLockedError: Another process has this role; the message names its process id.
-    """
-    lock = FileLock(path, role.suffix)
-    if lock.try_to_take():
-        return lock
-    who = f"process {lock.holder}" if lock.holder else "another process"
-    lock.close()
-    raise StateLockedError(f"{path} is held by {who} ({role.what}). Stop it, or wait until it has finished.")
-
-
-def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
-    """
-    Open the state file, in autocommit mode: transactions are begun and ended by name.
-
-    Raises:
-        StateFileError: The file is missing (read-only), not SQLite, not ours, damaged or not writable.
+        StateFileError: The file is missing, not SQLite, not ours or damaged.
         NewerSchemaError: A newer release wrote it.
+    """
+    if _is_missing_or_empty(path):
+        raise StateFileError(f"There is no state file at {path} yet. The first cycle creates it.")
+    _refuse_foreign(path)
+    return _open_ours(path, schema)
+
+
+def open_for_writing(path: Path, schema: Schema = CURRENT, *, migrating: bool = False) -> sqlite3.Connection:
+    """
+    Open the state file for writing, in autocommit mode: transactions are begun and ended by name.
+
+    A file that is missing or empty is created, marked as ours and without tables.
+
+    Args:
+        path: The state file.
+        schema: The schema that this release needs.
+        migrating: Whether the caller will migrate the file. If not, a file of an older schema is refused.
+
+    Raises:
+        StateFileError: The file is not SQLite, not ours, damaged or not writable.
+        NewerSchemaError: A newer release wrote it.
+        OlderSchemaError: An older release wrote it, and the caller does not migrate.
         StateWriteError: The disk is full.
     """
-    is_new = _look_before_touching(path, read_only=read_only)
-    if not is_new:
-        connection = _open(path, "ro")
-        with _closing_on_error(connection, path):
-            _refuse_newer(connection, path)
-        if read_only:
-            return connection
-        connection.close()
+    is_new = _is_missing_or_empty(path)
+    if is_new:
+        _create(path)
+    else:
+        _refuse_foreign(path)
+        check_writable(path)
+        with contextlib.closing(_open_ours(path, schema)) as reading:
+            version = version_of(reading)
+        if 0 < version < schema.version and not migrating:
+            raise OlderSchemaError(
+                f"{path} has schema version {version} and this release needs version {schema.version}; "
+                "it was left as it is. `gladly-segment once` or `gladly-segment run` migrates it. "
+                "Then repeat this command."
+            )
     connection = _open(path, "rw")
     with _closing_on_error(connection, path):
         _keep_to_the_owner(path)
         if is_new:
-            # While the file still has a rollback journal: this way the mark is in the file itself, where
-            # the next start looks for it, and not only in a write-ahead log that a crash may leave behind.
+            # While the file still has a rollback journal. So the mark is in the file itself, where the next
+            # start looks for it. A write-ahead log may be all that a crash leaves of a mark set later.
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -141,94 +99,39 @@ def connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     return connection
 
 
+def version_of(connection: sqlite3.Connection) -> int:
+    """Return the version of the file's schema. Return 0 for a file whose creation was cut short."""
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return version
+
+
 def is_there(path: Path) -> bool:
     """
-    Whether there is a state file to read: an empty one is what a first start that was cut short leaves.
+    Return whether there is a state file to read. An empty file does not count: nothing was written yet.
 
     Raises:
         StateFileError: The path cannot be looked at, or its directory does not exist.
     """
-    try:
-        if not path.parent.is_dir():
-            raise StateFileError(f"The directory {path.parent} of the state file does not exist. Create it.")
-        return path.exists() and (path.is_dir() or path.stat().st_size > 0)
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise StateFileError(f"{path} cannot be opened ({why}). Check state.path.") from error
+    return not _is_missing_or_empty(path, or_directory=True)
 
 
-def _keep_to_the_owner(path: Path) -> None:
-    """Its siblings have the mode that the file had when they were made."""
-    for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
-        with contextlib.suppress(FileNotFoundError):
-            if each.stat().st_mode & 0o077:
-                each.chmod(0o600)
-
-
-def _open(path: Path, mode: str) -> sqlite3.Connection:
-    uri = f"{path.absolute().as_uri()}?mode={mode}"
-    with explaining(path):
-        # One thread at a time uses it (the cycle's), but not always the one that opened it.
-        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
-    return connection
-
-
-@contextmanager
-def _closing_on_error(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
-    try:
-        with explaining(path):
-            yield
-    except BaseException:
-        connection.close()
-        raise
-
-
-def _look_before_touching(path: Path, *, read_only: bool) -> bool:
+def check_writable(path: Path) -> None:
     """
-    Refuse what is not ours before SQLite, which creates and repairs what it opens, sees it.
+    Make sure that this user may write the file and next to it, without writing anything.
 
-    Returns: whether the file is new (missing or empty; it has then been created, for its owner alone).
+    Raises:
+        StateFileError: The file or its directory cannot be written.
     """
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
+        raise StateFileError(f"{path} or its directory cannot be written by this user.")
+
+
+def log_size(path: Path) -> int:
+    """Return the size of the write-ahead log of the state file, in bytes. Return 0 where there is none."""
     try:
-        if not path.parent.is_dir():
-            raise StateFileError(f"The directory {path.parent} of the state file does not exist. Create it.")
-        if path.is_dir():
-            raise StateFileError(f"{path} is a directory. Point state.path at a file.")
-        if not path.exists() or not path.stat().st_size:
-            if read_only:
-                raise StateFileError(f"There is no state file at {path} yet. The first cycle creates it.")
-            # Created by hand for its mode: SQLite gives -wal and -shm the mode of the file (semantics 5.4).
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-            return True
-        with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
-        if not header.startswith(_MAGIC):
-            raise StateFileError(
-                f"{path} is not an SQLite file; it was left as it is. Point state.path at another file, "
-                "or restore the state file from a copy."
-            )
-        if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
-            raise StateFileError(
-                f"{path} is an SQLite file of another program; it was left as it is. "
-                "Point state.path at another file."
-            )
-        if not read_only and not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)):
-            raise StateFileError(f"{path} or its directory cannot be written by this user.")
-    except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise StateFileError(f"{path} cannot be opened ({why}). Check state.path.") from error
-    return False
-
-
-def _refuse_newer(connection: sqlite3.Connection, path: Path) -> None:
-    connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # a damaged one is refused here
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > SCHEMA_VERSION:
-        raise NewerSchemaError(
-            f"{path} has schema version {version} and this release knows up to {SCHEMA_VERSION}; it was "
-            "left as it is. Install the release that wrote it, or a newer one."
-        )
+        return path.with_name(path.name + "-wal").stat().st_size
+    except (OSError, ValueError):  # ValueError: a path such as "." has no name
+        return 0
 
 
 def explained(error: sqlite3.Error, path: Path) -> StateError:
@@ -251,8 +154,92 @@ def explained(error: sqlite3.Error, path: Path) -> StateError:
 
 @contextmanager
 def explaining(path: Path) -> Iterator[None]:
-    """Let no SQLite error leave the state store unexplained."""
+    """Turn every SQLite error of the block into a `StateError`."""
     try:
         yield
     except sqlite3.Error as error:
         raise explained(error, path) from error
+
+
+def _is_missing_or_empty(path: Path, *, or_directory: bool = False) -> bool:
+    with _explaining_the_path(path):
+        if not path.parent.is_dir():
+            raise StateFileError(f"The directory {path.parent} of the state file does not exist. Create it.")
+        if path.is_dir():
+            if or_directory:
+                return False
+            raise StateFileError(f"{path} is a directory. Point state.path at a file.")
+        return not path.exists() or not path.stat().st_size
+
+
+def _create(path: Path) -> None:
+    """Create the file for its owner alone. SQLite gives -wal and -shm the same mode (semantics 5.4)."""
+    with _explaining_the_path(path):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse what is not ours before SQLite, which repairs what it opens, sees it."""
+    with _explaining_the_path(path):
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+        if not header.startswith(_MAGIC):
+            raise StateFileError(
+                f"{path} is not an SQLite file; it was left as it is. Point state.path at another file, "
+                "or restore the state file from a copy."
+            )
+        if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+            raise StateFileError(
+                f"{path} is an SQLite file of another program; it was left as it is. "
+                "Point state.path at another file."
+            )
+
+
+def _open_ours(path: Path, schema: Schema) -> sqlite3.Connection:
+    """Open read-only, and refuse a damaged file and one of a newer schema."""
+    connection = _open(path, "ro")
+    with _closing_on_error(connection, path):
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()  # a damaged one is refused here
+        version = version_of(connection)
+        if version > schema.version:
+            raise NewerSchemaError(
+                f"{path} has schema version {version} and this release knows up to {schema.version}; it was "
+                "left as it is. Install the release that wrote it, or a newer one."
+            )
+    return connection
+
+
+def _open(path: Path, mode: str) -> sqlite3.Connection:
+    uri = f"{path.absolute().as_uri()}?mode={mode}"
+    with explaining(path):
+        # One thread at a time uses it (the cycle's), and not always the thread that opened it.
+        connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+    return connection
+
+
+def _keep_to_the_owner(path: Path) -> None:
+    """Take the rights of others away from the file, and from its siblings, which have the mode it had."""
+    for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
+        with contextlib.suppress(FileNotFoundError):
+            if each.stat().st_mode & 0o077:
+                each.chmod(0o600)
+
+
+@contextmanager
+def _closing_on_error(connection: sqlite3.Connection, path: Path) -> Iterator[None]:
+    try:
+        with explaining(path):
+            yield
+    except BaseException:
+        connection.close()
+        raise
+
+
+@contextmanager
+def _explaining_the_path(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StateFileError(f"{path} cannot be opened ({why}). Check state.path.") from error

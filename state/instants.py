@@ -1,8 +1,8 @@
 """
-Instants and durations as people and files write them.
+Instants and durations, as people and files write them. It imports no other room and no SQL.
 
-In the state file an instant is ISO 8601 text in UTC with milliseconds and `Z`, so that instants sort as
-text and SQLite's date functions read them (interface 4). In Python it is an aware UTC `datetime`.
+In the state file an instant is ISO 8601 text in UTC with milliseconds and `Z`. So instants sort as text, and
+SQLite's date functions read them (interface 4). In Python an instant is an aware UTC `datetime`.
 """
 
 import re
@@ -13,21 +13,21 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def utc_now() -> datetime:
-    """The local clock, aware, UTC. Never used to decide what has been read: only Gladly's clock is."""
+    """Return the local clock's time, aware and in UTC. Only Gladly's clock decides what has been read."""
     return datetime.now(UTC)
 
 
 def to_text(instant: datetime) -> str:
-    """`2026-11-20T08:00:00.000Z`; what is finer than a millisecond is cut, never rounded up."""
+    """Write an instant as `2026-11-20T08:00:00.000Z`. What is finer than a millisecond is cut off."""
     return instant.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def from_text(text: str) -> datetime:
     """
-    Read an RFC 3339 instant with 0 to 9 fractional digits and `Z` or an offset; no zone means UTC.
+    Read an RFC 3339 instant with 0 to 9 fractional digits and `Z` or an offset. No zone means UTC.
 
     Raises:
-        ValueError: *text* is no instant, or one that has no place in UTC's calendar.
+        ValueError: *text* is not an instant, or lies outside the calendar once it is in UTC.
     """
     instant = datetime.fromisoformat(text)
     try:
@@ -41,7 +41,7 @@ def parse_duration(text: str) -> timedelta:
     Read a duration as settings write it: `90s`, `15m`, `36h`, `7d` (interface 2).
 
     Raises:
-        ValueError: *text* is no duration; the message shows what one looks like.
+        ValueError: *text* is not a duration. The message shows what one looks like.
     """
     if not (match := _DURATION.fullmatch(text.strip())):
         raise ValueError(f"{text!r} is not a duration; write it like 90s, 15m, 36h or 7d")
@@ -56,7 +56,7 @@ def parse_instant(text: str, now: datetime) -> datetime:
     Read an INSTANT (interface 2): ISO 8601, or an age before *now* such as `36h`.
 
     Raises:
-        ValueError: *text* is neither; the message shows what they look like.
+        ValueError: *text* is neither. The message shows what they look like.
     """
     stripped = text.strip()
     if _DURATION.fullmatch(stripped):
@@ -73,7 +73,7 @@ def parse_instant(text: str, now: datetime) -> datetime:
 
 
 def short_duration(seconds: float) -> str:
-    """A duration for people: `45s`, `12m 5s`, `23h 10m`, `3d 4h`."""
+    """Write a duration for people, in its two largest units: `45s`, `12m 5s`, `23h 10m`, `3d 4h`."""
     sign, left = ("-" if seconds < 0 else ""), round(abs(seconds))
     parts = []
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):

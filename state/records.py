@@ -1,5 +1,6 @@
 """The records the state store takes and gives: plain data in Gladly's and Segment's terms."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -126,6 +127,11 @@ class BadLine(NamedTuple):
     source: str
     reason: str
     line: bytes
+
+    @property
+    def id(self) -> str:
+        """The key of its row in `quarantine`: the same line, read again in the overlap, is the same row."""
+        return hashlib.sha256(self.source.encode() + b"\0" + self.line).hexdigest()[:24]
 
 
 @dataclass(slots=True)

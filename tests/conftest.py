@@ -12,7 +12,8 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 
 from sandbox import Fault, Sandbox
-from state import Event, EventStatus, Store, TakenIn, Transition
+from state.records import Event, EventStatus, TakenIn, Transition
+from state.store import Store
 from support.commands import Outcome, call_program
 from support.installation import Installation
 
@@ -101,7 +102,7 @@ def three_events(installation: Installation, ago: Callable[[float], Any]) -> lis
     message_ids = ["delivered-1", "rejected-1", "pending-1"]
     payload = b'{"type":"track","messageId":"%s","userId":"u-1","properties":{"conversationId":"%s"}}'
     with Store(installation.state_path) as store:
-        store.take_in(
+        store.commit(
             TakenIn(
                 position=ago(60),
                 events=[
@@ -119,6 +120,6 @@ def three_events(installation: Installation, ago: Callable[[float], Any]) -> lis
                 ],
             )
         )
-        store.mark_delivered(["delivered-1"])
-        store.mark_rejected("rejected-1", "Segment answered 400: no")
+        store.outbox.mark_delivered(["delivered-1"])
+        store.outbox.mark_rejected("rejected-1", "Segment answered 400: no")
     return message_ids

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from state import Status, Store, StoredConversation
 from state.instants import from_text, utc_now
+from state.records import Status, StoredConversation
+from state.store import Store
 from sync.events.changes import Change, ChangeType, Chunk
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.lookups import Lookups
@@ -55,10 +56,10 @@ class Reconciler:
         if self._every is None:
             return Figures()
         long_ago = utc_now() - self._every
-        last = self._store.last_reconciled()
+        last = self._store.reconciliation.last_reconciled()
         if last is not None and last > long_ago:
             return Figures()
-        quiet = self._store.quiet_conversations(long_ago, BUDGET)
+        quiet = self._store.reconciliation.quiet_conversations(long_ago, BUDGET)
         if not quiet:
             return Figures()
         found = self._lookups.conversations(
@@ -72,7 +73,7 @@ class Reconciler:
             if (change := _missed(stored, found[stored.id], profiles.get(stored.customer_id), utc_now()))
         ]
         figures = self._intake.take_in(Chunk(changes, None, []), outgoing) if changes else Figures()
-        self._store.mark_checked(conversation.id for conversation in quiet)
+        self._store.reconciliation.mark_checked(conversation.id for conversation in quiet)
         log.info("reconciled", compared=len(quiet), differences=len(changes))
         return figures
 

@@ -15,7 +15,7 @@ from sync.cli.options import Options, command, json_option, read_duration
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from state import Reader
+    from state.reader import Reader
 
 # How often `events --follow` looks for new events, in seconds.
 _FOLLOW_EVERY_S = 0.5
@@ -44,7 +44,8 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
       gladly-segment status --max-lag 10m || page-someone
     """
     from state.instants import utc_now
-    from state.status import is_behind, read_status
+    from state.queries.status import is_behind
+    from state.reader import read_status
 
     path = options.state_path
     found = read_status(path, utc_now())
@@ -91,8 +92,8 @@ def events(
       gladly-segment events --status rejected
       gladly-segment events --conversation OOrlNMXeS72gs_WEX2TtMg --json | jq .payload
     """
-    from state import Reader
     from state.file import is_there
+    from state.reader import Reader
     from sync.cli.screens.events import event_lines
 
     path = options.state_path
@@ -154,8 +155,8 @@ def explain(options: Options, conversation_id: str, as_json: bool) -> int:
 
 def _explanation(path: Path, conversation_id: str) -> dict[str, Any] | None:
     """Return everything stored about one conversation. Return None when nothing is stored."""
-    from state import Reader
     from state.file import is_there
+    from state.reader import Reader
 
     if not is_there(path):
         return None
@@ -197,7 +198,7 @@ def inspect(options: Options, port: int, host: str, no_open: bool) -> None:
       gladly-segment inspect
       gladly-segment inspect --no-open --port 8500
     """
-    from inspector import serve
+    from inspector.server import serve
 
     path = options.state_path
     try:

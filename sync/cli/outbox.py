@@ -10,7 +10,7 @@ from sync.cli.errors import WRONG_USAGE, complain
 from sync.cli.options import Options, command
 
 if TYPE_CHECKING:
-    from state import Store
+    from state.store import Store
 
 
 @click.command()
@@ -32,7 +32,7 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
     if bool(message_ids) == every:
         raise click.UsageError("Give the message ids of the events, or --all.")
     with _store_in_turn(options) as store:
-        count, unknown = _apply(store.retry, message_ids)
+        count, unknown = _apply(store.outbox.retry, message_ids)
     click.echo(f"Events pending again: {count}.")
     for id_ in unknown:
         complain(f"{id_} is not a rejected event. List them: gladly-segment events --status rejected")
@@ -59,7 +59,7 @@ def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
     if bool(ids) == every:
         raise click.UsageError("Give the ids that `status` shows, or --all.")
     with _store_in_turn(options) as store:
-        count, unknown = _apply(store.dismiss, ids)
+        count, unknown = _apply(store.quarantine.dismiss, ids)
     click.echo(f"Dismissed: {count}.")
     for id_ in unknown:
         complain(f"Nothing with the id {id_} needs attention. See: gladly-segment status")
@@ -91,8 +91,9 @@ def _store_in_turn(options: Options) -> "Iterator[Store]":
         StateFileError: There is no state file. None is created.
         StateLockedError: Another command is writing.
     """
-    from state import Reader, Store
-    from state.file import RESYNC
+    from state.locks import RESYNC
+    from state.reader import Reader
+    from state.store import Store
 
     def show_wait() -> None:
         click.echo("Waiting for the running cycle to end …", err=True)

@@ -13,7 +13,7 @@ from sync.cli.options import Options, command, dry_run_option
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from state import Store
+    from state.store import Store
     from sync.settings.sections import Config
     from sync.stop import Stop
 
@@ -32,11 +32,11 @@ def run(options: Options) -> None:
       GLADLY_API_TOKEN=… SEGMENT_WRITE_KEY=… gladly-segment --config config.toml run
     """
     config, stop = begin(options)
-    from state import Store
+    from state.store import Store
     from sync.runtime.daemon import Daemon
 
     with (
-        Store(config.state_path) as store,
+        Store(config.state_path, migrate=True) as store,
         contextlib.closing(Daemon(config, store, stop, debug=options.debug, tuning=options.tuning)) as daemon,
     ):
         daemon.run()
@@ -59,12 +59,12 @@ def once(options: Options, dry_run: bool) -> int:
     if dry_run:
         print_preview(config, stop)
         return 0
-    from state import Store
+    from state.store import Store
     from sync.runtime.build import build_pipeline
     from sync.telemetry.heartbeat import Heartbeat
 
     with (
-        Store(config.state_path) as store,
+        Store(config.state_path, migrate=True) as store,
         build_pipeline(config, store, stop, tuning=options.tuning) as pipeline,
     ):
         report = pipeline.cycle.run()
@@ -130,13 +130,14 @@ def _copied_store(path: Path) -> "Iterator[Store]":
     """
     import tempfile
 
-    from state import Reader, Store
     from state.file import is_there
+    from state.reader import Reader
+    from state.store import Store
 
     with tempfile.TemporaryDirectory(prefix="gladly-segment-") as directory:
         copy = Path(directory) / path.name
         if is_there(path):
             with Reader(path) as reader:
                 reader.copy_to(copy)
-        with Store(copy) as store:
+        with Store(copy, migrate=True) as store:
             yield store

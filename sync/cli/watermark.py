@@ -13,7 +13,7 @@ from sync.cli.running import begin, print_preview
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from state import Store
+    from state.store import Store
     from sync.settings.sections import Config
     from sync.stop import Stop
 
@@ -38,7 +38,7 @@ def watermark_show(options: Options, as_json: bool) -> None:
       gladly-segment watermark show
     """
     from state.instants import short_duration, utc_now
-    from state.status import read_status
+    from state.reader import read_status
 
     found = read_status(options.state_path, utc_now())
     if as_json:
@@ -77,7 +77,7 @@ def watermark_reset(options: Options, to: "datetime", replay: bool, yes: bool) -
       gladly-segment watermark reset --to 6h
       gladly-segment watermark reset --to 2026-11-20T08:00Z --replay --yes
     """
-    from state import Store
+    from state.store import Store
 
     path = options.state_path
     click.echo(_meaning_of_reset(path, to, replay=replay))
@@ -87,7 +87,7 @@ def watermark_reset(options: Options, to: "datetime", replay: bool, yes: bool) -
         click.confirm("Move the watermark?", abort=True)
     with Store(path) as store:
         store.reset_watermark(to)
-        again = store.replay(to) if replay else 0
+        again = store.outbox.replay(to) if replay else 0
     click.echo("Done." + (f" Events pending again: {again}." if replay else ""))
 
 
@@ -99,9 +99,9 @@ def _meaning_of_reset(path: Path, to: "datetime", *, replay: bool) -> str:
         click.UsageError: *to* is in the future.
         StateFileError: The state file cannot be read.
     """
-    from state import Reader
     from state.file import is_there
     from state.instants import to_text, utc_now
+    from state.reader import Reader
     from sync.cli.screens.watermark import reset_meaning
 
     now = utc_now()
@@ -148,10 +148,10 @@ def resync(options: Options, since: "datetime", until: "datetime | None", dry_ru
     if dry_run:
         print_preview(config, stop, (since, end))
         return
-    from state import Store
-    from state.file import RESYNC
+    from state.locks import RESYNC
+    from state.store import Store
 
-    with Store(config.state_path, RESYNC) as store:
+    with Store(config.state_path, RESYNC, migrate=True) as store:
         if until is None:
             since, end = _unfinished(store, since, end)
         _run_resync(config, store, since, end, stop)
@@ -187,7 +187,7 @@ def _unfinished(store: "Store", since: "datetime", until: "datetime") -> "tuple[
 
     from state.instants import to_text
 
-    unfinished = store.unfinished_resync()
+    unfinished = store.resyncs.unfinished()
     if unfinished is None or abs(unfinished.since - since) > timedelta(days=1):
         return since, until
     click.echo(

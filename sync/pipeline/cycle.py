@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 import structlog
 
-from state import Poll, PollOutcome, Store
 from state.failpoints import failpoint
 from state.instants import to_text, utc_now
+from state.records import Poll, PollOutcome
+from state.store import Store
 from sync.pipeline.delivery import Deliverer, Delivery
 from sync.pipeline.ends import Ends
 from sync.pipeline.poll import Poller
@@ -147,10 +148,11 @@ class Cycle:
         """
         Erase payloads past their retention (semantics 5.3), and overwrite what earlier erasures have left.
         """
-        self._store.wipe()
+        self._store.erasure.wipe()
         if time.monotonic() < self._retention_due:
             return
         self._store.check_room(log.warning)
         long_ago = utc_now() - self._retention
-        if not self._store.erase_old_payloads(long_ago) + self._store.forget_old_changes(long_ago):
+        erasure = self._store.erasure
+        if not erasure.erase_old_payloads(long_ago) + erasure.forget_old_changes(long_ago):
             self._retention_due = time.monotonic() + self._timing.retention_every_s

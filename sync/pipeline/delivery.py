@@ -18,7 +18,9 @@ from typing import NamedTuple, Self
 
 import structlog
 
-from state import Event, EventStatus, PendingEvent, StateError, Store
+from state.errors import StateError
+from state.records import Event, EventStatus, PendingEvent
+from state.store import Store
 from sync.errors import GladlySegmentError, StoppedError
 from sync.pipeline.ends import EndHealth
 from sync.reports import CycleObserver
@@ -219,7 +221,7 @@ class Delivery:
             raise
         except GladlySegmentError as error:
             # The events noted above are no longer pending, so this leaves them as they are.
-            self._store.mark_attempted([event.message_id for event in sending.batch], str(error))
+            self._store.outbox.mark_attempted([event.message_id for event in sending.batch], str(error))
             pause_s = max(self._timing.again_after_s, self._health.pause_s(error))
             self._not_before = time.monotonic() + pause_s
             self._health.failed(error)
@@ -229,7 +231,7 @@ class Delivery:
 
     def _write(self, outcome: Delivered | Rejected) -> None:
         if isinstance(outcome, Delivered):
-            self._store.mark_delivered([event.message_id for event in outcome.events])
+            self._store.outbox.mark_delivered([event.message_id for event in outcome.events])
             self.delivered += len(outcome.events)
             self._deliverer.observer.delivered(outcome.events)
         else:
@@ -237,13 +239,13 @@ class Delivery:
             log.warning("event.rejected", message_id=outcome.event.message_id, reason=outcome.reason)
 
     def _reject(self, event: PendingEvent, reason: str) -> None:
-        self._store.mark_rejected(event.message_id, reason)
+        self._store.outbox.mark_rejected(event.message_id, reason)
         self._deliverer.observer.rejected(event)
 
 
 def pending_events(store: Store) -> Iterator[PendingEvent]:
     """Yield the outbox in recorded order, read a page at a time."""
-    page = store.pending(None, _PAGE)
+    page = store.outbox.pending(None, _PAGE)
     while page:
         yield from page
-        page = store.pending(page[-1].position, _PAGE)
+        page = store.outbox.pending(page[-1].position, _PAGE)

@@ -12,20 +12,19 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from state import (
+from state.instants import utc_now
+from state.records import (
     BadLine,
     ChangeRecord,
     CustomerMerge,
     Event,
     EventStatus,
     Status,
-    Store,
     StoredConversation,
     TakenIn,
     Transition,
 )
-from state.instants import utc_now
-from state.writing import bad_line_id
+from state.store import Store
 from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.events.message_id import Origin, message_id
@@ -210,7 +209,7 @@ class Intake:
             deletions
         ):  # nothing about them is sent from then on, not by an attempt under way either (semantics 5.1)
             outgoing.wait()
-        self._store.take_in(
+        self._store.commit(
             TakenIn(
                 position=chunk.position,
                 resync=resync,
@@ -241,8 +240,8 @@ class Intake:
         """
         if not lines:
             return lines
-        known = self._store.known_bad_lines(lines)
-        new = {id_: line for line in lines if (id_ := bad_line_id(line)) not in known}
+        known = self._store.quarantine.known_bad_lines(lines)
+        new = {id_: line for line in lines if (id_ := line.id) not in known}
         for id_, line in new.items():
             log.warning("line.quarantined", quarantine_id=id_, source=line.source, reason=line.reason)
         return list(new.values())

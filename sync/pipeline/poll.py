@@ -7,8 +7,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from state import Store
 from state.instants import parse_instant, to_text, utc_now
+from state.store import Store
 from sync.gladly.client import GladlyClient
 from sync.gladly.feed import ChangeFeed
 from sync.gladly.lookups import Lookups

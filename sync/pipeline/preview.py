@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from state import Event, Store
+from state.records import Event
+from state.store import Store
 from sync.gladly.feed import ChangeFeed
 from sync.pipeline.delivery import pending_events
 from sync.pipeline.intake import Intake

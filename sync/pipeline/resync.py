@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple
 
-from state import Store
+from state.store import Store
 from sync.gladly.feed import ChangeFeed
 from sync.gladly.lookups import Lookups
 from sync.pipeline.delivery import Deliverer
@@ -78,7 +78,7 @@ class Resync:
             StateError: The state file could not be written. What has been yielded is done.
         """
         with self._turn():
-            resync = self._store.begin_resync(since, until)
+            resync = self._store.resyncs.begin(since, until)
         progress = Progress(resync.position, Figures(), 0)
         for chunk in self._feed.between(resync.position, until):
             with self._turn(), self._deliverer.begin() as delivery:
@@ -91,7 +91,7 @@ class Resync:
             )
             yield progress
         with self._turn(), self._deliverer.begin() as delivery:
-            self._store.finish_resync(resync.id)
+            self._store.resyncs.finish(resync.id)
             delivery.finish()
         if self._ends.segment_health.error is not None:
             raise self._ends.segment_health.error

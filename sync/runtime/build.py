@@ -8,7 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple, Self
 
-from state import Store
+from state.store import Store
 from sync.audit.reconcile import Reconciler
 from sync.events.message_id import Origin, fingerprint
 from sync.gladly.client import GladlyClient

@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from state import Reader, StateError, StateLockedError, Store, damaged
-from state.file import MAIN, is_there, take_role
+from state.errors import StateError, StateLockedError, damaged
+from state.file import check_writable, is_there
 from state.instants import utc_now
+from state.locks import MAIN, take_role
+from state.reader import Reader
+from state.schema.version import CURRENT, Schema
 from sync.errors import GladlySegmentError, SettingsError
 from sync.runtime.build import gladly_client, segment_client
 from sync.settings.sections import Config
@@ -21,7 +24,7 @@ Finding = str | GladlySegmentError | StateError
 _CLOCK_WARNING_S = 5.0
 
 
-def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding | None]]:
+def run_checks(load: Callable[[], Config], schema: Schema = CURRENT) -> Iterator[tuple[str, Finding | None]]:
     """
     Check one thing after another. Yield the name of each, and what was found.
 
@@ -30,6 +33,7 @@ def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding | None
 
     Args:
         load: Reads the settings.
+        schema: The schema of this release, to which the state file is compared.
     """
     try:
         config = load()
@@ -39,7 +43,11 @@ def run_checks(load: Callable[[], Config]) -> Iterator[tuple[str, Finding | None
     log.configure(config.settings.log)
     good = f"good; Gladly is {config.settings.gladly.url}, Segment is {config.settings.segment.url}"
     yield "settings", "\n".join([good, *_secrets_others_can_read(config)])
-    looks = [("gladly", _gladly), ("segment", _segment), ("state file", _state)]
+    looks: list[tuple[str, Callable[[Config], str]]] = [
+        ("gladly", _gladly),
+        ("segment", _segment),
+        ("state file", lambda config: _state(config, schema)),
+    ]
     if config.settings.metrics.listen is not None:
         looks.append(("metrics", _metrics))
     if config.secrets.heartbeat_url is not None:
@@ -96,22 +104,30 @@ def _segment(config: Config) -> str:
     )
 
 
-def _state(config: Config) -> str:
+def _state(config: Config, schema: Schema) -> str:
+    """Look at the state file without opening it for writing, which leaves the file as it is."""
     path: Path = config.state_path
     if not is_there(path):
-        take_role(path, MAIN).close()
+        take_role(path.resolve(), MAIN).close()
         return f"{path} will be created by the first cycle"
-    with Reader(path) as reader:
+    check_writable(path)
+    with Reader(path, schema) as reader:
         verdict = reader.quick_check()
         if verdict != "ok":
             raise damaged(path, verdict)
-        watermark = reader.watermark()
+        watermark, version = reader.watermark(), reader.version()
+    older = (
+        f"\nIt has schema version {version}; the next `once`, `run` or `resync` will migrate it to "
+        f"{schema.version}."
+        if version < schema.version
+        else ""
+    )
     try:
-        Store(path).close()
+        take_role(path.resolve(), MAIN).close()
     except StateLockedError:
-        return f"{path} is whole, and in use by a running cycle or daemon"
+        return f"{path} is whole, and in use by a running cycle or daemon{older}"
     since = f"watermark {watermark['position']}" if watermark else "no watermark yet"
-    return f"{path} is whole ({since})"
+    return f"{path} is whole ({since}){older}"
 
 
 def _metrics(config: Config) -> str:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from state import PollOutcome, StateError, StateFileError, Store
+from state.errors import StateError, StateFileError
 from state.instants import to_text
+from state.records import PollOutcome
+from state.store import Store
 from sync.errors import StoppedError
 from sync.reports import CycleObserver, CycleReport, EndFigures
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline

@@ -11,10 +11,11 @@ from pathlib import Path
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from state import Reader, StateError
+from state.errors import StateError
 from state.file import is_there
 from state.instants import from_text
-from state.status import EVENTS_API_REACH_S
+from state.queries.status import EVENTS_API_REACH_S
+from state.reader import Reader
 from sync.errors import CredentialsRefusedError
 from sync.reports import EndFigures
 

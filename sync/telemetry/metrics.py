@@ -22,8 +22,8 @@ from prometheus_client import (
     disable_created_metrics,
 )
 
-from state import PendingEvent, PollOutcome, Transition
 from state.instants import from_text, utc_now
+from state.records import PendingEvent, PollOutcome, Transition
 from sync import __version__
 from sync.events.track import NAMES
 from sync.reports import CycleObserver, CycleReport, EndFigures

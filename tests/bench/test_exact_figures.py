@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.world.bulk import fill
-from state import Store
+from state.store import Store
 from support.installation import Installation
 from sync.gladly.limits import GladlyLimits
 from sync.reports import CycleReport

@@ -11,8 +11,9 @@ from datetime import timedelta
 
 import pytest
 
-from state import Event, EventStatus, Poll, PollOutcome, Store, TakenIn, Transition
 from state.instants import from_text, to_text, utc_now
+from state.records import Event, EventStatus, Poll, PollOutcome, TakenIn, Transition
+from state.store import Store
 
 # --- status ---------------------------------------------------------------------------------------------
 
@@ -29,7 +30,7 @@ def status(gladly_segment, *arguments):
 def stand_at(installation, age):
     """Have the watermark lie so far back."""
     with Store(installation.state_path) as store:
-        store.take_in(TakenIn(position=utc_now() - age))
+        store.commit(TakenIn(position=utc_now() - age))
 
 
 def test_before_the_first_cycle_everything_is_none_or_nothing(gladly_segment, installation):
@@ -283,7 +284,7 @@ def test_following_shows_a_new_event_as_it_comes(installation):
     try:
         latest = [json.loads(following.stdout.readline())["message_id"] for _ in range(2)]
         with Store(installation.state_path) as store:
-            store.take_in(TakenIn(events=[event("new-1"), event("new-2")]))
+            store.commit(TakenIn(events=[event("new-1"), event("new-2")]))
         new = [json.loads(following.stdout.readline()) for _ in range(2)]
     finally:
         following.send_signal(signal.SIGINT)
@@ -300,7 +301,7 @@ def test_following_can_be_asked_for_a_conversation(installation):
     following = installation.start("events", "--follow", "--json", "--conversation", "c-9")
     try:
         with Store(installation.state_path) as store:
-            store.take_in(TakenIn(events=[event("new-1")]))
+            store.commit(TakenIn(events=[event("new-1")]))
         assert json.loads(following.stdout.readline())["message_id"] == "new-1"
     finally:
         following.send_signal(signal.SIGINT)
@@ -310,7 +311,7 @@ def test_following_can_be_asked_for_a_conversation(installation):
 def test_whoever_reads_may_stop_reading(installation):
     """`events | head -1` is no error."""
     with Store(installation.state_path) as store:
-        store.take_in(TakenIn(events=[event(f"m-{n}") for n in range(3_000)]))
+        store.commit(TakenIn(events=[event(f"m-{n}") for n in range(3_000)]))
     program = [sys.executable, "-m", "sync", "events", "--json", "--limit", "3000"]
     with subprocess.Popen(
         program,

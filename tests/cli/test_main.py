@@ -5,7 +5,12 @@ import re
 import click
 import pytest
 
+from state.errors import OlderSchemaError
+from state.locks import RESYNC
+from state.store import Store
+from support.state_samples import NEXT_RELEASE
 from sync import __version__
+from sync.cli.errors import exit_code_of
 from sync.cli.main import cli
 
 
@@ -103,3 +108,11 @@ def test_2_for_wrong_usage(installation):
         ended = installation.run(*arguments)
         assert (ended.returncode, ended.stdout) == (2, "")
         assert "--help" in ended.stderr
+
+
+def test_2_for_a_file_of_an_older_release_that_the_command_does_not_migrate(tmp_path):
+    """`retry`, `dismiss` and `watermark reset` leave the migration to a cycle, and say so."""
+    Store(tmp_path / "state.db").close()
+    with pytest.raises(OlderSchemaError, match=r"gladly-segment once.* migrates it") as raised:
+        Store(tmp_path / "state.db", RESYNC, schema=NEXT_RELEASE)
+    assert exit_code_of(raised.value) == 2

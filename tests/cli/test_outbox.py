@@ -6,8 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from state import Reader, Store
-from state.file import RESYNC
+from state.locks import RESYNC
+from state.reader import Reader
+from state.store import Store
 
 
 @pytest.mark.parametrize("name", ["retry", "dismiss"])

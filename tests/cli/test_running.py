@@ -10,8 +10,10 @@ from datetime import UTC, datetime
 import pytest
 
 from sandbox import Fault, Sandbox
-from state import Reader, Store, TakenIn
 from state.instants import from_text
+from state.reader import Reader
+from state.records import TakenIn
+from state.store import Store
 from support.installation import Installation
 from support.outbox_samples import payload_of, pending
 from support.proxy import Proxy
@@ -30,7 +32,7 @@ def ids(events):
 def waiting(installation, ago):
     """An event that an earlier cycle could not deliver; its message id."""
     with Store(installation.state_path) as store:
-        store.take_in(TakenIn(position=ago(60), events=[AN_EVENT]))
+        store.commit(TakenIn(position=ago(60), events=[AN_EVENT]))
     return AN_EVENT.message_id
 
 
@@ -193,7 +195,7 @@ def try_while_down(directory, bring_down):
     ):
         installation = Installation(directory, sandbox)
         with Store(installation.state_path) as store:
-            store.take_in(TakenIn(position=sandbox.clock.now(), events=[AN_EVENT]))
+            store.commit(TakenIn(position=sandbox.clock.now(), events=[AN_EVENT]))
         bring_down(installation, stack)
         began = time.monotonic()
         ended = installation.run("once")

@@ -8,8 +8,10 @@ from datetime import timedelta
 
 import pytest
 
-from state import Reader, Store, TakenIn
 from state.instants import from_text, to_text, utc_now
+from state.reader import Reader
+from state.records import TakenIn
+from state.store import Store
 from support.terminal import terminal
 
 
@@ -23,7 +25,7 @@ def standing(installation):
     """A state file whose watermark lies an hour back."""
     at = (utc_now() - timedelta(hours=1)).replace(microsecond=0)
     with Store(installation.state_path) as store:
-        store.take_in(TakenIn(position=at, seen=[("change-1", at)]))
+        store.commit(TakenIn(position=at, seen=[("change-1", at)]))
     return to_text(at)
 
 

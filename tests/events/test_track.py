@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state import Transition
+from state.records import Transition
 from sync.events.gladly_objects import Email, GladlyConversation, Phone, Profile
 from sync.events.message_id import Origin, fingerprint, message_id
 from sync.events.options import ADDABLE, HASHABLE, OPTIONAL, EventOptions

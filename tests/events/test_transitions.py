@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state import Status, StoredConversation, Transition, TransitionRecord
+from state.records import Status, StoredConversation, Transition, TransitionRecord
 from sync.events.changes import Change, ChangeType
 from sync.events.transitions import decide_all
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from sandbox import Fault
-from state import PollOutcome
+from state.records import PollOutcome
 from support.checker import problems
 from sync.events.changes import Chunk
 from sync.gladly import events_api

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from sandbox import Sandbox
-from state import Store, TakenIn, Transition
 from state.instants import utc_now
+from state.records import TakenIn, Transition
+from state.store import Store
 from support.inspector_samples import HOSTILE, fill, make_event, served, touch
 from support.installation import Installation
 
@@ -219,7 +220,7 @@ def test_pausing_holds_the_list_and_counts_what_waits(watched: Watched, state_pa
         expect_rows(page, 6)
         page.click("#pause")
         with Store(state_path) as store:
-            store.take_in(TakenIn(events=[make_event(20, Transition.CREATED, utc_now())]))
+            store.commit(TakenIn(events=[make_event(20, Transition.CREATED, utc_now())]))
         page.get_by_text("1 new").wait_for(timeout=5_000)
         assert page.locator("#events li").count() == 6
         page.click("#pause")

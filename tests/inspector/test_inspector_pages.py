@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 import sqlite3
+import time
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from html import unescape
@@ -11,19 +12,24 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from datasette.database import QueryInterrupted
 from datasette.utils import parse_metadata
 from sqlite_utils import Database
 
-from inspector import charts, pages, questions
+import inspector
+from inspector import charts
 from inspector.application import Inspector
 from inspector.database import NAME
-from inspector.text import pretty_json, visible
-from state import status
-from state.schema import migrate
-from state.schema_version import SCHEMA_VERSION
-from support.inspector_samples import HOSTILE, Browser, fill, touch
+from inspector.formatting import pretty_json, visible
+from inspector.pages.conversation import history
+from state.reader import read_status
+from state.records import Status, TakenIn, Transition
+from state.schema.migration import empty_state
+from state.schema.version import APPLICATION_ID
+from state.store import Store
+from support.inspector_samples import HOSTILE, Browser, fill, make_conversation, make_event, touch
 
-METADATA = Path(pages.__file__).with_name("metadata.yaml")
+METADATA = Path(inspector.__file__).with_name("metadata.yaml")
 HIDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069]")
 
 
@@ -46,19 +52,35 @@ def test_the_overview_says_what_status_says(state_path: Path, browser: Browser) 
     assert re.search(r"23h 5\dm left of the Events API's 24h", text)
 
 
-def test_the_figures_of_gladly_are_those_of_status() -> None:
-    """Two rooms, one truth."""
-    assert pages.EVENTS_API_REACH_S == status.EVENTS_API_REACH_S
-    assert pages.GLADLY_REQUESTS_PER_SECOND == status.GLADLY_REQUESTS_PER_SECOND
-    assert set(questions.EVENT_STATUSES) == set(status.empty_status()["events"])
-    assert {name.lower() for name in questions.CONVERSATION_STATUSES} == set(
-        status.empty_status()["conversations"]
-    )
+def test_the_overview_and_status_show_the_same_figures(state_path: Path, browser: Browser) -> None:
+    """
+    A waiting conversation is an open one, and an event waits since it was put into the outbox: one of three
+    hours ago, just taken in by a resync, is not late.
+    """
+    now = datetime.now(UTC)
+    three_hours_ago = now - timedelta(hours=3)
+    waiting = make_conversation(1, three_hours_ago)
+    waiting.status = Status.WAITING
+    with Store(state_path) as store:
+        store.commit(
+            TakenIn(
+                conversations=[waiting, make_conversation(2, three_hours_ago)],
+                events=[make_event(1, Transition.CREATED, three_hours_ago)],
+            )
+        )
+    found = read_status(state_path, datetime.now(UTC))
+    assert (found["conversations"]["open"], found["conversations"]["waiting"]) == (2, 1)
+    assert 0 <= found["oldest_pending_seconds"] < 60
+    page = browser.get("/overview").text
+    assert 'is-open">open</span> <b>2</b>' in page
+    assert 'is-waiting">waiting</span> <b>1</b>' in page
+    assert re.search(r"<h2>Conversations</h2>\s*<p class=\"big\">2</p>", page)
+    assert re.search(r"Oldest pending: \d\d?s<", page)
 
 
 def test_the_overview_counts_what_status_counts(filled: Path, browser: Browser) -> None:
     """The same file gives the same figures in the terminal and in the browser."""
-    found = status.read_status(filled, datetime.now(UTC))
+    found = read_status(filled, datetime.now(UTC))
     page = browser.get("/overview").text
     for name, number in (found["events"] | found["conversations"]).items():
         assert re.search(rf'is-{name}">{name}</span> <b>{number}</b>', page), name
@@ -95,11 +117,13 @@ def test_a_file_that_appears_or_is_replaced_is_noticed(state_path: Path, browser
     assert len(browser.get("/api/events").json()["events"]) == 1
 
 
-def test_a_file_of_an_older_release_is_shown(filled: Path, browser: Browser) -> None:
-    """A reader does not migrate; what a newer release added is simply not there."""
-    touch(filled, "DROP TABLE changes")
-    touch(filled, f"PRAGMA user_version = {SCHEMA_VERSION - 1}")
-    assert browser.get("/conversation?id=conversation-1").status_code == 200
+def test_a_file_whose_creation_was_cut_short_is_not_there_yet(state_path: Path, browser: Browser) -> None:
+    """It has our mark and no tables: the empty file that stands in for a missing one is shown."""
+    touch(state_path, f"PRAGMA application_id = {APPLICATION_ID}")
+    assert browser.get("/api/events").json()["events"] == []
+    assert browser.get("/overview").status_code == 200
+    fill(state_path)
+    assert len(browser.get("/api/events").json()["events"]) == 6
 
 
 def test_events_come_newest_first_and_page_by_page(reader: Browser) -> None:
@@ -241,7 +265,7 @@ def test_a_history_joins_changes_with_the_events_they_made() -> None:
         change("CREATED", "2026-11-20T08:00:00.000Z", "created", "not known before"),
         change("REOPENED", "2026-11-20T09:00:00.000Z", None, "open already"),
     ]
-    first, second = pages.history(None, changes, [event], None)
+    first, second = history(None, changes, [event], None)
     assert (first.what, first.note, first.states, first.event) == (
         "Created",
         "created: not known before",
@@ -264,7 +288,7 @@ def test_a_history_ends_with_a_merge_or_a_deletion() -> None:
         "deleted_at": "2026-11-20T10:00:00.000Z",
         "reason": "customer was deleted",
     }
-    told = [(moment.what, moment.note) for moment in pages.history(stored, [], [], customer)]
+    told = [(moment.what, moment.note) for moment in history(stored, [], [], customer)]
     assert told == [
         ("Created at Gladly", None),
         ("Deleted", "Nothing more is sent for it."),
@@ -274,9 +298,8 @@ def test_a_history_ends_with_a_merge_or_a_deletion() -> None:
 
 def schema() -> "dict[str, set[str]]":
     """The tables and views of the state file, and their columns."""
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+    with closing(empty_state()) as connection:
         database = Database(connection)
-        migrate(database)
         names = [*database.table_names(), *database.view_names()]
         return {
             name: {row[1] for row in connection.execute(f"PRAGMA table_info([{name}])")}
@@ -286,7 +309,7 @@ def schema() -> "dict[str, set[str]]":
 
 
 def test_every_table_and_every_column_is_described_and_no_other() -> None:
-    """metadata.yaml against state/schema.py."""
+    """metadata.yaml against state/schema/steps.py."""
     described = parse_metadata(METADATA.read_text())["databases"][NAME]["tables"]
     assert {name: set(table["columns"]) for name, table in described.items()} == schema()
     assert all(table["description"] for table in described.values())
@@ -363,12 +386,29 @@ def test_datasette_has_no_way_to_write(filled: Path) -> None:
     inspector.close()
 
 
-def test_a_count_that_took_long_rests(filled: Path) -> None:
-    """Counting two million rows once a second would keep a core busy."""
+def test_an_answer_that_took_long_rests(filled: Path) -> None:
+    """To draw a chart of a million events once a second would keep a core busy."""
+    asked = []
+
+    def slow(connection: sqlite3.Connection) -> int:
+        asked.append(connection)
+        time.sleep(0.05)
+        return len(asked)
+
     inspector = Inspector(filled)
-    asker = questions.Questions(inspector.database)
-    inspector.database.answers["event_counts"] = (float("inf"), {"pending": 17})
-    assert asyncio.run(asker.event_counts()) == {"pending": 17}
+    database = inspector.database
+    assert [asyncio.run(database.ask_rested("slow", slow)) for _ in range(3)] == [1, 1, 1]
+    assert asyncio.run(database.ask_rested("another", slow)) == 2
+    inspector.close()
+
+
+def test_a_question_of_ours_that_takes_too_long_is_cut_off(filled: Path) -> None:
+    """Datasette's limit holds for our pages, too: a long read would hold up the wiping of erased payloads."""
+    endless = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+    inspector = Inspector(filled)
+    inspector.datasette.sql_time_limit_ms = 50
+    with pytest.raises(QueryInterrupted):
+        asyncio.run(inspector.database.ask(lambda connection: connection.execute(endless).fetchall()))
     inspector.close()
 
 

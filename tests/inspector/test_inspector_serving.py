@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from inspector import serve
-from inspector.server import bind, look_at
-from state import EventStatus, NewerSchemaError, StateFileError, Store, TakenIn, Transition
+from inspector.server import bind, look_at, serve
+from state.errors import NewerSchemaError, StateFileError
 from state.instants import utc_now
+from state.records import EventStatus, TakenIn, Transition
+from state.store import Store
 from support.inspector_samples import fill, make_event, served
 
 pytestmark = pytest.mark.long
@@ -89,7 +90,8 @@ import sys, time
 from pathlib import Path
 sys.path.insert(0, sys.argv[4])
 from support.inspector_samples import make_event
-from state import Store, TakenIn, Transition
+from state.records import TakenIn, Transition
+from state.store import Store
 from state.instants import utc_now
 path, rate, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 began, number = time.monotonic(), 0
@@ -101,8 +103,8 @@ with Store(path) as store:
         number += 1
         now = utc_now()
         event = make_event(number, Transition.CREATED, now)
-        store.take_in(TakenIn(position=now, events=[event]))
-        store.mark_delivered([event.message_id])
+        store.commit(TakenIn(position=now, events=[event]))
+        store.outbox.mark_delivered([event.message_id])
 print(number)
 """
 
@@ -156,5 +158,5 @@ def test_a_daemon_that_ends_and_starts_again_is_followed(state_path: Path) -> No
         for number in range(1, 4):
             with Store(state_path) as store:
                 event = make_event(number, Transition.CREATED, utc_now(), status=EventStatus.PENDING)
-                store.take_in(TakenIn(events=[event]))
+                store.commit(TakenIn(events=[event]))
             assert len(requests.get(url + "api/events", timeout=5).json()["events"]) == number

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from sandbox import Fault
-from state import Store
+from state.store import Store
 
 PARTS = ["settings", "gladly", "segment", "state file"]
 

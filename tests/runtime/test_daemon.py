@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import pytest
 
 from sandbox import Fault
-from state import Reader
+from state.reader import Reader
 from support.daemon import Daemon
 from support.proxy import Proxy
 from support.proxy_actions import swallow

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sandbox import Fault, Sandbox
-from state import Store, failpoints
+from state import failpoints
+from state.store import Store
 from support.installation import Installation
 from sync.gladly.limits import GladlyLimits
 from sync.pipeline.delivery import DeliveryTiming
@@ -214,8 +215,8 @@ class SyncMachine(RuleBasedStateMachine):
     @rule()
     def everything_is_retried_and_replayed(self) -> None:
         with self.store() as store:
-            store.retry(None)
-            store.replay(NOON)
+            store.outbox.retry(None)
+            store.outbox.replay(NOON)
 
     @invariant()
     def nothing_was_sent_twice_with_another_content(self) -> None:

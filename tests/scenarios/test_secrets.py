@@ -11,7 +11,9 @@ from urllib.parse import quote
 import pytest
 
 from sandbox import Fault, Sandbox
-from state import Event, EventStatus, Reader, Store, TakenIn, Transition
+from state.reader import Reader
+from state.records import Event, EventStatus, TakenIn, Transition
+from state.store import Store
 from support.installation import Installation
 from support.proxy import Proxy
 from support.proxy_actions import answer
@@ -84,7 +86,7 @@ TROUBLE = {
 def test_no_secret_and_no_customer_is_said_whatever_happens(gladly_segment, installation, secrets, trouble):
     """With a traceback asked for and everything logged, however both ends fail (faults G1)."""
     with Store(installation.state_path) as store:  # something to deliver, however Gladly fails
-        store.take_in(
+        store.commit(
             TakenIn(position=installation.sandbox.clock.now() - timedelta(minutes=1), events=[AN_EVENT])
         )
     with ExitStack() as stack:

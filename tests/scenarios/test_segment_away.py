@@ -7,7 +7,7 @@ import pytest
 
 from sandbox import Fault, Sandbox
 from sandbox.world.bulk import fill
-from state import Reader
+from state.reader import Reader
 from support.installation import Installation
 
 pytestmark = pytest.mark.long

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from state import Store
+from state.store import Store
 
 
 @pytest.fixture

@@ -8,16 +8,17 @@ from datetime import timedelta
 
 import pytest
 
-from state import CustomerMerge, EventStatus, Status, Store, TakenIn
 from state.instants import utc_now
-from support.state_samples import conversation, eight, event, files_holding, query, row_of, take_in
+from state.records import CustomerMerge, EventStatus, Status, TakenIn
+from state.store import Store
+from support.state_samples import conversation, eight, event, files_holding, outbox, query, row_of, take_in
 
 GONE = "customer was deleted"
 
 
 def delete(store, *customers):
     """Take in that these customers were deleted."""
-    store.take_in(TakenIn(deletions=dict.fromkeys(customers, (eight(500), GONE))))
+    store.commit(TakenIn(deletions=dict.fromkeys(customers, (eight(500), GONE))))
 
 
 @contextmanager
@@ -46,23 +47,24 @@ def test_what_is_kept_of_a_deleted_customer_is_erased(path, store, status, becom
     take_in(store, event("m-1", status=status, reason="as before"))
     delete(store, "customer")
     assert row_of(path, "m-1", "status, reason, payload") == (becomes, reason, None)
-    assert not store.has_pending()
+    assert outbox(store) == []
 
 
 def test_an_event_that_comes_with_its_customers_deletion_is_not_sent(path, store):
     """Nothing about a customer is sent once the deletion is known, also from the same chunk."""
-    store.take_in(TakenIn(events=[event("m-1")], deletions={"customer": (eight(), GONE)}))
+    store.commit(TakenIn(events=[event("m-1")], deletions={"customer": (eight(), GONE)}))
     assert row_of(path, "m-1", "status, payload") == ("suppressed", None)
 
 
 def test_a_retry_or_a_replay_brings_nothing_of_a_deleted_customer_back(store):
     """What is erased cannot be sent."""
     take_in(store, event("m-1"), event("m-2"))
-    store.mark_delivered(["m-1"])
-    store.mark_rejected("m-2", "refused")
+    store.outbox.mark_delivered(["m-1"])
+    store.outbox.mark_rejected("m-2", "refused")
     delete(store, "customer")
-    assert (store.retry(None), store.retry(["m-2"]), store.replay(eight(-1))) == (0, 0, 0)
-    assert not store.has_pending()
+    again = [store.outbox.retry(None), store.outbox.retry(["m-2"]), store.outbox.replay(eight(-1))]
+    assert again == [0, 0, 0]
+    assert outbox(store) == []
 
 
 def test_the_conversations_of_a_deleted_customer_are_deleted(store):
@@ -87,7 +89,7 @@ def test_the_conversations_of_a_deleted_customer_are_deleted(store):
 def test_a_deletion_is_remembered(store):
     """Of a customer deleted once nothing is sent later either, and the first reason stands."""
     delete(store, "customer")
-    store.take_in(TakenIn(deletions={"customer": (eight(900), "customer's profile is gone (404)")}))
+    store.commit(TakenIn(deletions={"customer": (eight(900), "customer's profile is gone (404)")}))
     assert store.deleted_customers(["customer", "other"]) == {"customer": GONE}
 
 
@@ -101,8 +103,8 @@ def test_everyone_merged_into_a_deleted_customer_is_erased_with_them(path, store
     )
     take_in(store, merges=[CustomerMerge("ben", "cleo", eight(20))])
     take_in(store, merges=[CustomerMerge("ana", "ben", eight(10))])
-    store.mark_delivered(["m-ana"])
-    store.mark_rejected("m-ben", "refused")
+    store.outbox.mark_delivered(["m-ana"])
+    store.outbox.mark_rejected("m-ben", "refused")
 
     delete(store, "cleo")
 
@@ -174,7 +176,7 @@ def test_nothing_is_left_in_the_files_where_pages_have_been_rearranged(path, sto
     message_ids = [f"m-{n}" for n in range(3_000)]
     rng.shuffle(message_ids)
     for first in range(0, 3_000, 300):
-        store.mark_delivered(message_ids[first : first + 300])
+        store.outbox.mark_delivered(message_ids[first : first + 300])
 
     delete(store, *(f"customer-{n}" for n in range(0, 200, 2)))
 
@@ -194,7 +196,7 @@ def test_a_reader_in_the_way_delays_the_wiping_and_not_the_writer(path, store):
         delete(store, "customer")
         took_s = time.monotonic() - began
         assert row_of(path, "m-1", "payload") == (None,)
-    store.wipe()
+    store.erasure.wipe()
     assert files_holding(path, "zoe@example.com") == []
     assert took_s < 5
 
@@ -209,12 +211,12 @@ def test_what_could_not_be_wiped_is_wiped_after_a_restart(path):
         store.close()
         with Store(path) as again:
             reader.execute("COMMIT")
-            again.wipe()
+            again.erasure.wipe()
             assert files_holding(path, "zoe@example.com") == []
 
 
 def test_what_an_ended_process_could_not_wipe_is_wiped_by_the_next(path):
-    """Opening the file wipes what an earlier process left in the write-ahead log."""
+    """A cycle's `wipe` also removes what an earlier process left in the write-ahead log."""
     store = Store(path)
     store._connection.execute("PRAGMA busy_timeout = 50")
     take_in(store, event("m-1"))
@@ -222,8 +224,10 @@ def test_what_an_ended_process_could_not_wipe_is_wiped_by_the_next(path):
         delete(store, "customer")
         store.close()
         assert files_holding(path, "zoe@example.com") != []
-    Store(path).close()
+        again = Store(path)
+    again.erasure.wipe()
     assert files_holding(path, "zoe@example.com") == []
+    again.close()
 
 
 # --- retention ------------------------------------------------------------------------------------------
@@ -232,9 +236,9 @@ def test_what_an_ended_process_could_not_wipe_is_wiped_by_the_next(path):
 def test_payloads_of_delivered_events_are_erased_after_their_time(path, store):
     """Ids and times stay, the bytes go (semantics 5.3)."""
     take_in(store, event("m-1"))
-    store.mark_delivered(["m-1"])
+    store.outbox.mark_delivered(["m-1"])
     before = row_of(path, "m-1", "conversation_id, customer_id, occurred_at, delivered_at, status, attempts")
-    assert store.erase_old_payloads(utc_now() + timedelta(seconds=1)) == 1
+    assert store.erasure.erase_old_payloads(utc_now() + timedelta(seconds=1)) == 1
     assert row_of(path, "m-1", "payload") == (None,)
     assert files_holding(path, "zoe@example.com") == []
     assert before == row_of(
@@ -245,8 +249,8 @@ def test_payloads_of_delivered_events_are_erased_after_their_time(path, store):
 def test_what_was_delivered_later_is_kept(path, store):
     """The time counts from the delivery, not from the event."""
     take_in(store, event("m-1", at=eight(-86_400 * 90)))
-    store.mark_delivered(["m-1"])
-    assert store.erase_old_payloads(utc_now() - timedelta(days=30)) == 0
+    store.outbox.mark_delivered(["m-1"])
+    assert store.erasure.erase_old_payloads(utc_now() - timedelta(days=30)) == 0
     assert row_of(path, "m-1", "payload IS NULL") == (0,)
 
 
@@ -254,14 +258,14 @@ def test_what_was_delivered_later_is_kept(path, store):
 def test_what_was_never_delivered_is_kept(path, store, status):
     """However old, an event that may still be sent keeps what is to be sent."""
     take_in(store, event("m-1", status=EventStatus(status)))
-    assert store.erase_old_payloads(utc_now() + timedelta(days=999)) == 0
+    assert store.erasure.erase_old_payloads(utc_now() + timedelta(days=999)) == 0
     assert row_of(path, "m-1", "payload IS NULL") == (0,)
 
 
 def test_retention_goes_in_steps(path, store):
     """At most so many at once, so that no cycle is held up for long; the count says whether to go on."""
     take_in(store, *(event(f"m-{n}") for n in range(5)))
-    store.mark_delivered([f"m-{n}" for n in range(5)])
+    store.outbox.mark_delivered([f"m-{n}" for n in range(5)])
     later = utc_now() + timedelta(seconds=1)
-    assert [store.erase_old_payloads(later, limit=2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [store.erasure.erase_old_payloads(later, limit=2) for _ in range(4)] == [2, 2, 1, 0]
     assert query(path, "SELECT count(*) FROM events WHERE payload IS NOT NULL") == [(0,)]

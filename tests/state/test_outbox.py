@@ -6,15 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from state import EventStatus, Reader
 from state.instants import from_text, to_text, utc_now
+from state.reader import Reader
+from state.records import EventStatus
 from support.state_samples import eight, event, ids, outbox, payload, query, row_of, take_in
 
 OTHERS = [status for status in EventStatus if status is not EventStatus.PENDING]
 NOTHING_BUT = {
-    "delivered": lambda store: store.mark_delivered(["m-1"]),
-    "rejected": lambda store: store.mark_rejected("m-1", "refused"),
-    "attempted": lambda store: store.mark_attempted(["m-1"], "unreachable"),
+    "delivered": lambda store: store.outbox.mark_delivered(["m-1"]),
+    "rejected": lambda store: store.outbox.mark_rejected("m-1", "refused"),
+    "attempted": lambda store: store.outbox.mark_attempted(["m-1"], "unreachable"),
 }
 
 
@@ -35,16 +36,16 @@ def test_pages_show_every_pending_event_once(store, page):
 def test_a_page_is_as_long_as_asked(store):
     """The limit bounds what a delivery holds in memory."""
     take_in(store, *(event(f"m-{n}") for n in range(5)))
-    assert [len(store.pending(None, limit)) for limit in (1, 3, 9)] == [1, 3, 5]
+    assert [len(store.outbox.pending(None, limit)) for limit in (1, 3, 9)] == [1, 3, 5]
 
 
 def test_what_is_delivered_meanwhile_is_no_longer_on_the_next_page(store):
     """A delivery reads a page, sends it, notes it, and reads on from where it was."""
     take_in(store, *(event(f"m-{n}", at=eight(n)) for n in range(6)))
-    first = store.pending(None, 2)
-    store.mark_delivered(ids(first))
-    assert ids(store.pending(first[-1].position, 2)) == ["m-2", "m-3"]
-    assert ids(store.pending(None, 2)) == ["m-2", "m-3"]
+    first = store.outbox.pending(None, 2)
+    store.outbox.mark_delivered(ids(first))
+    assert ids(store.outbox.pending(first[-1].position, 2)) == ["m-2", "m-3"]
+    assert ids(store.outbox.pending(None, 2)) == ["m-2", "m-3"]
 
 
 def test_the_bytes_to_send_are_those_that_were_stored(store):
@@ -54,13 +55,12 @@ def test_the_bytes_to_send_are_those_that_were_stored(store):
     assert [each.payload for each in outbox(store)] == [payload("m-1", email=strange)]
 
 
-def test_whether_anything_is_due(store):
-    """Only pending events are."""
+def test_only_pending_events_are_due(store):
+    """An event of any other status is not delivered."""
     take_in(store, *(event(status, status=status) for status in OTHERS))
-    assert not store.has_pending()
     assert outbox(store) == []
     take_in(store, event("m-1"))
-    assert store.has_pending()
+    assert ids(outbox(store)) == ["m-1"]
 
 
 # --- what becomes of an event ---------------------------------------------------------------------------
@@ -69,8 +69,8 @@ def test_whether_anything_is_due(store):
 def test_a_delivered_event_is_noted_with_the_time(path, store):
     """Reasons of earlier attempts are gone, and the attempt that worked counts."""
     take_in(store, event("m-1"))
-    store.mark_attempted(["m-1"], "unreachable")
-    store.mark_delivered(["m-1"])
+    store.outbox.mark_attempted(["m-1"], "unreachable")
+    store.outbox.mark_delivered(["m-1"])
     status, reason, attempts, at = row_of(path, "m-1", "status, reason, attempts, delivered_at")
     assert (status, reason, attempts) == ("delivered", None, 2)
     assert abs(utc_now() - from_text(at)) < timedelta(minutes=1)
@@ -79,7 +79,7 @@ def test_a_delivered_event_is_noted_with_the_time(path, store):
 def test_a_rejected_event_is_kept_with_its_reason_and_payload(path, store):
     """A person can see what was refused and why (semantics 4.4)."""
     take_in(store, event("m-1"))
-    store.mark_rejected("m-1", "Segment answered 400: no")
+    store.outbox.mark_rejected("m-1", "Segment answered 400: no")
     assert row_of(path, "m-1", "status, reason, attempts, payload") == (
         "rejected",
         "Segment answered 400: no",
@@ -92,7 +92,7 @@ def test_an_event_that_could_not_be_sent_stays_pending(path, store):
     """It keeps its place and the last reason, and its attempts are counted (semantics 4.5)."""
     take_in(store, event("m-1"))
     for reason in ("Segment answered 503", "Segment could not be reached"):
-        store.mark_attempted(["m-1"], reason)
+        store.outbox.mark_attempted(["m-1"], reason)
     assert row_of(path, "m-1", "status, reason, attempts") == ("pending", "Segment could not be reached", 2)
     assert ids(outbox(store)) == ["m-1"]
 
@@ -111,8 +111,8 @@ def test_a_delivery_that_segment_may_have_had_before_is_marked(path, store, atte
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE events SET created_at = ?", (to_text(utc_now() - age),))
     if attempts:
-        store.mark_attempted(["m-1"], "no answer in time")
-    store.mark_delivered(["m-1"])
+        store.outbox.mark_attempted(["m-1"], "no answer in time")
+    store.outbox.mark_delivered(["m-1"])
     status, reason = row_of(path, "m-1", "status, reason")
     assert status == "delivered"
     assert ("may be a duplicate" in (reason or "")) is is_marked
@@ -144,8 +144,8 @@ def test_a_rejected_event_can_be_retried_by_its_message_id(path, store):
     """It is pending again with the same bytes; the count says how many were."""
     take_in(store, event("m-1"), event("m-2"))
     for message_id in ("m-1", "m-2"):
-        store.mark_rejected(message_id, "refused")
-    assert store.retry(["m-1"]) == 1
+        store.outbox.mark_rejected(message_id, "refused")
+    assert store.outbox.retry(["m-1"]) == 1
     assert [(each.message_id, each.payload) for each in outbox(store)] == [("m-1", payload("m-1"))]
     assert row_of(path, "m-2", "status, reason") == ("rejected", "refused")
 
@@ -154,9 +154,9 @@ def test_all_rejected_events_can_be_retried(store):
     """Those, and no others."""
     take_in(store, *(event(status, status=status) for status in OTHERS))
     take_in(store, event("m-1", status=EventStatus.REJECTED))
-    assert store.retry(None) == 2
+    assert store.outbox.retry(None) == 2
     assert set(ids(outbox(store))) == {"rejected", "m-1"}
-    assert store.retry(None) == 0
+    assert store.outbox.retry(None) == 0
 
 
 @pytest.mark.parametrize("status", [EventStatus.PENDING, EventStatus.DELIVERED, EventStatus.SUPPRESSED])
@@ -164,15 +164,15 @@ def test_only_a_rejected_event_can_be_retried(path, store, status):
     """A delivered event is not sent twice by a mistyped id, and a suppressed one never (semantics 5.1)."""
     take_in(store, event("m-1", status=status))
     before = row_of(path, "m-1", "*")
-    assert store.retry(["m-1", "nobody"]) == 0
+    assert store.outbox.retry(["m-1", "nobody"]) == 0
     assert row_of(path, "m-1", "*") == before
 
 
 def test_a_replay_makes_delivered_events_since_then_pending_again(path, store):
     """From that instant on, inclusive, with the message ids and bytes they had (semantics 3.7)."""
     take_in(store, *(event(f"m-{n}", at=eight(n)) for n in range(3)))
-    store.mark_delivered(["m-0", "m-1", "m-2"])
-    assert store.replay(eight(1)) == 2
+    store.outbox.mark_delivered(["m-0", "m-1", "m-2"])
+    assert store.outbox.replay(eight(1)) == 2
     assert [(each.message_id, each.payload) for each in outbox(store)] == [
         ("m-1", payload("m-1")),
         ("m-2", payload("m-2")),
@@ -184,9 +184,9 @@ def test_a_replay_makes_delivered_events_since_then_pending_again(path, store):
 def test_a_replay_leaves_what_was_never_delivered_or_is_erased(path, store):
     """Rejected and suppressed events stay so, and nothing is sent whose payload is gone."""
     take_in(store, *(event(status, status=status) for status in OTHERS), event("erased"))
-    store.mark_delivered(["erased"])
-    store.erase_old_payloads(utc_now() + timedelta(days=1))
-    assert store.replay(eight(-1)) == 1
+    store.outbox.mark_delivered(["erased"])
+    store.erasure.erase_old_payloads(utc_now() + timedelta(days=1))
+    assert store.outbox.replay(eight(-1)) == 1
     assert ids(outbox(store)) == ["delivered"]
     with Reader(path) as reader:
         assert reader.event_counts() == {"pending": 1, "delivered": 1, "rejected": 1, "suppressed": 1}

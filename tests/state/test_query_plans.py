@@ -4,8 +4,8 @@ import re
 import sqlite3
 from contextlib import closing
 
-from state import BadLine, CustomerMerge, EventStatus, Poll, TakenIn
 from state.instants import utc_now
+from state.records import BadLine, CustomerMerge, EventStatus, Poll, TakenIn
 from support.state_samples import conversation, eight, event, outbox
 
 # `SCAN events` reads the whole table, `SCAN events USING INDEX …` the whole index; a search does neither.
@@ -20,8 +20,8 @@ def a_cycle(store):
     store.conversations(["c-1", "c-2"])
     store.deleted_customers(["ana"])
     bad_line = BadLine("events", "not JSON", b"{")
-    store.known_bad_lines([bad_line])
-    store.take_in(
+    store.quarantine.known_bad_lines([bad_line])
+    store.commit(
         TakenIn(
             position=eight(9),
             seen=[("change-1", eight(8))],
@@ -38,28 +38,27 @@ def a_cycle(store):
             bad_lines=[bad_line],
         )
     )
-    store.has_pending()
     outbox(store, page=1)
-    store.mark_attempted(["m-3"], "unreachable")
-    store.mark_delivered(["m-3"])
-    store.mark_rejected("m-4", "refused")
-    store.erase_old_payloads(utc_now())
-    store.wipe()
+    store.outbox.mark_attempted(["m-3"], "unreachable")
+    store.outbox.mark_delivered(["m-3"])
+    store.outbox.mark_rejected("m-4", "refused")
+    store.erasure.erase_old_payloads(utc_now())
+    store.erasure.wipe()
     store.record_poll(Poll(started_at=eight()), eight(10))
 
 
 def reconciling(store):
     """What reconciling asks, which is part of a cycle now and then."""
-    store.last_reconciled()
-    store.quiet_conversations(eight(100), limit=10)
-    store.mark_checked(["c-1"])
+    store.reconciliation.last_reconciled()
+    store.reconciliation.quiet_conversations(eight(100), limit=10)
+    store.reconciliation.mark_checked(["c-1"])
 
 
 def by_hand(store):
     """What people's commands ask."""
-    store.retry(["m-4"])
-    store.retry(None)
-    store.replay(eight(-1))
+    store.outbox.retry(["m-4"])
+    store.outbox.retry(None)
+    store.outbox.replay(eight(-1))
     store.reset_watermark(eight())
 
 
@@ -107,7 +106,7 @@ def test_the_plans_hold_once_sqlite_knows_the_file(path, store):
         for n in range(2_000)
     ]
     talks = [conversation(f"c-{n}", customer=f"p-{n}", at=eight(n)) for n in range(2_000)]
-    store.take_in(TakenIn(events=events, conversations=talks))
+    store.commit(TakenIn(events=events, conversations=talks))
     with closing(sqlite3.connect(path)) as somebody:
         somebody.execute("ANALYZE")
     statements = statements_of(store, a_cycle, reconciling)

@@ -13,16 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from state import (
-    BadLine,
-    Poll,
-    Reader,
-    StateFileError,
-    StateLockedError,
-    StateWriteError,
-    Store,
-    TakenIn,
-)
+from state.errors import StateFileError, StateLockedError, StateWriteError
+from state.reader import Reader
+from state.records import BadLine, Poll, TakenIn
+from state.store import Store
 from support.state_samples import bytes_around, content_of, eight, event, outbox, query, take_in
 
 BOTH = pytest.mark.parametrize("open_it", [Store, Reader], ids=["for writing", "for reading"])
@@ -106,8 +100,9 @@ def test_reading_a_file_that_is_missing_makes_none(path):
 _AS_A_PLAIN_USER = """
 import os, sys
 from pathlib import Path
-import sqlite_utils, state.schema
-from state import StateFileError, Store
+import sqlite_utils, state.schema.migration
+from state.errors import StateFileError
+from state.store import Store
 if os.geteuid() == 0:
     os.setgroups([])
     os.setgid(65534)
@@ -216,7 +211,7 @@ def test_an_empty_file_is_taken_as_new_and_closed_to_others(path):
 _HOLD_THE_FILE = """
 import sys
 from pathlib import Path
-from state import Store
+from state.store import Store
 with Store(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()
@@ -299,7 +294,7 @@ def test_a_reader_sees_only_what_is_committed(path, store):
             seen_meanwhile.append((reader.event_counts()["pending"], reader.watermark()))
         yield BadLine("events", "not JSON", b"{")
 
-    store.take_in(TakenIn(position=eight(), events=[event("m-1")], bad_lines=bad_lines()))
+    store.commit(TakenIn(position=eight(), events=[event("m-1")], bad_lines=bad_lines()))
 
     assert seen_meanwhile == [(0, None)]
     with Reader(path) as reader:

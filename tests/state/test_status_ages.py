@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from freezegun import freeze_time
 
-from state import Store
 from state.instants import parse_instant, utc_now
-from state.status import is_behind, read_status
+from state.queries.status import is_behind
+from state.reader import read_status
+from state.store import Store
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 

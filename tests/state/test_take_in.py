@@ -5,21 +5,19 @@ from contextlib import closing
 
 import pytest
 
-from state import (
+from state.errors import StateError, StateWriteError
+from state.reader import Reader
+from state.records import (
     QUARANTINED_LINE_BYTES,
     BadLine,
     CustomerMerge,
     EventStatus,
     Poll,
-    Reader,
-    StateError,
-    StateWriteError,
     Status,
-    Store,
     TakenIn,
     Transition,
 )
-from state.writing import bad_line_id
+from state.store import Store
 from support.state_samples import content_of, conversation, eight, event, ids, outbox, query, row_of, take_in
 
 # One of everything, so that every table is written.
@@ -40,7 +38,7 @@ POLL = Poll(started_at=eight(), finished_at=eight(1), changes=4)
 
 def test_everything_a_chunk_came_to_is_written(path, store):
     """Conversations, events, merges, deletions, bad lines, seen changes and the watermark."""
-    store.take_in(EVERYTHING)
+    store.commit(EVERYTHING)
     assert store.watermark() == eight(100)
     assert store.seen_changes() == {"change-1": eight(90)}
     assert {c.id: (c.customer_id, c.status) for c in store.conversations(["c-1", "c-2"]).values()} == {
@@ -65,11 +63,11 @@ def test_where_one_write_fails_nothing_is_written(path, store, table):
         before = content_of(path)
 
         with pytest.raises(StateWriteError, match="refused"):
-            store.take_in(EVERYTHING)
+            store.commit(EVERYTHING)
 
         assert content_of(path) == before
         somebody.execute("DROP TRIGGER refuse")
-    store.take_in(EVERYTHING)
+    store.commit(EVERYTHING)
     assert store.watermark() == eight(100)
 
 
@@ -96,7 +94,7 @@ def test_an_error_of_the_callers_rolls_back_too(path, store):
     before = content_of(path)
     broken = BadLine("events", "not JSON", None)
     with pytest.raises(TypeError):
-        store.take_in(TakenIn(position=eight(), events=[event("m-1")], bad_lines=[broken]))
+        store.commit(TakenIn(position=eight(), events=[event("m-1")], bad_lines=[broken]))
     assert content_of(path) == before
     take_in(store, event("m-1"), position=eight())
 
@@ -104,7 +102,7 @@ def test_an_error_of_the_callers_rolls_back_too(path, store):
 def test_what_is_taken_in_is_there_after_a_restart(path):
     """A committed chunk outlives the process that wrote it."""
     with Store(path) as store:
-        store.take_in(EVERYTHING)
+        store.commit(EVERYTHING)
     with Store(path) as store:
         assert (store.watermark(), ids(outbox(store))) == (eight(100), ["m-1"])
 
@@ -128,7 +126,7 @@ def test_an_event_that_is_refused_from_the_start_is_kept_with_its_reason(path, s
         event("m-1", status=EventStatus.REJECTED, reason="40000 bytes"),
         event("m-2", status=EventStatus.SUPPRESSED, reason="customer was deleted"),
     )
-    assert not store.has_pending()
+    assert outbox(store) == []
     assert row_of(path, "m-1", "status, reason, payload IS NULL") == ("rejected", "40000 bytes", 0)
     assert row_of(path, "m-2", "status, reason, payload") == ("suppressed", "customer was deleted", None)
 
@@ -191,7 +189,7 @@ def test_seen_changes_far_behind_the_watermark_are_forgotten(store):
 def test_a_reset_moves_the_watermark_and_forgets_the_seen_changes(path, store):
     """Everything since then is read anew, and what is recorded stays as it is (semantics 3.7)."""
     take_in(store, event("m-1"), position=eight(100), seen=[("change-1", eight(90))])
-    store.mark_delivered(["m-1"])
+    store.outbox.mark_delivered(["m-1"])
     events = query(path, "SELECT * FROM events")
     store.reset_watermark(eight(-3600))
     assert (store.watermark(), store.seen_changes()) == (eight(-3600), {})
@@ -241,7 +239,7 @@ def test_a_line_that_could_not_be_read_is_kept_once(path, store):
     """The overlap is read twice; the same line of the same source is the same row."""
     line, again = BadLine("events", "not JSON", b"{oops"), BadLine("report", "not JSON", b"{oops")
     take_in(store, bad_lines=[line])
-    assert store.known_bad_lines([line, again]) == {bad_line_id(line)}
+    assert store.quarantine.known_bad_lines([line, again]) == {line.id}
     take_in(store, bad_lines=[line, again])
     assert query(path, "SELECT source FROM quarantine ORDER BY source") == [("events",), ("report",)]
 

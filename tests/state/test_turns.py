@@ -2,8 +2,11 @@
 
 import pytest
 
-from state import Reader, StateFileError, StateLockedError, Store, TakenIn
-from state.file import RESYNC
+from state.errors import StateFileError, StateLockedError
+from state.locks import RESYNC
+from state.reader import Reader
+from state.records import TakenIn
+from state.store import Store
 from support.state_samples import eight, event, outbox, take_in
 
 
@@ -59,27 +62,27 @@ def test_a_turn_ends_with_an_error_too(store, resync):
 def test_a_resync_moves_its_own_position_and_not_the_watermark(store):
     """The daemon goes on from where it was."""
     take_in(store, position=eight(3_600))
-    resync = store.begin_resync(eight(0), eight(600))
-    store.take_in(TakenIn(position=eight(300), resync=resync.id, events=[event("m-1")]))
+    resync = store.resyncs.begin(eight(0), eight(600))
+    store.commit(TakenIn(position=eight(300), resync=resync.id, events=[event("m-1")]))
     assert store.watermark() == eight(3_600)
-    assert store.unfinished_resync() == resync._replace(position=eight(300))
+    assert store.resyncs.unfinished() == resync._replace(position=eight(300))
 
 
 def test_an_interrupted_resync_goes_on_where_it_stopped(store):
     """The same interval, asked for again; another one begins at its beginning."""
-    first = store.begin_resync(eight(0), eight(600))
-    store.take_in(TakenIn(position=eight(300), resync=first.id))
-    assert store.begin_resync(eight(0), eight(600)).position == eight(300)
-    assert store.begin_resync(eight(0), eight(900)).position == eight(0)
+    first = store.resyncs.begin(eight(0), eight(600))
+    store.commit(TakenIn(position=eight(300), resync=first.id))
+    assert store.resyncs.begin(eight(0), eight(600)).position == eight(300)
+    assert store.resyncs.begin(eight(0), eight(900)).position == eight(0)
 
 
 def test_a_finished_resync_begins_anew(store):
     """Asked for again, the whole interval is read again."""
-    resync = store.begin_resync(eight(0), eight(600))
-    store.take_in(TakenIn(position=eight(600), resync=resync.id))
-    store.finish_resync(resync.id)
-    assert store.unfinished_resync() is None
-    assert store.begin_resync(eight(0), eight(600)).position == eight(0)
+    resync = store.resyncs.begin(eight(0), eight(600))
+    store.commit(TakenIn(position=eight(600), resync=resync.id))
+    store.resyncs.finish(resync.id)
+    assert store.resyncs.unfinished() is None
+    assert store.resyncs.begin(eight(0), eight(600)).position == eight(0)
 
 
 # --- a file that is taken away ----------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from state import Event, EventStatus, Status, Store, StoredConversation, TakenIn, Transition
+from state.records import Event, EventStatus, Status, StoredConversation, TakenIn, Transition
+from state.store import Store
 from support.state_file import rows
 
 EPOCH = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)

@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 
 from inspector.application import Inspector
-from state import (
+from state.instants import to_text, utc_now
+from state.records import (
     BadLine,
     CustomerMerge,
     Event,
@@ -23,12 +24,11 @@ from state import (
     Poll,
     PollOutcome,
     Status,
-    Store,
     StoredConversation,
     TakenIn,
     Transition,
 )
-from state.instants import to_text, utc_now
+from state.store import Store
 
 NAMES = {
     Transition.CREATED: "Gladly Conversation Created",
@@ -89,7 +89,7 @@ def fill(path: Path, now: datetime | None = None) -> None:
 
     created, closed = Transition.CREATED, Transition.CLOSED
     with Store(path) as store:
-        store.take_in(
+        store.commit(
             TakenIn(
                 position=ago(1),
                 conversations=[
@@ -181,7 +181,7 @@ def served(path: Path, *options: str) -> Iterator[tuple[str, "subprocess.Popen[s
 _SERVE = """
 import sys
 from pathlib import Path
-from inspector import serve
+from inspector.server import serve
 port = int(sys.argv[2]) if len(sys.argv) > 2 else 0
 serve(Path(sys.argv[1]), port=port, open_browser=False, ready=print)
 """

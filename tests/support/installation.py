@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox import Sandbox
-from state import Reader
+from state.reader import Reader
 
 
 @dataclass

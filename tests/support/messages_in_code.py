@@ -101,7 +101,8 @@ def reasons() -> dict[str, str]:
 
 
 def _reasons_in(node: ast.AST, path: str) -> Iterator[str | None]:
-    if path == "state/store.py" and isinstance(node, ast.Constant) and "duplicate:" in str(node.value):
+    is_of_the_outbox = path == "state/writer/outbox.py" and isinstance(node, ast.Constant)
+    if is_of_the_outbox and "duplicate:" in str(node.value):
         yield re.sub(r".*'(may be .*?)'.*", r"\1", str(node.value))
     if path not in _REASONS:
         return

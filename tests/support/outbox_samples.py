@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from typing import Any
 
-from state import Event, EventStatus, Store, TakenIn, Transition
+from state.records import Event, EventStatus, TakenIn, Transition
+from state.store import Store
 from sync.events.track import NAMES, encode
 
 
@@ -42,4 +43,4 @@ def payload_of(n: int, size: int | None = None) -> bytes:
 
 def fill_outbox(store: Store, payloads: list[bytes], at: datetime) -> None:
     """Put events into the outbox, as taking in a chunk does."""
-    store.take_in(TakenIn(events=[pending(n, payload, at) for n, payload in enumerate(payloads)]))
+    store.commit(TakenIn(events=[pending(n, payload, at) for n, payload in enumerate(payloads)]))

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from state import Reader, Store
 from state.instants import from_text
+from state.reader import Reader
+from state.store import Store
 from support.installation import Installation
 from sync.reports import CycleReport
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline

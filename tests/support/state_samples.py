@@ -1,12 +1,17 @@
 """What the state store's tests share: a known moment, small records, and a look at the file from outside."""
 
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from state import Event, EventStatus, PendingEvent, Status, Store, StoredConversation, TakenIn, Transition
+from sqlite_utils import Database
+
+from state.records import Event, EventStatus, PendingEvent, Status, StoredConversation, TakenIn, Transition
+from state.schema.version import CURRENT, Schema
+from state.store import Store
 
 EIGHT = datetime(2026, 11, 20, 8, 0, 0, tzinfo=UTC)
 NAMES = {
@@ -19,6 +24,16 @@ NAMES = {
 def eight(seconds: float = 0.0) -> datetime:
     """So many seconds after eight o'clock."""
     return EIGHT + timedelta(seconds=seconds)
+
+
+def add_notes(db: Database) -> None:
+    """Make a table and an index, as a step of a later release would."""
+    db.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, text TEXT)")
+    db.execute("CREATE INDEX events_by_attempts ON events (attempts)")
+
+
+# The schema of the next release: it knows one more step. To it, every file of this release is an older one.
+NEXT_RELEASE = Schema(CURRENT.version + 1, lambda: [*CURRENT.steps(), add_notes])
 
 
 def payload(message_id: str, *, email: str = "zoe@example.com", padding: int = 0) -> bytes:
@@ -69,13 +84,13 @@ def conversation(
 
 def take_in(store: Store, *events: Event, **more: Any) -> None:
     """Take in events and whatever else."""
-    store.take_in(TakenIn(events=events, **more))
+    store.commit(TakenIn(events=events, **more))
 
 
 def outbox(store: Store, page: int = 100) -> list[PendingEvent]:
     """Everything pending, read page by page as a delivery reads it."""
     found: list[PendingEvent] = []
-    while part := store.pending(found[-1].position if found else None, page):
+    while part := store.outbox.pending(found[-1].position if found else None, page):
         found += part
     return found
 
@@ -115,3 +130,20 @@ def bytes_around(path: Path) -> dict[str, bytes]:
 def files_holding(path: Path, text: str) -> list[str]:
     """Which of these files hold *text* anywhere in their bytes."""
     return [name for name, content in bytes_around(path).items() if text.encode() in content]
+
+
+def whole_file(path: Path) -> dict[str, bytes]:
+    """The bytes of the state file and of its write-ahead log, where there is one with something in it."""
+    return {
+        name: content
+        for name, content in bytes_around(path).items()
+        if content and not name.endswith((".lock", "-shm"))
+    }
+
+
+def copy_as_after_a_kill(path: Path, directory: Path) -> Path:
+    """Copy a state file that is open, with its log, to where nobody has it open: as a kill would leave it."""
+    directory.mkdir()
+    for name in ("", "-wal"):
+        shutil.copy(path.with_name(path.name + name), directory / (path.name + name))
+    return directory / path.name

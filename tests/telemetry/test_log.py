@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sandbox import Fault
 from sandbox.world.bulk import fill
-from state import Reader
+from state.reader import Reader
 from support.daemon import DEPLOY, Daemon, watched
 
 SYNC = DEPLOY.parent / "sync"

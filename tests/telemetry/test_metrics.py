@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from sandbox import Fault
-from state import Reader
 from state.instants import from_text
+from state.reader import Reader
 from support.daemon import Daemon, watched
 from support.waiting import wait_until
 

@@ -16,9 +16,9 @@ from typing import Any
 import click
 
 from sandbox import Sandbox
-from state import Reader
 from state.errors import StateFileError
 from state.instants import to_text, utc_now
+from state.reader import Reader
 from sync.errors import GladlySegmentError
 from sync.settings.secrets import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 from sync.stop import Stop, stop_on_signals

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from state.instants import short_duration
-from state.status import EVENTS_API_REACH_S
+from state.queries.status import EVENTS_API_REACH_S
 from sync.cli.screens.layout import LABEL_WIDTH, show_line
 from sync.printable import printable
 
@@ -18,7 +18,7 @@ def show_status(status: dict[str, Any], path: Path) -> None:
     Print where the sync stands and what needs a person.
 
     Args:
-        status: The figures, as `state.status.read_status` returns them.
+        status: The figures, as `state.reader.read_status` returns them.
         path: The path of the state file.
     """
     there = "" if path.exists() else "  (does not exist yet; the first cycle creates it)"

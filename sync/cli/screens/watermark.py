@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from state.instants import to_text
-from state.status import EVENTS_API_REACH_S
+from state.queries.status import EVENTS_API_REACH_S
 
 
 def reset_meaning(

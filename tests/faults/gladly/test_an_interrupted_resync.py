@@ -5,8 +5,8 @@ import signal
 import time
 
 from sandbox import Fault
-from state import Reader
 from state.instants import to_text
+from state.reader import Reader
 from support.checker import problems
 from support.endpoints import reports_asked_for
 from support.worlds import DAY, live_for

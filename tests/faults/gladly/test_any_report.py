@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sandbox import Fault, Sandbox
-from state import Reader
 from state.instants import to_text
+from state.reader import Reader
 from support.checker import problems
 from support.installation import Installation
 from support.worlds import DAY, NOON, live_for

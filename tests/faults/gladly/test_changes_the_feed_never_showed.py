@@ -4,7 +4,7 @@ import subprocess
 import time
 from datetime import timedelta
 
-from state import Reader
+from state.reader import Reader
 from support.checker import problems, verdicts
 
 

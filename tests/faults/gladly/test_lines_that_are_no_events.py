@@ -48,7 +48,7 @@ def test_lines_that_are_no_events_are_kept_with_their_reason_and_passed_over(ins
     assert len(quarantined(installation.state_path)) == len(_BAD_LINES)
 
 
-@pytest.mark.parametrize("killed_at", ["take_in.events:1", "take_in.watermark:1", "transaction.commit:1"])
+@pytest.mark.parametrize("killed_at", ["commit.events:1", "commit.watermark:1", "transaction.commit:1"])
 def test_the_watermark_never_passes_a_bad_line_that_is_not_stored(installation, sandbox, killed_at):
     """
     The quarantined row and the watermark are one transaction: killed within it, neither is there (faults A8).

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from state import PollOutcome
 from state.instants import from_text
+from state.records import PollOutcome
 from support.checker import problems
 from support.endpoints import EVENTS
 from support.program import OVERLAP, newest_stored

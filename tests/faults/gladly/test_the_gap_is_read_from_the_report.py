@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from sandbox import Fault, Sandbox
-from state import Reader
 from state.instants import to_text
+from state.reader import Reader
 from support.checker import problems, suppressed
 from support.endpoints import reports_asked_for
 from support.installation import Installation

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from state import PollOutcome
+from state.records import PollOutcome
 from support.checker import problems, verdicts
 from support.endpoints import EVENTS
 from support.state_file import quarantined

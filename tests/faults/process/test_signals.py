@@ -131,7 +131,7 @@ def test_a_signal_in_a_cycle_that_hangs_for_good_ends_the_process(tmp_path):
     whole. Together, since each takes the whole of the daemon's patience (faults F1).
     """
     points = [
-        "take_in.watermark:1:sleep",
+        "commit.watermark:1:sleep",
         "transaction.commit:1:sleep",
         "transaction.committed:1:sleep",
         "segment.answer:1:sleep",
@@ -194,7 +194,7 @@ def test_the_second_signal_does_not_ask(installation):
     (faults F1).
     """
     history(installation.sandbox)
-    installation.settings[FAILPOINT] = "take_in.events:1:sleep"
+    installation.settings[FAILPOINT] = "commit.events:1:sleep"
     with running(installation, "run") as process:
         wait_until(lambda: _is_in_a_transaction(installation))
         process.send_signal(signal.SIGTERM)

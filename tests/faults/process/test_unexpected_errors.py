@@ -29,7 +29,7 @@ def test_an_error_nobody_expects_fails_one_cycle_with_a_sentence(installation, n
     assert_nothing_lost(installation)
 
 
-SURVIVED = ["gladly.request", "take_in.events", "segment.answer", "cycle.end"]
+SURVIVED = ["gladly.request", "commit.events", "segment.answer", "cycle.end"]
 
 
 @pytest.mark.parametrize("name", SURVIVED)
@@ -52,7 +52,7 @@ def test_a_daemon_survives_an_error_nobody_expects(installation, name):
     assert_nothing_lost(installation)
 
 
-@pytest.mark.parametrize("name", ["cycle.begin", "gladly.answer", "take_in.events", "segment.answer"])
+@pytest.mark.parametrize("name", ["cycle.begin", "gladly.answer", "commit.events", "segment.answer"])
 def test_an_exit_from_within_a_cycle_ends_the_daemon(installation, name):
     """
     APScheduler would swallow it: the process ends, with a code that is not 0, and nothing is lost

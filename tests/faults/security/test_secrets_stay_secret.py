@@ -17,7 +17,7 @@ from support.worlds import history, people_writing_in
 pytestmark = pytest.mark.long
 
 
-@pytest.mark.parametrize("layer", ["gladly.request", "gladly.answer", "take_in.events", "segment.request"])
+@pytest.mark.parametrize("layer", ["gladly.request", "gladly.answer", "commit.events", "segment.request"])
 def test_no_traceback_of_a_cycle_shows_a_secret(guarded, layer):
     """With --debug and an error raised in each layer: names and lines, no values (faults G1)."""
     history(guarded.sandbox)

@@ -5,7 +5,7 @@ import time
 from collections import Counter
 
 from sandbox import Fault
-from state import TakenIn
+from state.records import TakenIn
 from support.endpoints import BATCH
 from support.outbox_samples import fill_outbox, payload_of, pending
 from sync.http.retry import RetryPolicy
@@ -20,12 +20,12 @@ def test_a_backlog_of_fifty_thousand_leaves_in_full_batches_at_a_flat_cost(begin
     payload, at = payload_of(0, 300), sandbox.clock.now()
     for first in range(0, count, 25_000):
         numbers = range(first, first + 25_000)
-        program.store.take_in(
+        program.store.commit(
             TakenIn(
                 events=[pending(n, payload.replace(b"message-0", b"message-%d" % n), at) for n in numbers]
             )
         )
-    costs, mark = [time.thread_time()], program.store.mark_delivered
+    costs, mark = [time.thread_time()], program.store.outbox.mark_delivered
 
     def marking(ids):
         mark(ids)

@@ -71,13 +71,13 @@ def test_part_of_a_batch_leaves_once_it_has_waited(begin, sandbox, small_chunks)
     program = begin()
     seen = []
     sandbox.faults.add("gladly", PROFILES, Fault(delay_s=0.01, times=None))
-    take_in = program.store.take_in
+    take_in = program.store.commit
 
     def and_look(taken):
         seen.append(len(program.events(status="delivered")))
         take_in(taken)
 
-    program.store.take_in = and_look
+    program.store.commit = and_look
     result = program.run()
     assert (result.errors, result.poll.delivered) == ([], 40)
     assert seen[0] == 0
@@ -116,14 +116,14 @@ def test_a_segment_that_hangs_does_not_hold_the_poll_up(begin, sandbox, proxy, s
 
     proxy.on(BATCH, hang, times=1)
     program = begin(segment=proxy.url)
-    take_in, chunks = program.store.take_in, itertools.count(1)
+    take_in, chunks = program.store.commit, itertools.count(1)
 
     def and_count(taken):
         take_in(taken)
         if next(chunks) == 10:  # the last
             answered.set()
 
-    program.store.take_in = and_count
+    program.store.commit = and_count
     result = program.run()
     assert answered.is_set()
     assert (result.errors, result.poll.delivered) == ([], 40)
@@ -200,7 +200,7 @@ def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, s
         world.close(world.open_conversation(customer))
     proxy.on(BATCH, stall(0.5), times=1)
     program = begin(segment=proxy.url)
-    take_in, erasing, on_the_way = program.store.take_in, [], batches_under_way(program)
+    take_in, erasing, on_the_way = program.store.commit, [], batches_under_way(program)
 
     def and_look(taken):
         if taken.deletions:
@@ -209,7 +209,7 @@ def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, s
         if not taken.deletions:
             world.delete(customer.id)
 
-    program.store.take_in = and_look
+    program.store.commit = and_look
     result = program.run()
     assert erasing == [(1, 0)]  # a call had been made, and was over
     assert (result.errors, result.poll.delivered) == ([], 4)
@@ -239,14 +239,14 @@ def test_a_stop_beside_a_poll_notes_what_is_known(begin, sandbox, small_chunks):
     busy_minutes(sandbox, 20)
     program = begin()
     sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.01, times=None))
-    take_in, chunks = program.store.take_in, itertools.count(1)
+    take_in, chunks = program.store.commit, itertools.count(1)
 
     def and_stop(taken):
         take_in(taken)
         if next(chunks) == 6:
             program.stop.set()
 
-    program.store.take_in = and_stop
+    program.store.commit = and_stop
     with pytest.raises(StoppedError):
         program.run()
     arrived = {event["messageId"] for event in sandbox.inbox.received}

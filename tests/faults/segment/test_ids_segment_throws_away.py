@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from state import PollOutcome
+from state.records import PollOutcome
 from support.checker import problems
 from support.endpoints import PROFILES
 from support.feed_lines import line_of

@@ -46,7 +46,7 @@ def test_an_event_of_32_kb_is_sent_and_a_larger_one_rejected_before_it_is(begin,
     assert max(lengths) < EVENT_MAX_BYTES
     assert all(r.body_bytes < EVENT_MAX_BYTES for r in sandbox.segment_requests)
     assert verdicts(problems(sandbox)) == [("lost", conversation.id)]
-    program.store.retry(None)  # it has not become any smaller
+    program.store.outbox.retry(None)  # it has not become any smaller
     program.run()
     assert program.events(conversation=conversation.id)[-1]["status"] == "rejected"
     assert all(r.status == 200 for r in sandbox.segment_requests)

@@ -70,9 +70,9 @@ def test_no_point_is_passed_that_the_list_does_not_name():
 LATER = [
     "gladly.request:9",
     "gladly.answer:7",
-    "take_in.seen:2",
-    "take_in.events:2",
-    "take_in.watermark:3",
+    "commit.seen:2",
+    "commit.events:2",
+    "commit.watermark:3",
     "transaction.commit:5",
     "transaction.committed:5",
     "segment.request:3",

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from state import Store
+from state.store import Store
 from support.chunks import nth_chunk
 from support.installation import Installation
 from support.processes import errors_of, running, stderr_of
@@ -29,8 +29,8 @@ def filled(installation):
         for number in range(1, 30):
             chunk = nth_chunk(number, 20)
             chunk.position = None
-            store.take_in(chunk)
-            store.mark_delivered([event.message_id for event in chunk.events])
+            store.commit(chunk)
+            store.outbox.mark_delivered([event.message_id for event in chunk.events])
     return installation
 
 

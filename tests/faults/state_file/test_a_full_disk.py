@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from state import StateWriteError, Store
+from state.errors import StateWriteError
+from state.store import Store
 from support.checker import problems
 from support.chunks import commits_in, nth_chunk
 from support.confinement import in_a_mount_namespace, shell
@@ -23,13 +24,13 @@ def test_a_disk_full_at_any_page_undoes_the_whole_transaction(tmp_path):
     """
     with Store(tmp_path / "state.db") as store:
         for number in range(1, 4):
-            store.take_in(nth_chunk(number, 10))
+            store.commit(nth_chunk(number, 10))
         said: list[str] = []
         for room in range(40):
             pages = store._connection.execute("PRAGMA page_count").fetchone()[0]
             store._connection.execute(f"PRAGMA max_page_count = {pages + room}")
             try:
-                store.take_in(nth_chunk(4, 60))
+                store.commit(nth_chunk(4, 60))
             except StateWriteError as error:
                 said.append(str(error))
             else:

@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-from state import StateWriteError, Store
+from state.errors import StateWriteError
 from state.instants import from_text
+from state.store import Store
 from support.chunks import commits_in, nth_chunk
 from support.processes import running
 from support.recovery import assert_nothing_lost
@@ -39,14 +40,14 @@ def test_a_lock_held_too_long_is_an_error_that_passes(tmp_path):
         contextlib.closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other,
     ):
         store._connection.execute("PRAGMA busy_timeout = 50")
-        store.take_in(nth_chunk(1))
+        store.commit(nth_chunk(1))
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(StateWriteError, match=r"state\.db was locked by another connection") as raised:
-            store.take_in(nth_chunk(2))
+            store.commit(nth_chunk(2))
         assert "Close what holds a transaction open" in str(raised.value)
         other.execute("ROLLBACK")
         assert commits_in(store) == 1
-        store.take_in(nth_chunk(2))
+        store.commit(nth_chunk(2))
         assert commits_in(store) == 2
 
 
@@ -57,10 +58,10 @@ def test_every_transaction_takes_the_write_lock_at_its_beginning(tmp_path):
     with Store(tmp_path / "state.db") as store:
         said: list[str] = []
         store._connection.set_trace_callback(said.append)
-        store.take_in(nth_chunk(1))
-        store.mark_delivered(["message-conversation-1-0"])
-        store.retry(None)
+        store.commit(nth_chunk(1))
+        store.outbox.mark_delivered(["message-conversation-1-0"])
+        store.outbox.retry(None)
         store.reset_watermark(from_text("2026-11-20T08:00:00Z"))
-        store.replay(from_text("2026-11-20T08:00:00Z"))
+        store.outbox.replay(from_text("2026-11-20T08:00:00Z"))
         begins = [statement for statement in said if statement.upper().startswith("BEGIN")]
     assert begins == ["BEGIN IMMEDIATE"] * 5

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 
 from sandbox import Fault
-from state import Reader, Store
+from state.reader import Reader
+from state.store import Store
 from support.chunks import nth_chunk
 from support.processes import errors_of
 
@@ -25,7 +26,7 @@ def test_a_long_outbox_is_kept_whole_and_drained_in_order(installation):
         for number in range(4):
             chunk = nth_chunk(number, count // 4)
             chunk.position = sandbox.clock.now() - timedelta(minutes=1)
-            store.take_in(chunk)
+            store.commit(chunk)
     down = Fault(status=503, headers={"Retry-After": "600"}, times=None)
     sandbox.faults.add("segment", "*", down)
     begun = time.monotonic()

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from state import Store
+from state.store import Store
 from support.chunks import commits_in, nth_chunk
 from support.processes import FAILPOINT
 from support.recovery import assert_nothing_lost, run_until_delivered
@@ -20,10 +20,10 @@ def test_a_log_cut_at_any_byte_or_with_a_flipped_bit_leaves_one_commit_whole(tmp
     """
     with Store(tmp_path / "live.db") as store:
         for number in range(1, 11):
-            store.take_in(nth_chunk(number))
+            store.commit(nth_chunk(number))
     with Store(tmp_path / "live.db") as store:
         for number in range(11, 31):
-            store.take_in(nth_chunk(number))
+            store.commit(nth_chunk(number))
         file = (tmp_path / "live.db").read_bytes()
         log = (tmp_path / "live.db-wal").read_bytes()
 
@@ -35,7 +35,7 @@ def test_a_log_cut_at_any_byte_or_with_a_flipped_bit_leaves_one_commit_whole(tmp
         (tmp_path / "after.db-wal").write_bytes(changed_log)
         with Store(path) as reopened:
             number = commits_in(reopened)
-            reopened.take_in(nth_chunk(number + 1))  # and it carries on
+            reopened.commit(nth_chunk(number + 1))  # and it carries on
             assert commits_in(reopened) == number + 1
         return number
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from state import Store
+from state.store import Store
 from support.confinement import plain_user
 from support.processes import errors_of, run_under
 

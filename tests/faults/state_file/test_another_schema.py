@@ -3,16 +3,17 @@
 import contextlib
 import signal
 import sqlite3
+from pathlib import Path
 
 import pytest
-from sqlite_utils import Database
 
-from state import NewerSchemaError, StateFileError, Store
-from state.schema import migrations
-from state.schema_version import APPLICATION_ID, SCHEMA_VERSION
+from state.errors import NewerSchemaError, StateFileError
+from state.schema.version import SCHEMA_VERSION
+from state.store import Store
 from support.processes import FAILPOINT
 from support.recovery import assert_nothing_lost
 from support.state_file import rows, state_bytes
+from support.state_samples import NEXT_RELEASE
 from support.worlds import history
 
 pytestmark = pytest.mark.long
@@ -30,27 +31,39 @@ def test_a_kill_inside_the_first_migration_leaves_an_empty_file(installation):
     assert rows(installation.state_path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
 
 
+# As `once` of the next release opens the file.
+_MIGRATE = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parents[2])!r})
+from pathlib import Path
+from state.store import Store
+from support.state_samples import NEXT_RELEASE
+Store(Path(sys.argv[1]), migrate=True, schema=NEXT_RELEASE).close()
+"""
+
+
 @pytest.mark.parametrize("name", ["migrate.begin", "migrate.commit"])
 def test_a_file_of_an_older_release_survives_a_kill_in_its_migration(installation, name):
     """What it held is there before and after, and it is brought up to date by the next start (faults C11)."""
-    database = Database(installation.state_path)
-    database.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-    migrations.apply(database, stop_before="m002_indexes")
-    database.execute("PRAGMA user_version = 1")
-    database.execute(
-        "INSERT INTO conversations (id, customer_id, status, updated_at)"
-        " VALUES ('kept', 'customer', 'OPEN', '2026-11-20T08:00:00.000Z')"
-    )
-    database.conn.commit()
-    database.close()
+
+    def migrate():
+        process = installation.start(str(installation.state_path), program=["-c", _MIGRATE])
+        process.communicate()
+        return process.returncode
+
     history(installation.sandbox)
-    installation.settings[FAILPOINT] = name
-    assert installation.run("once").returncode == -signal.SIGKILL
-    del installation.settings[FAILPOINT]
-    assert rows(installation.state_path, "PRAGMA user_version") == [(1,)]
     assert_nothing_lost(installation)
-    assert rows(installation.state_path, "SELECT id FROM conversations WHERE id = 'kept'") == [("kept",)]
-    Store(installation.directory / "fresh.db").close()
+    events = rows(installation.state_path, "SELECT * FROM events")
+    installation.settings[FAILPOINT] = name
+    assert migrate() == -signal.SIGKILL
+    del installation.settings[FAILPOINT]
+    assert rows(installation.state_path, "PRAGMA user_version") == [(SCHEMA_VERSION,)]
+    assert rows(installation.state_path, "SELECT * FROM events") == events
+    assert_nothing_lost(installation)
+    assert migrate() == 0
+    assert rows(installation.state_path, "PRAGMA user_version") == [(NEXT_RELEASE.version,)]
+    assert rows(installation.state_path, "SELECT * FROM events") == events
+    Store(installation.directory / "fresh.db", schema=NEXT_RELEASE).close()
     schema = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
     assert rows(installation.state_path, schema) == rows(installation.directory / "fresh.db", schema)
 

@@ -7,7 +7,8 @@ import threading
 
 import pytest
 
-from state import Reader, Store
+from state.reader import Reader
+from state.store import Store
 from support.chunks import commits_in, nth_chunk
 from support.recovery import assert_nothing_lost, run_until_delivered
 from support.worlds import history, people_writing_in
@@ -22,7 +23,7 @@ def test_readers_neither_wait_nor_disturb(tmp_path):
     """
     path, failures, seen = tmp_path / "state.db", [], set()
     with Store(path) as store:
-        store.take_in(nth_chunk(1))
+        store.commit(nth_chunk(1))
         over = threading.Event()
 
         def read() -> None:
@@ -40,7 +41,7 @@ def test_readers_neither_wait_nor_disturb(tmp_path):
         for thread in readers:
             thread.start()
         for number in range(2, 120):
-            store.take_in(nth_chunk(number))
+            store.commit(nth_chunk(number))
         over.set()
         for thread in readers:
             thread.join()
@@ -53,7 +54,7 @@ def test_a_reader_never_writes_the_file(tmp_path):
     """Not even to tidy up after a writer that was killed: the log is the writer's to copy (faults C4)."""
     path = tmp_path / "state.db"
     with Store(path) as store:
-        store.take_in(nth_chunk(1))
+        store.commit(nth_chunk(1))
         shutil.copy(path, tmp_path / "copy.db")
         shutil.copy(path.with_name("state.db-wal"), tmp_path / "copy.db-wal")
     before = [(tmp_path / name).read_bytes() for name in ("copy.db", "copy.db-wal")]

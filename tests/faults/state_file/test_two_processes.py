@@ -6,7 +6,8 @@ import threading
 
 import pytest
 
-from state import StateLockedError, Store
+from state.errors import StateLockedError
+from state.store import Store
 from support.checker import problems
 from support.chunks import commits_in, nth_chunk
 from support.processes import errors_of, running
@@ -42,7 +43,7 @@ def test_the_store_serves_a_thread_that_did_not_open_it(tmp_path):
 
         def use() -> None:
             try:
-                store.take_in(nth_chunk(1))
+                store.commit(nth_chunk(1))
             except Exception as error:
                 failures.append(error)
 

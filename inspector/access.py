@@ -42,7 +42,7 @@ _HEADERS = (
 _REPLACED = frozenset(name for name, _ in _HEADERS) | {b"set-cookie"}  # no page needs a cookie
 
 
-class Gate:
+class AccessControl:
     """The application behind *app*, for those who come to *host* by one of its names."""
 
     def __init__(self, app: App, host: str) -> None:

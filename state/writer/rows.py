@@ -1,10 +1,9 @@
 """
-How each record is written: plain SQL inside a transaction that `Store` has begun.
+Writes records as rows: plain SQL, inside a transaction that `Store` has begun.
 
-sqlite-utils' upserts cost two to three times as much, and these run in every cycle.
+These run in every cycle. The upserts of sqlite-utils would cost two to three times as much.
 """
 
-import hashlib
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,16 +11,11 @@ from datetime import datetime
 from state.instants import to_text, utc_now
 from state.records import QUARANTINED_LINE_BYTES, BadLine, Poll, StoredConversation, TakenIn
 
-FEED = "conversations"  # the one row of `watermark`
-
-# A customer and everyone merged into them, however many merges ago.
-_EVERYONE = (
-    "WITH RECURSIVE everyone (id) AS (SELECT ? UNION"
-    " SELECT customers.id FROM customers JOIN everyone ON customers.merged_into = everyone.id) "
-)
+FEED = "conversations"  # the key of the one row of `watermark`
 
 
 def write_conversations(db: sqlite3.Connection, conversations: Sequence[StoredConversation]) -> None:
+    """Write conversations as they are now, stored before or not."""
     db.executemany(
         "INSERT INTO conversations (id, customer_id, status, created_at, closed_at, updated_at)"
         " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id,"
@@ -42,6 +36,7 @@ def write_conversations(db: sqlite3.Connection, conversations: Sequence[StoredCo
 
 
 def write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
+    """Note which customers were merged, and give their conversations to the customer that remains."""
     for merge in taken.merges:
         db.execute(
             "INSERT INTO customers (id, merged_into, merged_at) VALUES (?, ?, ?)"
@@ -56,9 +51,9 @@ def write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
 
 
 def write_changes(db: sqlite3.Connection, taken: TakenIn) -> None:
+    """Write what was decided about each change. A change read again keeps its first decision."""
     now = to_text(utc_now())
     db.executemany(
-        # What was decided when it was first seen stays: read again, it is only known already.
         "INSERT OR IGNORE INTO changes (conversation_id, type, recorded_at, change_id, status_before,"
         " status_after, transition, why, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -79,6 +74,7 @@ def write_changes(db: sqlite3.Connection, taken: TakenIn) -> None:
 
 
 def write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
+    """Write events. An event already recorded under the same message id is left as it is."""
     now = to_text(utc_now())
     db.executemany(
         "INSERT OR IGNORE INTO events (message_id, conversation_id, customer_id, transition, event,"
@@ -102,39 +98,14 @@ def write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
     )
 
 
-def erase_customer(db: sqlite3.Connection, customer_id: str, at: datetime, reason: str) -> None:
-    """
-    Forget what was kept of a customer and of everyone merged into them; what was pending becomes
-    suppressed (semantics 5.1).
-    """
-    db.execute(
-        "INSERT INTO customers (id, deleted_at, reason) VALUES (?, ?, ?) ON CONFLICT (id) DO UPDATE"
-        " SET wiped_at = NULL, deleted_at = coalesce(deleted_at, excluded.deleted_at),"
-        " reason = coalesce(reason, excluded.reason)",
-        (customer_id, to_text(at), reason),
-    )
-    # S608: constants joined; the values are parameters.
-    db.execute(
-        _EVERYONE + "UPDATE conversations SET status = 'DELETED'"  # noqa: S608
-        " WHERE customer_id IN everyone AND status <> 'MERGED'",
-        (customer_id,),
-    )
-    db.execute(
-        _EVERYONE + "UPDATE events SET payload = NULL,"  # noqa: S608
-        " reason = CASE WHEN status IN ('pending', 'rejected') THEN ? ELSE reason END,"
-        " status = CASE WHEN status IN ('pending', 'rejected') THEN 'suppressed' ELSE status END"
-        " WHERE customer_id IN everyone",
-        (customer_id, reason),
-    )
-
-
 def write_bad_lines(db: sqlite3.Connection, lines: Sequence[BadLine]) -> None:
+    """Put lines into quarantine, cut to `QUARANTINED_LINE_BYTES`. A line already there is left as it is."""
     now = to_text(utc_now())
     db.executemany(
         "INSERT OR IGNORE INTO quarantine (id, seen_at, source, reason, line) VALUES (?, ?, ?, ?, ?)",
         (
             (
-                bad_line_id(bad),
+                bad.id,
                 now,
                 bad.source,
                 bad.reason,
@@ -145,12 +116,8 @@ def write_bad_lines(db: sqlite3.Connection, lines: Sequence[BadLine]) -> None:
     )
 
 
-def bad_line_id(bad: BadLine) -> str:
-    """The same line, read again in the overlap, is the same row of `quarantine`."""
-    return hashlib.sha256(bad.source.encode() + b"\0" + bad.line).hexdigest()[:24]
-
-
 def move_watermark(db: sqlite3.Connection, position: datetime) -> None:
+    """Put the watermark at *position*."""
     db.execute(
         "INSERT INTO watermark (feed, position, updated_at) VALUES (?, ?, ?) ON CONFLICT (feed) DO UPDATE"
         " SET position = excluded.position, updated_at = excluded.updated_at",
@@ -159,6 +126,7 @@ def move_watermark(db: sqlite3.Connection, position: datetime) -> None:
 
 
 def write_poll(db: sqlite3.Connection, poll: Poll) -> None:
+    """Write a finished cycle."""
     db.execute(
         "INSERT INTO polls (started_at, finished_at, window_start, window_end, changes, created, closed,"
         " delivered, requests, outcome, error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",

@@ -1,0 +1,168 @@
+"""The overview: what `gladly-segment status` says, and charts of how it came there."""
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from inspector import charts
+from inspector.pages.frame import database_of, render
+from state.instants import utc_now
+from state.queries.charts import CHARTED_EVENTS, delivery_lags, first_event, open_by_age, transitions
+from state.queries.counts import conversation_total
+from state.queries.cycles import latest_polls
+from state.queries.rows import Row
+from state.queries.status import EVENTS_API_REACH_S, status
+
+# The page names so many things that need a person, and then leads to the table of all.
+_ATTENTION = 20
+
+
+class Range(NamedTuple):
+    """How far back a chart looks, and in what steps."""
+
+    key: str
+    name: str
+    length_s: int
+    step_s: int
+    step_name: str
+    label_s: int
+
+
+RANGES = (
+    Range("5m", "5 minutes", 300, 10, "10 seconds", 60),
+    Range("1h", "1 hour", 3_600, 120, "2 minutes", 600),
+    Range("24h", "24 hours", 86_400, 3_600, "hour", 14_400),
+    Range("7d", "7 days", 604_800, 21_600, "6 hours", 86_400),
+)
+_BY_DEFAULT = RANGES[2]
+
+_AGES = (
+    ("under 1 hour", 3_600.0),
+    ("1 to 4 hours", 14_400.0),
+    ("4 to 24 hours", 86_400.0),
+    ("1 to 3 days", 259_200.0),
+    ("3 to 7 days", 604_800.0),
+)
+_OLDER = "over 7 days"
+
+
+async def overview(datasette: Any, request: Any) -> Any:
+    """Answer with where the sync stands: what `gladly-segment status` says, and how it came there."""
+    database = database_of(datasette)
+    now = utc_now()
+    found = await database.ask(status, now, _ATTENTION)
+    chosen = next((each for each in RANGES if each.key == request.args.get("range")), None)
+    shown = chosen or _fitting_range(await database.ask(first_event), now)
+    first = int(now.timestamp() // shown.step_s - shown.length_s // shown.step_s + 1)
+    since = _begin_of(first, shown.step_s)
+    flow, lags, ages = await asyncio.gather(
+        database.ask_rested(f"transitions {shown.step_s}", transitions, since, shown.step_s),
+        database.ask_rested(f"lags {shown.step_s}", delivery_lags, since, shown.step_s),
+        database.ask_rested("ages", open_by_age, now, [limit for _, limit in _AGES]),
+    )
+    return await render(
+        datasette,
+        request,
+        "inspect_overview.html",
+        {
+            "there": database.is_there,
+            "path": str(database.file),
+            "status": found,
+            "conversation_total": conversation_total(found["conversations"]),
+            "gap_level": _gap_level(found["gap_seconds_left"]),
+            "polls": await database.ask(latest_polls),
+            "attention_limit": _ATTENTION,
+            "ranges": RANGES,
+            "shown": shown,
+            "created_and_closed": _created_and_closed(flow, first, shown),
+            "lag_chart": _lag_chart(lags, first, shown),
+            "capped": sum(row["n"] for row in flow) >= CHARTED_EVENTS and CHARTED_EVENTS,
+            "ages": _ages(ages),
+        },
+    )
+
+
+def _begin_of(bucket: int, step_s: int) -> datetime:
+    """Return when a bucket of the charts begins."""
+    return datetime.fromtimestamp(bucket * step_s, UTC)
+
+
+def _fitting_range(first: datetime | None, now: datetime) -> Range:
+    """Return the shortest range that holds every event since *first*, or the one of a day."""
+    if first is None:
+        return _BY_DEFAULT
+    age = (now - first).total_seconds()
+    return next((each for each in RANGES[:2] if age < each.length_s), _BY_DEFAULT)
+
+
+def _created_and_closed(rows: list[Row], first: int, shown: Range) -> Any:
+    found = {(row["bucket"], row["transition"]): row["n"] for row in rows}
+    buckets = [
+        charts.Bucket(
+            _begin_of(bucket, shown.step_s),
+            (found.get((bucket, "created"), 0), found.get((bucket, "closed"), 0)),
+        )
+        for bucket in _buckets(first, shown)
+    ]
+    totals = [sum(int(bucket.values[series] or 0) for bucket in buckets) for series in (0, 1)]
+    return charts.bars(
+        "flow",
+        f"Created and closed per {shown.step_name}",
+        f"In the last {shown.name}, {totals[0]} conversations were created and {totals[1]} closed.",
+        buckets,
+        [charts.Series("created", "created"), charts.Series("closed", "closed")],
+        label_s=shown.label_s,
+    )
+
+
+def _lag_chart(lags: dict[int, list[float]], first: int, shown: Range) -> Any:
+    buckets = [
+        charts.Bucket(
+            _begin_of(bucket, shown.step_s),
+            (_quantile(lags.get(bucket), 0.95), _quantile(lags.get(bucket), 0.5)),
+        )
+        for bucket in _buckets(first, shown)
+    ]
+    together = sorted(lag for some in lags.values() for lag in some)
+    middle, slow = _quantile(together, 0.5), _quantile(together, 0.95)
+    said = (
+        f"Of the events of the last {shown.name}, half were delivered within {charts.seconds_words(middle)} "
+        f"of being recorded at Gladly, and 95 of 100 within {charts.seconds_words(slow)}."
+        if middle is not None and slow is not None
+        else f"Nothing was delivered in the last {shown.name}."
+    )
+    return charts.bars(
+        "lag",
+        "Delivery lag",
+        said,
+        buckets,
+        [charts.Series("95 of 100", "slow"), charts.Series("median", "median")],
+        label_s=shown.label_s,
+        step_of=charts.seconds_step,
+        words_of=charts.seconds_words,
+        layered=True,
+    )
+
+
+def _buckets(first: int, shown: Range) -> range:
+    return range(first, first + shown.length_s // shown.step_s)
+
+
+def _quantile(lags: list[float] | None, share: float) -> float | None:
+    return lags[min(len(lags) - 1, int(share * len(lags)))] if lags else None
+
+
+def _ages(counts: list[int]) -> list[dict[str, Any]]:
+    most = max(counts) or 1
+    names = [name for name, _ in _AGES] + [_OLDER]
+    return [
+        {"name": name, "count": count, "bar": charts.share_bar(count / most)}
+        for name, count in zip(names, counts, strict=True)
+    ]
+
+
+def _gap_level(gap: float | None) -> str:
+    """Return the colour that `status` gives the gap clock."""
+    if gap is None or gap >= EVENTS_API_REACH_S / 2:
+        return "good"
+    return "bad" if gap < EVENTS_API_REACH_S / 4 else "warn"

@@ -1,0 +1,214 @@
+"""
+The steps by which a state file comes to its schema. A step is only ever added: each release adds its own.
+
+The tables, columns and views are public (interface 4): people query these names. A step must not change what
+an earlier one made in a way that breaks their queries.
+"""
+
+from collections.abc import Callable
+
+from sqlite_utils import Database
+
+Step = Callable[[Database], None]
+
+_STATUSES = {
+    "events": ("pending", "delivered", "rejected", "suppressed"),
+    "conversations": ("OPEN", "WAITING", "CLOSED", "MERGED", "DELETED"),
+}
+
+
+def m001_first_release(db: Database) -> None:
+    """The tables of interface 4, what the sync needs besides, and views that answer what people ask."""
+    _create_tables(db)
+    _create_indexes(db)
+    _create_views(db)
+    _create_counts(db)
+
+
+# All steps, in order. A file's version (PRAGMA user_version) is how many of them it has had.
+STEPS: tuple[Step, ...] = (m001_first_release,)
+
+
+def _create_tables(db: Database) -> None:
+    db.table("watermark").create({"feed": str, "position": str, "updated_at": str}, pk="feed")
+    db.table("conversations").create(
+        {
+            "id": str,
+            "customer_id": str,
+            "status": str,
+            "created_at": str,
+            "closed_at": str,
+            "updated_at": str,
+            "checked_at": str,
+        },
+        pk="id",
+        not_null=("customer_id", "status", "updated_at"),
+    )
+    db.table("events").create(
+        {
+            "message_id": str,
+            "conversation_id": str,
+            "customer_id": str,
+            "transition": str,
+            "event": str,
+            "occurred_at": str,
+            "status": str,
+            "reason": str,
+            "payload": str,
+            "attempts": int,
+            "created_at": str,
+            "delivered_at": str,
+        },
+        pk="message_id",
+        not_null=("conversation_id", "customer_id", "transition", "event", "occurred_at", "status"),
+        defaults={"attempts": 0},
+    )
+    # Every change of a conversation, with what was decided and why: `explain` shows it.
+    db.table("changes").create(
+        {
+            "id": int,
+            "conversation_id": str,
+            "type": str,
+            "recorded_at": str,
+            "change_id": str,
+            "status_before": str,
+            "status_after": str,
+            "transition": str,
+            "why": str,
+            "seen_at": str,
+        },
+        pk="id",
+        not_null=("conversation_id", "type", "recorded_at"),
+    )
+    db.table("polls").create(
+        {
+            "id": int,
+            "started_at": str,
+            "finished_at": str,
+            "window_start": str,
+            "window_end": str,
+            "changes": int,
+            "created": int,
+            "closed": int,
+            "delivered": int,
+            "requests": int,
+            "outcome": str,
+            "error": str,
+        },
+        pk="id",
+    )
+    db.table("seen_changes").create({"id": str, "recorded_at": str}, pk="id")
+    db.table("quarantine").create(
+        {"id": str, "seen_at": str, "source": str, "reason": str, "line": str, "dismissed_at": str}, pk="id"
+    )
+    # The customers who were merged into others or deleted. Nobody else is here.
+    db.table("customers").create(
+        {
+            "id": str,
+            "merged_into": str,
+            "merged_at": str,
+            "deleted_at": str,
+            "reason": str,
+            "wiped_at": str,
+        },
+        pk="id",
+    )
+    # A resync remembers how far it came.
+    db.table("resyncs").create(
+        {
+            "id": int,
+            "since": str,
+            "until": str,
+            "position": str,
+            "started_at": str,
+            "finished_at": str,
+        },
+        pk="id",
+        not_null=("since", "until", "position", "started_at"),
+    )
+
+
+def _create_indexes(db: Database) -> None:
+    """Create an index for every question that a cycle asks, so that no cycle grows with the file."""
+    for statement in (
+        "CREATE INDEX conversations_by_customer ON conversations (customer_id)",
+        "CREATE INDEX conversations_by_status ON conversations (status, updated_at)",
+        "CREATE INDEX conversations_by_check ON conversations (checked_at)",
+        "CREATE INDEX events_by_conversation ON events (conversation_id, occurred_at)",
+        "CREATE INDEX events_by_customer ON events (customer_id)",
+        "CREATE INDEX events_by_time ON events (occurred_at)",
+        "CREATE INDEX events_by_status ON events (status, occurred_at)",
+        "CREATE INDEX delivered_payloads ON events (delivered_at)"
+        " WHERE status = 'delivered' AND payload IS NOT NULL",
+        # The time comes first: new changes then stand side by side, on a page or two a chunk, not on a page
+        # each. `explain` reads the whole of `changes`, which holds a month.
+        "CREATE UNIQUE INDEX changes_once ON changes (recorded_at, conversation_id, type)",
+        "CREATE INDEX seen_changes_by_time ON seen_changes (recorded_at)",
+        "CREATE INDEX customers_to_wipe ON customers (deleted_at) WHERE wiped_at IS NULL",
+        "CREATE INDEX customers_by_destination ON customers (merged_into) WHERE merged_into IS NOT NULL",
+    ):
+        db.execute(statement)
+
+
+def _create_views(db: Database) -> None:
+    db.create_view(
+        "open_conversations",
+        """
+        SELECT id, customer_id, status, created_at, updated_at,
+               round((julianday('now') - julianday(coalesce(created_at, updated_at))) * 24, 1) AS hours_open
+        FROM conversations WHERE status IN ('OPEN', 'WAITING') ORDER BY updated_at
+        """,
+    )
+    db.create_view(
+        "needs_attention",
+        """
+        SELECT 'rejected event' AS what, message_id AS id, reason, occurred_at AS since,
+               'gladly-segment retry ' || message_id AS command
+        FROM events WHERE status = 'rejected'
+        UNION ALL
+        SELECT CASE WHEN reason LIKE 'gap: %' THEN 'gap' ELSE 'unreadable line' END, id,
+               CASE WHEN reason LIKE 'gap: %' THEN substr(reason, 6) ELSE reason END, seen_at,
+               'gladly-segment dismiss ' || id
+        FROM quarantine WHERE dismissed_at IS NULL
+        """,
+    )
+    db.create_view(
+        "daily_counts",
+        """
+        SELECT date(occurred_at) AS day, event, count(*) AS events,
+               sum(status = 'delivered') AS delivered, sum(status = 'pending') AS pending,
+               sum(status = 'rejected') AS rejected, sum(status = 'suppressed') AS suppressed
+        FROM events GROUP BY day, event ORDER BY day DESC, event
+        """,
+    )
+    db.create_view(
+        "delivery_lag",
+        """
+        SELECT message_id, event, occurred_at, delivered_at,
+               round((julianday(delivered_at) - julianday(occurred_at)) * 86400, 1) AS seconds
+        FROM events WHERE delivered_at IS NOT NULL
+        """,
+    )
+
+
+def _create_counts(db: Database) -> None:
+    """
+    Create `counts`: how many events and conversations there are of each status.
+
+    Triggers keep it right, whoever writes. `status` and metrics ask often, and counting millions of rows
+    takes seconds where the rows are not in memory.
+    """
+    db.table("counts").create({"counted": str, "status": str, "n": int}, pk=("counted", "status"))
+    for table, statuses in _STATUSES.items():
+        for status in statuses:
+            db.execute("INSERT INTO counts VALUES (?, ?, 0)", (table, status))
+        # S608: the names are constants of this module. Plain updates of rows that are there: an upsert here
+        # would obey the OR IGNORE of the statement that fired the trigger.
+        more = f"UPDATE counts SET n = n + 1 WHERE counted = '{table}' AND status = NEW.status;"  # noqa: S608
+        less = f"UPDATE counts SET n = n - 1 WHERE counted = '{table}' AND status = OLD.status;"  # noqa: S608
+        db.execute(f"CREATE TRIGGER {table}_come AFTER INSERT ON {table} BEGIN {more} END")
+        db.execute(f"CREATE TRIGGER {table}_go AFTER DELETE ON {table} BEGIN {less} END")
+        db.execute(
+            f"CREATE TRIGGER {table}_change AFTER UPDATE OF status ON {table}"
+            f" WHEN NEW.status <> OLD.status BEGIN {less} {more} END"
+        )

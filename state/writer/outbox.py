@@ -1,0 +1,92 @@
+"""The outbox: which events are to be delivered, and what Segment answered about them."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from state.instants import to_text, utc_now
+from state.records import PendingEvent
+from state.writer.connection import WriterConnection
+
+# Segment drops repeats of a messageId for about 24 hours (Segment docs, "Handling Duplicate Data"). An event
+# that is delivered so long after it was recorded, and after an attempt without an answer, is marked: that
+# attempt may have arrived.
+MAY_DUPLICATE_AFTER = timedelta(hours=20)
+
+
+class Outbox:
+    """The events that are pending, and how they leave."""
+
+    def __init__(self, connection: WriterConnection) -> None:
+        self._connection = connection
+
+    def pending(self, after: tuple[str, int] | None, limit: int) -> list[PendingEvent]:
+        """
+        Return the next events to deliver, in the order in which Gladly recorded their changes.
+
+        Args:
+            after: The position of the last event of the page before; None begins at the beginning.
+            limit: How many events to return at most.
+        """
+        rows = self._connection.rows(
+            "SELECT occurred_at, rowid, message_id, CAST(payload AS BLOB) FROM events"
+            " WHERE status = 'pending' AND (occurred_at, rowid) > (?, ?) ORDER BY occurred_at, rowid LIMIT ?",
+            (*(after or ("", 0)), limit),
+        )
+        return [PendingEvent((row[0], row[1]), row[2], row[3]) for row in rows]
+
+    def mark_delivered(self, message_ids: Sequence[str]) -> None:
+        """Note that Segment answered 2xx for these events."""
+        now = utc_now()
+        at, long_ago = to_text(now), to_text(now - MAY_DUPLICATE_AFTER)
+        with self._connection.transaction() as db:
+            db.executemany(
+                "UPDATE events SET status = 'delivered', delivered_at = ?, reason = CASE WHEN attempts > 0"
+                " AND created_at < ? THEN 'may be a duplicate: an earlier attempt was over 20 hours ago' END,"
+                " attempts = attempts + 1 WHERE message_id = ? AND status = 'pending'",
+                ((at, long_ago, id_) for id_ in message_ids),
+            )
+
+    def mark_rejected(self, message_id: str, reason: str) -> None:
+        """Note that Segment refuses this one event. The event is kept and can be retried (semantics 4.4)."""
+        with self._connection.transaction() as db:
+            db.execute(
+                "UPDATE events SET status = 'rejected', reason = ?, attempts = attempts + 1"
+                " WHERE message_id = ? AND status = 'pending'",
+                (reason, message_id),
+            )
+
+    def mark_attempted(self, message_ids: Sequence[str], reason: str) -> None:
+        """
+        Note that an attempt failed, not because of these events. They stay pending (semantics 4.5).
+
+        Args:
+            message_ids: The events of the attempt. Those that are not pending any more are left alone.
+            reason: Why it failed.
+        """
+        with self._connection.transaction() as db:
+            db.executemany(
+                "UPDATE events SET attempts = attempts + 1, reason = ?"
+                " WHERE message_id = ? AND status = 'pending'",
+                ((reason, id_) for id_ in message_ids),
+            )
+
+    def retry(self, message_ids: Sequence[str] | None) -> int:
+        """Make rejected events pending again: those named, or all (None). Return how many there were."""
+        with self._connection.transaction() as db:
+            again = "UPDATE events SET status = 'pending', reason = NULL WHERE status = 'rejected'"
+            if message_ids is None:
+                return db.execute(again).rowcount
+            return sum(db.execute(again + " AND message_id = ?", (id_,)).rowcount for id_ in message_ids)
+
+    def replay(self, since: datetime) -> int:
+        """
+        Make the delivered events recorded at or after *since* pending again, with their message ids.
+
+        Events whose payload is erased are left alone. Return how many events are pending again.
+        """
+        with self._connection.transaction() as db:
+            return db.execute(
+                "UPDATE events SET status = 'pending', delivered_at = NULL WHERE status = 'delivered'"
+                " AND payload IS NOT NULL AND occurred_at >= ?",
+                (to_text(since),),
+            ).rowcount

@@ -1,0 +1,44 @@
+"""What the reconciler needs: which conversations are quiet, and when each was last compared."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from state.instants import from_text, to_text, utc_now
+from state.records import StoredConversation
+from state.writer.connection import WriterConnection
+from state.writer.conversations import stored_conversations
+
+
+class Reconciliation:
+    """When stored conversations were last compared with Gladly's."""
+
+    def __init__(self, connection: WriterConnection) -> None:
+        self._connection = connection
+
+    def last_reconciled(self) -> datetime | None:
+        """Return when a conversation was last compared with Gladly. Return None when none ever was."""
+        rows = self._connection.rows("SELECT max(checked_at) FROM conversations")
+        return from_text(rows[0][0]) if rows[0][0] else None
+
+    def quiet_conversations(self, before: datetime, limit: int) -> list[StoredConversation]:
+        """
+        Return open conversations that have not changed since *before*.
+
+        Those that were never compared come first, then those whose comparison is longest ago.
+
+        Args:
+            before: The instant.
+            limit: How many to return at most.
+        """
+        rows = self._connection.rows(
+            "SELECT id FROM conversations WHERE status IN ('OPEN', 'WAITING') AND updated_at < ?"
+            " ORDER BY coalesce(checked_at, ''), updated_at LIMIT ?",
+            (to_text(before), limit),
+        )
+        return list(stored_conversations(self._connection, (row[0] for row in rows)).values())
+
+    def mark_checked(self, ids: Iterable[str]) -> None:
+        """Note that these conversations have just been compared with Gladly."""
+        at = to_text(utc_now())
+        with self._connection.transaction() as db:
+            db.executemany("UPDATE conversations SET checked_at = ? WHERE id = ?", ((at, id_) for id_ in ids))
