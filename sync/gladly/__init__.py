@@ -12,6 +12,5 @@ Doors:
 * `limits`: `GladlyLimits` holds what Gladly allows, and every number of this room.
 
 Behind them: `events_api` reads the Events API, `report` asks for the report a day at a time, `report_rows`
-reads its CSV, `pacer` keeps the pace of requests, `names` keeps lists of names, `models` says what is read of
-an answer.
+reads its CSV, `pacer` keeps the pace of requests, `models` says what is read of an answer.
 """

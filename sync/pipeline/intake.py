@@ -37,6 +37,7 @@ from sync.events.track import (
 )
 from sync.events.transitions import Decision, decide_all
 from sync.gladly.lookups import Lookups
+from sync.pipeline.seen_changes import SeenChanges
 from sync.segment.limits import SegmentLimits
 
 log = structlog.get_logger()
@@ -89,40 +90,6 @@ class Figures(NamedTuple):
             self.bad_lines + more.bad_lines,
             self.is_new or more.is_new,
         )
-
-
-class SeenChanges:
-    """
-    Recognise the changes near the watermark, which every poll reads again.
-
-    Args:
-        known: The ids of the changes already taken in there, and when they were recorded.
-    """
-
-    def __init__(self, known: Mapping[str, datetime] | None = None) -> None:
-        self._known = dict(known or {})
-
-    def unseen(self, changes: Iterable[Change]) -> list[Change]:
-        """
-        Return each change once, without those taken in before. A change of the report has no id to know it
-        by.
-        """
-        here: set[str] = set()
-        new = []
-        for change in changes:
-            if change.id not in self._known and change.id not in here:
-                new.append(change)
-                if change.id:
-                    here.add(change.id)
-        return new
-
-    def remember(self, near: Mapping[str, datetime], since: datetime) -> None:
-        """
-        Remember these changes, and forget those recorded before *since*: a long window must not keep them
-        all.
-        """
-        self._known |= near
-        self._known = {id_: at for id_, at in self._known.items() if at >= since}
 
 
 class _LookedUp(NamedTuple):

@@ -12,7 +12,8 @@ from state.store import Store
 from sync.gladly.client import GladlyClient
 from sync.gladly.feed import ChangeFeed
 from sync.gladly.lookups import Lookups
-from sync.pipeline.intake import Figures, Intake, Outgoing, SeenChanges
+from sync.pipeline.intake import Figures, Intake, Outgoing
+from sync.pipeline.seen_changes import SeenChanges
 
 log = structlog.get_logger()
 

@@ -31,7 +31,7 @@ def test_a_backlog_of_fifty_thousand_leaves_in_full_batches_at_a_flat_cost(begin
         mark(ids)
         costs.append(time.thread_time())
 
-    monkeypatch.setattr(program.store, "mark_delivered", marking)
+    monkeypatch.setattr(program.store.outbox, "mark_delivered", marking)
     result = program.run()
     assert (result.errors, result.poll.delivered) == ([], count)
     posts = sandbox.segment_requests
