@@ -1,10 +1,11 @@
 """
 Who may ask for what, before Datasette sees the request.
 
-The state file holds names, e-mails and phones, and a loopback port is reachable by every web page the person
-has open. So: only GET and HEAD; only the addresses that exist for a reason; only under a name that is this
-machine's, which stops DNS rebinding; nothing for another site's scripts, images or forms. The answers forbid
-the browser to load anything from elsewhere or to run what is not in `assets/`.
+The state file holds names, e-mails and phone numbers, and every web page that the person has open can reach
+a loopback port. So only GET and HEAD are answered, and only for the addresses that our pages need. The name
+in the address must be one of this machine's, which stops DNS rebinding. Scripts, images and forms of another
+site get nothing. The answers forbid the browser to load anything from elsewhere, or to run what is not in
+`assets/`.
 """
 
 import ipaddress
@@ -39,11 +40,17 @@ _HEADERS = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
     (b"cache-control", b"no-store"),  # nothing of it stays in the browser's cache on disk
 )
-_REPLACED = frozenset(name for name, _ in _HEADERS) | {b"set-cookie"}  # no page needs a cookie
+_REPLACED = frozenset(name for name, _ in _HEADERS) | {b"set-cookie"}  # no page of ours needs a cookie
 
 
 class AccessControl:
-    """The application behind *app*, for those who come to *host* by one of its names."""
+    """
+    An application that answers only those requests that may see the state file.
+
+    Args:
+        app: The application that answers them.
+        host: What the server listens on.
+    """
 
     def __init__(self, app: App, host: str) -> None:
         self._app = app
@@ -74,7 +81,7 @@ class AccessControl:
         await self._app(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """The status and the sentence for a request that goes no further."""
+        """Return the status and the sentence that refuse a request. Return None for one that is allowed."""
         headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get(b"host", "")
         if not self._is_ours(host):
@@ -101,7 +108,7 @@ class AccessControl:
 
 
 def _is_link(scope: Scope, headers: dict[bytes, str]) -> bool:
-    """A link somewhere else that the person followed; one that brings its own SQL is not followed."""
+    """Return whether the person followed a link from elsewhere, which must not bring its own SQL."""
     followed = headers.get(b"sec-fetch-mode") == "navigate" and headers.get(b"sec-fetch-dest") == "document"
     return followed and "sql" not in parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 

@@ -1,4 +1,4 @@
-"""Datasette, set up for the state file: what it may do, how long it may take, and our pages in it."""
+"""Sets Datasette up for the state file: what it may do, how long it may take, and our pages in it."""
 
 import sqlite3
 from pathlib import Path
@@ -15,8 +15,8 @@ from inspector.database import NAME, StateDatabase
 _HERE = Path(__file__).parent
 
 _SETTINGS = {
-    # The longest a read may last, and so the longest that the daemon's wiping of erased payloads (semantics
-    # 5.1) waits for us. Every question of our own pages takes a few milliseconds, bounded by an index.
+    # The longest that a read may last. The daemon's wiping of erased payloads (semantics 5.1) waits as long
+    # for us. Every question of our own pages is bounded by an index and takes a few milliseconds.
     "sql_time_limit_ms": 2_000,
     "facet_time_limit_ms": 300,
     "suggest_facets": False,  # a query over the whole table for every column
@@ -31,10 +31,16 @@ _SETTINGS = {
 
 
 class Inspector:
-    """The application over one state file."""
+    """
+    The application over one state file.
+
+    Args:
+        path: The state file, there or not.
+        host: What the server listens on.
+    """
 
     def __init__(self, path: Path, host: str = "127.0.0.1") -> None:
-        # Plugins that happen to be installed beside us were written for other purposes; some write.
+        # Plugins that happen to be installed next to us were written for other purposes. Some of them write.
         for foreign, _ in pm.list_plugin_distinfo():
             pm.unregister(foreign)
         if pm.has_plugin("datasette.handle_exception"):
@@ -56,7 +62,7 @@ class Inspector:
         self.app: App = AccessControl(self.datasette.app(), host)
 
     def close(self) -> None:
-        """Wait for the queries under way and close the file."""
+        """Wait for the queries that are running, and close the file."""
         self.datasette.executor.shutdown(wait=True, cancel_futures=True)
         self.database.close()
         while self._opened:
@@ -64,7 +70,7 @@ class Inspector:
 
 
 def _remember_connections(database: Any, opened: list[sqlite3.Connection]) -> None:
-    """Datasette never closes those of the little database in memory in which it keeps its own notes."""
+    """Note the connections of the database in memory where Datasette keeps its notes: it closes none."""
     connect = database.connect
 
     def remembered(write: bool = False) -> sqlite3.Connection:

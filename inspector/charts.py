@@ -1,6 +1,8 @@
 """
-Charts as inline SVG, without a library: horizontal measures in percent, vertical ones in pixels, so that they
-fill any width and their text keeps its size. Each comes with a title, a description and a table.
+Draws charts as inline SVG, without a library.
+
+Horizontal measures are in percent and vertical ones in pixels, so a chart fills any width and its text keeps
+its size. Each chart comes with a title, a description and a table.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,7 +15,7 @@ from state.instants import short_duration, to_text
 
 _TOP, _BOTTOM, _HEIGHT = 14.0, 158.0, 184.0
 _LEFT, _WIDTH = 11.0, 88.5  # percent
-_LAST_LABEL = 90.0  # percent: further right there is no room for one
+_LAST_LABEL = 90.0  # percent: further right there is no room for a label
 
 _DAY_S = 86_400
 
@@ -36,7 +38,7 @@ class Series(NamedTuple):
 
 
 def count_step(top: float) -> float:
-    """The distance of two ticks on an axis of counts up to *top*: 1, 2 or 5 times a power of ten."""
+    """Return the distance between ticks on an axis of counts up to *top*: 1, 2 or 5 times a power of ten."""
     step = 1.0
     while True:
         for factor in (1, 2, 5):
@@ -46,17 +48,17 @@ def count_step(top: float) -> float:
 
 
 def seconds_step(top: float) -> float:
-    """The distance of two ticks on an axis of seconds up to *top*."""
+    """Return the distance between ticks on an axis of seconds up to *top*, in seconds."""
     return next((step for step in _SECONDS if step * 3 >= top), 86_400.0 * count_step(top / 86_400))
 
 
 def count_words(value: float) -> str:
-    """A count on an axis or in a table."""
+    """Word a count for an axis or a table."""
     return f"{value:,.0f}"
 
 
 def seconds_words(value: float) -> str:
-    """A lag on an axis or in a table."""
+    """Word a number of seconds for an axis or a table."""
     return f"{value:.1f}s" if 0 < value < 10 and value != int(value) else short_duration(value)
 
 
@@ -73,12 +75,20 @@ def bars(
     layered: bool = False,
 ) -> Markup:
     """
-    A bar chart over time.
+    Draw a bar chart over time.
 
     Args:
-        name: Distinguishes its ids from those of another chart of the same page.
-        label_s: Buckets that begin at a multiple of this are labelled; from a day on, with the day.
-        layered: The bars of a bucket stand before one another, the first at the back, not side by side.
+        name: Begins the ids of its elements, which must differ from those of another chart on the page.
+        title: What stands above it.
+        description: What it shows, in a sentence, for those who do not see it.
+        buckets: The values, in order of time.
+        series: What the values of a bucket are, in the same order.
+        label_s: Buckets that begin at a multiple of so many seconds get a label: the time, or the day where
+            this is a day or more.
+        step_of: Returns the distance between ticks, given the largest value.
+        words_of: Words a value.
+        layered: Whether the bars of a bucket stand in front of one another, the first at the back. Otherwise
+            they stand side by side.
     """
     top = max((value for bucket in buckets for value in bucket.values if value), default=0.0)
     step = step_of(top)
@@ -115,7 +125,7 @@ def bars(
 
 
 def share_bar(share: float) -> Markup:
-    """One bar in a table's cell; the number beside it says the same."""
+    """Draw a bar of a table's cell for a share from 0 to 1. The number in the next cell says the same."""
     return Markup(
         '<svg class="share" width="100%" height="12" aria-hidden="true">'
         '<rect class="track" width="100%" height="12" rx="3"/>'

@@ -1,4 +1,4 @@
-"""The Datasette plugin: our pages, and how cells of Datasette's own pages look."""
+"""The Datasette plugin: where our pages are, and how cells look on the pages of Datasette itself."""
 
 import logging
 import re
@@ -32,7 +32,7 @@ _CELL_CHARACTERS = 160
 
 @hook
 def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
-    """Our pages, and the two addresses the debugger asks."""
+    """Return our pages, and the two addresses that the debugger's script asks."""
     return [
         (r"/$", debugger.debugger),
         (r"/overview$", overview.overview),
@@ -44,7 +44,7 @@ def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
 
 @hook
 def prepare_jinja2_environment(env: Any) -> None:
-    """Filters that our templates use."""
+    """Add the filters that our templates use."""
     env.filters.update(
         cell=_cell, visible=visible, instant=instant, pill=pill, query=urlencode, pretty=pretty_json
     )
@@ -53,7 +53,7 @@ def prepare_jinja2_environment(env: Any) -> None:
 
 @hook
 def extra_template_vars(datasette: Any) -> Any:
-    """What the frame around every page shows."""
+    """Return what the frame around every page shows."""
 
     async def found() -> dict[str, Any]:
         try:
@@ -68,7 +68,7 @@ def extra_template_vars(datasette: Any) -> Any:
 
 @hook
 def render_cell(row: Any, value: Any, column: str, table: str | None, database: str) -> Any:
-    """A cell: instants in the viewer's time, ids that lead on, payloads folded up, nothing that hides."""
+    """Format a cell: an instant in the viewer's time, an id as a link, a long text folded up."""
     if value is None or not isinstance(value, str):
         return None
     if _INSTANT.fullmatch(value):
@@ -91,8 +91,10 @@ def render_cell(row: Any, value: Any, column: str, table: str | None, database: 
 @hook
 def handle_exception(datasette: Any, request: Any, exception: Exception) -> Any:
     """
-    An error as a page, or as JSON; in place of Datasette's own, which prints every local variable, customers'
-    data among them, to the terminal.
+    Answer an error with a page, or with JSON.
+
+    This takes the place of Datasette's own handler, which prints every local variable to the terminal:
+    customers' data, too.
     """
 
     async def answer() -> Any:
@@ -120,20 +122,20 @@ def handle_exception(datasette: Any, request: Any, exception: Exception) -> Any:
 
 
 def instant(text: str | None) -> Markup:
-    """An instant: UTC in the page, turned into the viewer's own time by `common.js`."""
+    """Format an instant: in UTC, which `common.js` turns into the viewer's own time."""
     if not text:
         return Markup('<span class="none">—</span>')
     return Markup('<time datetime="{0}">{0}</time>').format(visible(text))
 
 
 def pill(word: str) -> Markup:
-    """A status, in its colour."""
+    """Format a status, in its colour."""
     name = word.lower() if word.isascii() and word.isalpha() else "other"
     return Markup('<span class="pill is-{}">{}</span>').format(name, visible(word))
 
 
 def _cell(value: object) -> object:
-    """A cell as Datasette made it, markup included, without what hides."""
+    """Write out the controls of a cell as Datasette made it, and keep its markup."""
     return Markup(visible(value)) if isinstance(value, Markup) else visible(value)  # noqa: S704  # was markup
 
 

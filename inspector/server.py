@@ -1,4 +1,4 @@
-"""Serving: the socket, the signals, the person's browser."""
+"""Serves the inspector: the socket, the signals, the person's browser."""
 
 import signal
 import socket
@@ -15,17 +15,17 @@ import uvicorn
 from inspector.application import Inspector
 from state.file import is_there, open_for_reading
 
-# Beside the sandbox's 8410 and 8411.
+# The next after the sandbox's 8410 and 8411.
 DEFAULT_PORT = 8412
 
-# How long a page being served may hold up the end.
+# How long a page that is being served may hold up the end, in seconds.
 _GRACE_S = 2
 
 _BACKLOG = 128
 
 
 class _Server(uvicorn.Server):
-    """uvicorn, but a signal that ends it is the end of it: uvicorn would raise the signal once more."""
+    """uvicorn that ends with exit code 0 on a signal. uvicorn itself would raise the signal once more."""
 
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]) -> None:
         super().__init__(config)
@@ -65,15 +65,16 @@ def serve(
     Serve the state file until SIGINT or SIGTERM.
 
     Args:
-        path: The state file. Where there is none yet, the pages say so and show it as soon as there is.
-        port: 0 takes any free one.
-        host: What to listen on. Whoever can reach it can read the state file: names, e-mails, phones.
-        ready: Called with the address once it answers.
+        path: The state file. While there is none, the pages say so; they show it as soon as it is there.
+        port: The port to listen on. 0 takes any free one.
+        host: What to listen on. Whoever can reach it can read the state file: names, e-mails, phone numbers.
+        open_browser: Whether to open the person's browser.
+        ready: Called with the address once the server answers.
 
     Raises:
         StateFileError: The file is not ours, or damaged, or its directory is missing.
         NewerSchemaError: A newer release wrote it.
-        OSError: The port is taken, or *host* is none of this machine's addresses.
+        OSError: The port is taken, or *host* is not an address of this machine.
     """
     look_at(path)
     with bind(host, port) as listening:
@@ -84,7 +85,7 @@ def serve(
             if ready is not None:
                 ready(url)
             if open_browser:
-                # Apart: some browsers' launchers return only when the browser is closed.
+                # In a thread: the launchers of some browsers return only when the browser is closed.
                 threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
 
         try:
@@ -107,8 +108,10 @@ def look_at(path: Path) -> None:
 
 def bind(host: str, port: int) -> socket.socket:
     """
+    Return a socket that listens on a port, 0 for any free one.
+
     Raises:
-        OSError: The port is taken, or *host* is none of this machine's addresses.
+        OSError: The port is taken, or *host* is not an address of this machine.
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -126,7 +129,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 def make_server(inspector: Inspector, started: Callable[[], None]) -> uvicorn.Server:
-    """The server for an application, not yet running."""
+    """Return the server for an application, not yet running. It calls *started* once it answers."""
     config = uvicorn.Config(
         inspector.app,
         log_level="warning",

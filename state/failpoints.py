@@ -1,9 +1,9 @@
 """
 Places where a test can end, break or hang the process, to prove that nothing is lost there (faults C1, F).
 
-`GLADLY_SEGMENT_FAILPOINT=name:n` kills the process with SIGKILL at the n-th pass of a point;
-`name:n:raise` raises there, `name:n:exit` calls `sys.exit`, `name:n:sleep` hangs. Unset, a point costs one
-comparison.
+`GLADLY_SEGMENT_FAILPOINT=name:n` kills the process with SIGKILL at the n-th pass of a point. `name:n:raise`
+raises there, `name:n:exit` calls `sys.exit`, `name:n:sleep` hangs. While the variable is not set, a point
+costs one comparison.
 """
 
 import os
@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-# Every point there is, in the order of a first cycle; a test passes each at least once.
+# All points, in the order in which a first cycle passes them. A test passes each at least once.
 NAMES = (
     "cycle.begin",
     "migrate.begin",
@@ -33,7 +33,7 @@ NAMES = (
 
 
 class FailpointError(Exception):
-    """Raised on request, and by nothing else."""
+    """A test asked for this error. Nothing else raises it."""
 
 
 def _armed() -> tuple[str, int, str] | None:
@@ -49,13 +49,13 @@ _passes = 0
 
 
 def failpoint(name: str) -> None:
-    """Pass the point *name*."""
+    """Pass the point *name*: go on, or do what the environment asks for."""
     if _ARMED is not None and _ARMED[0] == name:
         _fail(*_ARMED)
 
 
 def _fail(name: str, at: int, action: str) -> None:
-    global _passes  # noqa: PLW0603 (one count a process)
+    global _passes  # noqa: PLW0603 (a process has one count)
     _passes += 1
     if _passes != at:
         return

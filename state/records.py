@@ -1,4 +1,8 @@
-"""The records the state store takes and gives: plain data in Gladly's and Segment's terms."""
+"""
+What the state file takes and gives: plain data in Gladly's and Segment's terms.
+
+It imports no other room and no SQL, because the pure room uses it.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -7,12 +11,12 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-# A line that could not be read is kept for a person to look at, cut to this (interface 4).
+# A line that could not be read is kept for a person to look at, cut to so many bytes (interface 4).
 QUARANTINED_LINE_BYTES = 4_096
 
 
 class Status(StrEnum):
-    """A conversation's status: Gladly's `OPEN`, `WAITING`, `CLOSED`, and how it can end besides."""
+    """A conversation's status: Gladly's `OPEN`, `WAITING` and `CLOSED`, or how it ended otherwise."""
 
     OPEN = "OPEN"
     WAITING = "WAITING"
@@ -22,7 +26,7 @@ class Status(StrEnum):
 
     @property
     def is_open(self) -> bool:
-        """Whether it waits for anybody: `WAITING` is open too (Gladly REST API, Conversation)."""
+        """Return whether the conversation is open. `WAITING` is open, too (Gladly REST API, Conversation)."""
         return self in (Status.OPEN, Status.WAITING)
 
 
@@ -52,7 +56,7 @@ class PollOutcome(StrEnum):
 
 
 class TransitionRecord(NamedTuple):
-    """A transition that `events` already records, and when Gladly recorded it."""
+    """A transition that `events` holds already, and when Gladly recorded it."""
 
     transition: Transition
     recorded_at: datetime
@@ -63,8 +67,14 @@ class StoredConversation:
     """
     A conversation as stored.
 
-    `updated_at` is the instant of the newest change that set the status; `recorded` holds every transition
-    that `events` has of it. `created_at` and `closed_at` are None while unknown, or not closed.
+    Attributes:
+        id: Gladly's id.
+        customer_id: The customer it belongs to. After a merge, this is the customer that remains.
+        status: Its status as its newest change left it.
+        updated_at: When Gladly recorded the newest change that set the status.
+        created_at: When it was created. None while that is not known.
+        closed_at: When it was closed. None while it is open, or while that is not known.
+        recorded: Every transition that `events` holds of it.
     """
 
     id: str
@@ -78,7 +88,20 @@ class StoredConversation:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """A transition and the event it makes; `payload` is the exact bytes to send, None when suppressed."""
+    """
+    A transition and the event it makes.
+
+    Attributes:
+        message_id: Segment's messageId.
+        conversation_id: The conversation.
+        customer_id: The customer whom the event is about.
+        transition: What happened.
+        event: The name of the track event.
+        occurred_at: When Gladly recorded the change.
+        status: Where the event stands.
+        payload: The exact bytes to send. None when it is suppressed.
+        reason: Why it is rejected or suppressed. None otherwise.
+    """
 
     message_id: str
     conversation_id: str
@@ -93,7 +116,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
-    """A change of a conversation as it was taken in: what was decided, and why (`explain`)."""
+    """A change of a conversation as it was taken in: what was decided, and why. `explain` shows it."""
 
     change_id: str | None
     conversation_id: str
@@ -106,7 +129,7 @@ class ChangeRecord:
 
 
 class PendingEvent(NamedTuple):
-    """An event to deliver: its place in the order, its message id and the exact bytes to send."""
+    """An event to deliver: its position in the order, its message id and the exact bytes to send."""
 
     position: tuple[str, int]
     message_id: str
@@ -114,7 +137,7 @@ class PendingEvent(NamedTuple):
 
 
 class CustomerMerge(NamedTuple):
-    """One customer became another, at an instant."""
+    """A customer who was merged into another, and when Gladly recorded that."""
 
     source_id: str
     destination_id: str
@@ -137,14 +160,20 @@ class BadLine(NamedTuple):
 @dataclass(slots=True)
 class TakenIn:
     """
-    What one chunk of changes comes to: written in one transaction or not at all (semantics 4.1).
+    What one chunk of changes comes to. It is written in one transaction or not at all (semantics 4.1).
 
     Attributes:
-        position: The new watermark; None leaves it where it is.
-        resync: The resync (row of `resyncs`) that *position* belongs to, in place of the watermark.
-        seen: (change id, recorded at) of the changes taken in, near the watermark.
-        seen_since: Ids recorded before this are forgotten.
-        deletions: customer id → (when it was deleted or found gone, the reason its events are suppressed).
+        position: The new watermark. None leaves it where it is.
+        resync: The resync whose position moves in place of the watermark: a row of `resyncs`, or None.
+        seen: The changes taken in near the watermark: the id of each, and when it was recorded.
+        seen_since: Ids of changes recorded before this are forgotten. None forgets none.
+        conversations: Conversations as they are now.
+        changes: The changes, with what was decided about each.
+        events: The events to record.
+        merges: The customers who were merged.
+        deletions: The customers who were deleted: for each id, when it was deleted or found gone, and the
+            reason that its suppressed events give.
+        bad_lines: The lines that could not be read.
     """
 
     position: datetime | None = None
@@ -160,7 +189,7 @@ class TakenIn:
 
 
 class Resync(NamedTuple):
-    """A past interval being read again, and how far that has come."""
+    """A past interval that is read again, and how far it has been read."""
 
     id: int
     since: datetime
@@ -185,7 +214,7 @@ class Poll:
     error: str | None = None
 
     def figures(self) -> dict[str, Any]:
-        """The figures of the cycle, for its one log line."""
+        """Return the figures of the cycle, for its one log line."""
         return {
             name: getattr(self, name) for name in ("changes", "created", "closed", "delivered", "requests")
         }

@@ -9,7 +9,18 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from state.records import Event, EventStatus, PendingEvent, Status, StoredConversation, TakenIn, Transition
+from state.records import (
+    BadLine,
+    CustomerMerge,
+    Event,
+    EventStatus,
+    PendingEvent,
+    Poll,
+    Status,
+    StoredConversation,
+    TakenIn,
+    Transition,
+)
 from state.schema.version import CURRENT, Schema
 from state.store import Store
 
@@ -82,7 +93,23 @@ def conversation(
     return StoredConversation(id_, customer, status, at, created_at=EIGHT, closed_at=closed_at)
 
 
-def take_in(store: Store, *events: Event, **more: Any) -> None:
+# A chunk with one of everything, so that every table is written.
+EVERYTHING = TakenIn(
+    position=eight(100),
+    seen=[("change-1", eight(90))],
+    conversations=[conversation("c-1", customer="ana"), conversation("c-2", customer="ben")],
+    events=[
+        event("m-1", conversation="c-1", customer="ana"),
+        event("m-2", conversation="c-2", customer="ben"),
+    ],
+    merges=[CustomerMerge("ana", "ida", eight(50))],
+    deletions={"ben": (eight(60), "customer was deleted")},
+    bad_lines=[BadLine("events", "not JSON", b"{")],
+)
+POLL = Poll(started_at=eight(), finished_at=eight(1), changes=4)
+
+
+def commit(store: Store, *events: Event, **more: Any) -> None:
     """Take in events and whatever else."""
     store.commit(TakenIn(events=events, **more))
 

@@ -10,17 +10,18 @@ from state.instants import from_text, parse_duration, parse_instant, short_durat
 from support.state_samples import EIGHT, eight
 
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
 # A day from either end of the calendar, so that every one of them has a place in UTC.
 FIRST, LAST = datetime(1, 1, 2, tzinfo=UTC), datetime(9999, 12, 30, tzinfo=UTC)
+
+
 INSTANTS = st.datetimes(FIRST.replace(tzinfo=None), LAST.replace(tzinfo=None), timezones=st.just(UTC))
 
 
 def cut(instant):
     """Cut to the millisecond."""
     return instant.replace(microsecond=instant.microsecond // 1000 * 1000)
-
-
-# --- as text --------------------------------------------------------------------------------------------
 
 
 @given(INSTANTS)
@@ -90,9 +91,6 @@ def test_what_is_no_instant_is_refused(text):
         from_text(text)
 
 
-# --- durations ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [
@@ -132,9 +130,6 @@ def test_every_whole_number_of_units_is_read(count, unit):
     assert parse_duration(f"{count}{unit[0]}") == timedelta(seconds=count * unit[1])
 
 
-# --- instants as people write them ----------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("text", "instant"),
     [
@@ -165,9 +160,6 @@ def test_an_age_before_the_calendar_is_refused(text):
     """It is a ValueError as any other, not an overflow."""
     with pytest.raises(ValueError, match=r"is too long|is before the year 1"):
         parse_instant(text, EIGHT)
-
-
-# --- durations for people -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

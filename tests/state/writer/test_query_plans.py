@@ -10,6 +10,8 @@ from support.state_samples import conversation, eight, event, outbox
 
 # `SCAN events` reads the whole table, `SCAN events USING INDEX …` the whole index; a search does neither.
 _WHOLE = re.compile(r"^SCAN (?:TABLE )?(?:events|conversations)\b")
+
+
 _ASKS = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|REPLACE)\b", re.IGNORECASE)
 
 

@@ -21,6 +21,7 @@ from support.inspector_samples import fill, make_event, served
 
 pytestmark = pytest.mark.long
 
+
 # Events a second while the inspector is open, and for how long; by hand it ran for 5 minutes.
 RATE, SECONDS = 50, 3
 

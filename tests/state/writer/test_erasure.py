@@ -11,7 +11,7 @@ import pytest
 from state.instants import utc_now
 from state.records import CustomerMerge, EventStatus, Status, TakenIn
 from state.store import Store
-from support.state_samples import conversation, eight, event, files_holding, outbox, query, row_of, take_in
+from support.state_samples import commit, conversation, eight, event, files_holding, outbox, query, row_of
 
 GONE = "customer was deleted"
 
@@ -30,9 +30,6 @@ def a_reader_in_the_way(path):
         yield reader
 
 
-# --- a customer is deleted ------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("status", "becomes", "reason"),
     [
@@ -44,7 +41,7 @@ def a_reader_in_the_way(path):
 )
 def test_what_is_kept_of_a_deleted_customer_is_erased(path, store, status, becomes, reason):
     """Every payload goes; what was still to be sent, or could be retried, never is (semantics 5.1)."""
-    take_in(store, event("m-1", status=status, reason="as before"))
+    commit(store, event("m-1", status=status, reason="as before"))
     delete(store, "customer")
     assert row_of(path, "m-1", "status, reason, payload") == (becomes, reason, None)
     assert outbox(store) == []
@@ -58,7 +55,7 @@ def test_an_event_that_comes_with_its_customers_deletion_is_not_sent(path, store
 
 def test_a_retry_or_a_replay_brings_nothing_of_a_deleted_customer_back(store):
     """What is erased cannot be sent."""
-    take_in(store, event("m-1"), event("m-2"))
+    commit(store, event("m-1"), event("m-2"))
     store.outbox.mark_delivered(["m-1"])
     store.outbox.mark_rejected("m-2", "refused")
     delete(store, "customer")
@@ -69,7 +66,7 @@ def test_a_retry_or_a_replay_brings_nothing_of_a_deleted_customer_back(store):
 
 def test_the_conversations_of_a_deleted_customer_are_deleted(store):
     """But for those merged away before, which end as they did."""
-    take_in(
+    commit(
         store,
         conversations=[
             conversation(status.value, customer="customer", status=status)
@@ -96,13 +93,13 @@ def test_a_deletion_is_remembered(store):
 def test_everyone_merged_into_a_deleted_customer_is_erased_with_them(path, store):
     """Over a chain of merges, in whatever order they are known, and nobody else's."""
     people = ["ana", "ben", "cleo", "dora"]
-    take_in(
+    commit(
         store,
         *(event(f"m-{name}", customer=name, email=f"{name}@example.com") for name in people),
         conversations=[conversation(f"c-{name}", customer=name) for name in people],
     )
-    take_in(store, merges=[CustomerMerge("ben", "cleo", eight(20))])
-    take_in(store, merges=[CustomerMerge("ana", "ben", eight(10))])
+    commit(store, merges=[CustomerMerge("ben", "cleo", eight(20))])
+    commit(store, merges=[CustomerMerge("ana", "ben", eight(10))])
     store.outbox.mark_delivered(["m-ana"])
     store.outbox.mark_rejected("m-ben", "refused")
 
@@ -130,7 +127,7 @@ def test_everyone_merged_into_a_deleted_customer_is_erased_with_them(path, store
 
 def test_a_circle_of_merges_ends(path, store):
     """Merges that lead back to where they began, which nobody should record, hang nothing."""
-    take_in(
+    commit(
         store,
         event("m-1", customer="ana"),
         merges=[CustomerMerge("ana", "ben", eight(1)), CustomerMerge("ben", "ana", eight(2))],
@@ -139,15 +136,12 @@ def test_a_circle_of_merges_ends(path, store):
     assert row_of(path, "m-1", "status") == ("suppressed",)
 
 
-# --- the bytes ------------------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize("padding", [0, 10_000], ids=["small", "over several pages"])
 @pytest.mark.parametrize("status", ["pending", "delivered", "rejected"])
 def test_nothing_of_an_erased_payload_is_left_in_the_files(path, store, status, padding):
     """The e-mail is in no byte of the state file, its write-ahead log or its index, at once."""
-    take_in(store, event("m-0", customer="other", email="other@example.com"))
-    take_in(store, event("m-1", status=EventStatus(status), padding=padding))
+    commit(store, event("m-0", customer="other", email="other@example.com"))
+    commit(store, event("m-1", status=EventStatus(status), padding=padding))
     assert files_holding(path, "zoe@example.com") != []
     delete(store, "customer")
     assert files_holding(path, "zoe@example.com") == []
@@ -161,7 +155,7 @@ def test_nothing_is_left_in_the_files_where_pages_have_been_rearranged(path, sto
     """
     rng = random.Random(1)  # every size there is, in an order that makes pages split
     for chunk in range(0, 3_000, 50):
-        take_in(
+        commit(
             store,
             *(
                 event(
@@ -190,7 +184,7 @@ def test_a_reader_in_the_way_delays_the_wiping_and_not_the_writer(path, store):
     While somebody reads an older state its bytes must stay; the store goes on at once, and wipes when it is
     asked to after the reader has gone.
     """
-    take_in(store, event("m-1"))
+    commit(store, event("m-1"))
     with a_reader_in_the_way(path):
         began = time.monotonic()
         delete(store, "customer")
@@ -205,7 +199,7 @@ def test_what_could_not_be_wiped_is_wiped_after_a_restart(path):
     """A reader that outlives a restart delays the wiping still, and does not prevent it."""
     store = Store(path)
     store._connection.execute("PRAGMA busy_timeout = 50")  # how long it waits is the test before's
-    take_in(store, event("m-1"))
+    commit(store, event("m-1"))
     with a_reader_in_the_way(path) as reader:
         delete(store, "customer")
         store.close()
@@ -219,7 +213,7 @@ def test_what_an_ended_process_could_not_wipe_is_wiped_by_the_next(path):
     """A cycle's `wipe` also removes what an earlier process left in the write-ahead log."""
     store = Store(path)
     store._connection.execute("PRAGMA busy_timeout = 50")
-    take_in(store, event("m-1"))
+    commit(store, event("m-1"))
     with a_reader_in_the_way(path):
         delete(store, "customer")
         store.close()
@@ -230,12 +224,9 @@ def test_what_an_ended_process_could_not_wipe_is_wiped_by_the_next(path):
     again.close()
 
 
-# --- retention ------------------------------------------------------------------------------------------
-
-
 def test_payloads_of_delivered_events_are_erased_after_their_time(path, store):
     """Ids and times stay, the bytes go (semantics 5.3)."""
-    take_in(store, event("m-1"))
+    commit(store, event("m-1"))
     store.outbox.mark_delivered(["m-1"])
     before = row_of(path, "m-1", "conversation_id, customer_id, occurred_at, delivered_at, status, attempts")
     assert store.erasure.erase_old_payloads(utc_now() + timedelta(seconds=1)) == 1
@@ -248,7 +239,7 @@ def test_payloads_of_delivered_events_are_erased_after_their_time(path, store):
 
 def test_what_was_delivered_later_is_kept(path, store):
     """The time counts from the delivery, not from the event."""
-    take_in(store, event("m-1", at=eight(-86_400 * 90)))
+    commit(store, event("m-1", at=eight(-86_400 * 90)))
     store.outbox.mark_delivered(["m-1"])
     assert store.erasure.erase_old_payloads(utc_now() - timedelta(days=30)) == 0
     assert row_of(path, "m-1", "payload IS NULL") == (0,)
@@ -257,14 +248,14 @@ def test_what_was_delivered_later_is_kept(path, store):
 @pytest.mark.parametrize("status", ["pending", "rejected"])
 def test_what_was_never_delivered_is_kept(path, store, status):
     """However old, an event that may still be sent keeps what is to be sent."""
-    take_in(store, event("m-1", status=EventStatus(status)))
+    commit(store, event("m-1", status=EventStatus(status)))
     assert store.erasure.erase_old_payloads(utc_now() + timedelta(days=999)) == 0
     assert row_of(path, "m-1", "payload IS NULL") == (0,)
 
 
 def test_retention_goes_in_steps(path, store):
     """At most so many at once, so that no cycle is held up for long; the count says whether to go on."""
-    take_in(store, *(event(f"m-{n}") for n in range(5)))
+    commit(store, *(event(f"m-{n}") for n in range(5)))
     store.outbox.mark_delivered([f"m-{n}" for n in range(5)])
     later = utc_now() + timedelta(seconds=1)
     assert [store.erasure.erase_old_payloads(later, limit=2) for _ in range(4)] == [2, 2, 1, 0]

@@ -9,9 +9,11 @@ import pytest
 from state.instants import from_text, to_text, utc_now
 from state.reader import Reader
 from state.records import EventStatus
-from support.state_samples import eight, event, ids, outbox, payload, query, row_of, take_in
+from support.state_samples import commit, eight, event, ids, outbox, payload, query, row_of
 
 OTHERS = [status for status in EventStatus if status is not EventStatus.PENDING]
+
+
 NOTHING_BUT = {
     "delivered": lambda store: store.outbox.mark_delivered(["m-1"]),
     "rejected": lambda store: store.outbox.mark_rejected("m-1", "refused"),
@@ -21,27 +23,27 @@ NOTHING_BUT = {
 
 def test_events_leave_in_recorded_order_and_then_in_order_of_arrival(store):
     """Whichever chunk brought them, what Gladly recorded first goes first (semantics 4.3)."""
-    take_in(store, event("third", at=eight(2)), event("second", at=eight(1)))
-    take_in(store, event("first", at=eight(0)), event("fourth", at=eight(2)))
+    commit(store, event("third", at=eight(2)), event("second", at=eight(1)))
+    commit(store, event("first", at=eight(0)), event("fourth", at=eight(2)))
     assert ids(outbox(store)) == ["first", "second", "third", "fourth"]
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 7, 100])
 def test_pages_show_every_pending_event_once(store, page):
     """Also where many events stand at one instant, no page repeats or leaves out any."""
-    take_in(store, *(event(f"m-{n}", at=eight(n // 4)) for n in range(20)))
+    commit(store, *(event(f"m-{n}", at=eight(n // 4)) for n in range(20)))
     assert ids(outbox(store, page)) == [f"m-{n}" for n in range(20)]
 
 
 def test_a_page_is_as_long_as_asked(store):
     """The limit bounds what a delivery holds in memory."""
-    take_in(store, *(event(f"m-{n}") for n in range(5)))
+    commit(store, *(event(f"m-{n}") for n in range(5)))
     assert [len(store.outbox.pending(None, limit)) for limit in (1, 3, 9)] == [1, 3, 5]
 
 
 def test_what_is_delivered_meanwhile_is_no_longer_on_the_next_page(store):
     """A delivery reads a page, sends it, notes it, and reads on from where it was."""
-    take_in(store, *(event(f"m-{n}", at=eight(n)) for n in range(6)))
+    commit(store, *(event(f"m-{n}", at=eight(n)) for n in range(6)))
     first = store.outbox.pending(None, 2)
     store.outbox.mark_delivered(ids(first))
     assert ids(store.outbox.pending(first[-1].position, 2)) == ["m-2", "m-3"]
@@ -51,24 +53,21 @@ def test_what_is_delivered_meanwhile_is_no_longer_on_the_next_page(store):
 def test_the_bytes_to_send_are_those_that_were_stored(store):
     """Every attempt sends the same bytes, whatever characters are in them (semantics 4.3)."""
     strange = 'Zoë "Zo" \\ \u2028 \U0001f600 \ufffd'
-    take_in(store, event("m-1", email=strange))
+    commit(store, event("m-1", email=strange))
     assert [each.payload for each in outbox(store)] == [payload("m-1", email=strange)]
 
 
 def test_only_pending_events_are_due(store):
     """An event of any other status is not delivered."""
-    take_in(store, *(event(status, status=status) for status in OTHERS))
+    commit(store, *(event(status, status=status) for status in OTHERS))
     assert outbox(store) == []
-    take_in(store, event("m-1"))
+    commit(store, event("m-1"))
     assert ids(outbox(store)) == ["m-1"]
-
-
-# --- what becomes of an event ---------------------------------------------------------------------------
 
 
 def test_a_delivered_event_is_noted_with_the_time(path, store):
     """Reasons of earlier attempts are gone, and the attempt that worked counts."""
-    take_in(store, event("m-1"))
+    commit(store, event("m-1"))
     store.outbox.mark_attempted(["m-1"], "unreachable")
     store.outbox.mark_delivered(["m-1"])
     status, reason, attempts, at = row_of(path, "m-1", "status, reason, attempts, delivered_at")
@@ -78,7 +77,7 @@ def test_a_delivered_event_is_noted_with_the_time(path, store):
 
 def test_a_rejected_event_is_kept_with_its_reason_and_payload(path, store):
     """A person can see what was refused and why (semantics 4.4)."""
-    take_in(store, event("m-1"))
+    commit(store, event("m-1"))
     store.outbox.mark_rejected("m-1", "Segment answered 400: no")
     assert row_of(path, "m-1", "status, reason, attempts, payload") == (
         "rejected",
@@ -90,7 +89,7 @@ def test_a_rejected_event_is_kept_with_its_reason_and_payload(path, store):
 
 def test_an_event_that_could_not_be_sent_stays_pending(path, store):
     """It keeps its place and the last reason, and its attempts are counted (semantics 4.5)."""
-    take_in(store, event("m-1"))
+    commit(store, event("m-1"))
     for reason in ("Segment answered 503", "Segment could not be reached"):
         store.outbox.mark_attempted(["m-1"], reason)
     assert row_of(path, "m-1", "status, reason, attempts") == ("pending", "Segment could not be reached", 2)
@@ -107,7 +106,7 @@ def test_an_event_that_could_not_be_sent_stays_pending(path, store):
 )
 def test_a_delivery_that_segment_may_have_had_before_is_marked(path, store, attempts, age, is_marked):
     """Segment drops repeats for about 24 hours: an attempt unanswered before that may have arrived (D3)."""
-    take_in(store, event("m-1"))
+    commit(store, event("m-1"))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE events SET created_at = ?", (to_text(utc_now() - age),))
     if attempts:
@@ -122,7 +121,7 @@ def test_a_delivery_that_segment_may_have_had_before_is_marked(path, store, atte
 @pytest.mark.parametrize("status", OTHERS)
 def test_only_a_pending_event_becomes_anything(path, store, becomes, status):
     """An answer that comes late changes no event that is settled."""
-    take_in(store, event("m-1", status=status, reason="as before"))
+    commit(store, event("m-1", status=status, reason="as before"))
     before = query(path, "SELECT * FROM events")
     NOTHING_BUT[becomes](store)
     assert query(path, "SELECT * FROM events") == before
@@ -131,18 +130,15 @@ def test_only_a_pending_event_becomes_anything(path, store, becomes, status):
 @pytest.mark.parametrize("becomes", NOTHING_BUT)
 def test_the_other_events_are_left_alone(path, store, becomes):
     """A message id names one event."""
-    take_in(store, event("m-1"), event("m-2"))
+    commit(store, event("m-1"), event("m-2"))
     before = row_of(path, "m-2", "*")
     NOTHING_BUT[becomes](store)
     assert row_of(path, "m-2", "*") == before
 
 
-# --- again ----------------------------------------------------------------------------------------------
-
-
 def test_a_rejected_event_can_be_retried_by_its_message_id(path, store):
     """It is pending again with the same bytes; the count says how many were."""
-    take_in(store, event("m-1"), event("m-2"))
+    commit(store, event("m-1"), event("m-2"))
     for message_id in ("m-1", "m-2"):
         store.outbox.mark_rejected(message_id, "refused")
     assert store.outbox.retry(["m-1"]) == 1
@@ -152,8 +148,8 @@ def test_a_rejected_event_can_be_retried_by_its_message_id(path, store):
 
 def test_all_rejected_events_can_be_retried(store):
     """Those, and no others."""
-    take_in(store, *(event(status, status=status) for status in OTHERS))
-    take_in(store, event("m-1", status=EventStatus.REJECTED))
+    commit(store, *(event(status, status=status) for status in OTHERS))
+    commit(store, event("m-1", status=EventStatus.REJECTED))
     assert store.outbox.retry(None) == 2
     assert set(ids(outbox(store))) == {"rejected", "m-1"}
     assert store.outbox.retry(None) == 0
@@ -162,7 +158,7 @@ def test_all_rejected_events_can_be_retried(store):
 @pytest.mark.parametrize("status", [EventStatus.PENDING, EventStatus.DELIVERED, EventStatus.SUPPRESSED])
 def test_only_a_rejected_event_can_be_retried(path, store, status):
     """A delivered event is not sent twice by a mistyped id, and a suppressed one never (semantics 5.1)."""
-    take_in(store, event("m-1", status=status))
+    commit(store, event("m-1", status=status))
     before = row_of(path, "m-1", "*")
     assert store.outbox.retry(["m-1", "nobody"]) == 0
     assert row_of(path, "m-1", "*") == before
@@ -170,7 +166,7 @@ def test_only_a_rejected_event_can_be_retried(path, store, status):
 
 def test_a_replay_makes_delivered_events_since_then_pending_again(path, store):
     """From that instant on, inclusive, with the message ids and bytes they had (semantics 3.7)."""
-    take_in(store, *(event(f"m-{n}", at=eight(n)) for n in range(3)))
+    commit(store, *(event(f"m-{n}", at=eight(n)) for n in range(3)))
     store.outbox.mark_delivered(["m-0", "m-1", "m-2"])
     assert store.outbox.replay(eight(1)) == 2
     assert [(each.message_id, each.payload) for each in outbox(store)] == [
@@ -183,7 +179,7 @@ def test_a_replay_makes_delivered_events_since_then_pending_again(path, store):
 
 def test_a_replay_leaves_what_was_never_delivered_or_is_erased(path, store):
     """Rejected and suppressed events stay so, and nothing is sent whose payload is gone."""
-    take_in(store, *(event(status, status=status) for status in OTHERS), event("erased"))
+    commit(store, *(event(status, status=status) for status in OTHERS), event("erased"))
     store.outbox.mark_delivered(["erased"])
     store.erasure.erase_old_payloads(utc_now() + timedelta(days=1))
     assert store.outbox.replay(eight(-1)) == 1

@@ -19,15 +19,21 @@ from support.inspector_samples import HOSTILE, fill, make_event, served, touch
 from support.installation import Installation
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="the Playwright package is not installed")
+
+
 axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-core is not installed")
 
+
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
 pytestmark = [
     pytest.mark.long,
     pytest.mark.skipif(
         CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium, or set CHROMIUM"
     ),
 ]
+
 
 # Headless, and silent: whatever the browser itself would fetch is switched off.
 FLAGS = [
@@ -39,10 +45,14 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+
 SHAPES = [
     pytest.param("light", 1280, id="light, wide"),
     pytest.param("dark", 380, id="dark, narrow"),
 ]
+
+
 PAGES = [
     "",
     "overview",

@@ -1,23 +1,20 @@
-"""The state file as a file: what is refused and left alone, who may read it, and who may write it."""
+"""The state file as a file: what is refused and left alone, and who may read it."""
 
 import os
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
 import tempfile
-import threading
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from state.errors import StateFileError, StateLockedError, StateWriteError
+from state.errors import StateFileError
 from state.reader import Reader
-from state.records import BadLine, Poll, TakenIn
 from state.store import Store
-from support.state_samples import bytes_around, content_of, eight, event, outbox, query, take_in
+from support.state_samples import bytes_around, commit, event
 
 BOTH = pytest.mark.parametrize("open_it", [Store, Reader], ids=["for writing", "for reading"])
 
@@ -154,9 +151,6 @@ def test_a_file_that_may_not_be_written_is_refused_and_left_as_it_is(
     assert path.stat().st_mode & 0o777 == file_mode
 
 
-# --- who may read it ------------------------------------------------------------------------------------
-
-
 @pytest.fixture
 def usual_umask():
     """The umask most systems have, under which files are readable by all unless somebody minds."""
@@ -173,7 +167,7 @@ def modes_around(path):
 def test_the_file_and_its_siblings_are_readable_by_their_owner_alone(path):
     """The state file, its write-ahead log, its index and its lock hold mode 0600 (semantics 5.4)."""
     with Store(path) as store:
-        take_in(store, event("m-1"))
+        commit(store, event("m-1"))
         modes = modes_around(path)
     assert {"state.db", "state.db-wal", "state.db-shm", "state.db.lock"} <= set(modes)
     assert set(modes.values()) == {0o600}
@@ -204,154 +198,3 @@ def test_an_empty_file_is_taken_as_new_and_closed_to_others(path):
     with Store(path) as store:
         assert store.watermark() is None
     assert path.stat().st_mode & 0o777 == 0o600
-
-
-# --- who may write it -----------------------------------------------------------------------------------
-
-_HOLD_THE_FILE = """
-import sys
-from pathlib import Path
-from state.store import Store
-with Store(Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
-
-@contextmanager
-def held_by_another_process(path):
-    """Let another process be the writer; it is killed at the end at the latest."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", _HOLD_THE_FILE, str(path)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout.readline() == "held\n"
-        yield process
-    finally:
-        process.kill()
-        process.communicate()
-
-
-def test_one_process_at_a_time_writes(path):
-    """A second writer is told which process is the first, which is not disturbed; a reader may read on."""
-    with held_by_another_process(path) as holder:
-        with pytest.raises(StateLockedError, match=rf"held by process {holder.pid} "):
-            Store(path)
-        with Reader(path) as reader:
-            assert reader.watermark() is None
-        assert holder.poll() is None
-
-
-def test_one_process_at_a_time_writes_whatever_it_calls_the_file(path):
-    """A link to the file is the file: through it there is no second writer."""
-    link = path.with_name("link.db")
-    link.symlink_to(path)
-    with Store(path), pytest.raises(StateLockedError):
-        Store(link)
-
-
-def test_the_lock_dies_with_its_process(path):
-    """After SIGKILL the file can be written at once: no lock file has to be removed by hand."""
-    with held_by_another_process(path) as holder:
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-        with Store(path) as store:
-            take_in(store, event("m-1"))
-            assert len(outbox(store)) == 1
-
-
-@pytest.mark.timeout(10)
-def test_closing_twice_is_closing_once(path):
-    """A second close does nothing, hangs nothing, and takes the file from nobody."""
-    first = Store(path)
-    first.close()
-    with Store(path) as second:
-        first.close()
-        take_in(second, event("m-1"))
-
-
-def test_a_store_that_could_not_be_opened_keeps_nothing_open(path):
-    """A refused file can be replaced and opened by the same process, however often it was tried."""
-    not_sqlite(path)
-    before = set(Path("/dev/fd").iterdir())
-    for _ in range(3):
-        with pytest.raises(StateFileError):
-            Store(path)
-    assert len(set(Path("/dev/fd").iterdir())) == len(before)
-    path.unlink()
-    Store(path).close()
-
-
-def test_a_reader_sees_only_what_is_committed(path, store):
-    """In the middle of a transaction the file is, to others, as it was before it."""
-    seen_meanwhile = []
-
-    def bad_lines():  # written after the events, in the same transaction
-        with Reader(path) as reader:
-            seen_meanwhile.append((reader.event_counts()["pending"], reader.watermark()))
-        yield BadLine("events", "not JSON", b"{")
-
-    store.commit(TakenIn(position=eight(), events=[event("m-1")], bad_lines=bad_lines()))
-
-    assert seen_meanwhile == [(0, None)]
-    with Reader(path) as reader:
-        assert reader.event_counts()["pending"] == 1
-
-
-def test_readers_never_keep_the_writer_waiting(path, store):
-    """Over two hundred commits with a reader that looks all the time, nobody meets a lock."""
-    done = threading.Event()
-    counts, failures = [], []
-
-    def look():
-        try:
-            while not done.is_set():
-                with Reader(path) as reader:
-                    counts.append(sum(reader.event_counts().values()))
-                    reader.needs_attention()
-        except Exception as error:
-            failures.append(error)
-
-    reading = threading.Thread(target=look)
-    reading.start()
-    try:
-        for n in range(200):
-            take_in(store, event(f"m-{n}"), position=eight(n))
-    finally:
-        done.set()
-        reading.join()
-
-    assert failures == []
-    assert counts == sorted(counts)
-    assert len(counts) > 1
-    assert query(path, "SELECT count(*) FROM events") == [(200,)]
-
-
-def test_a_reader_writes_nothing(path, store):
-    """Every question there is leaves the file byte for byte as it was."""
-    take_in(store, event("m-1"), position=eight())
-    store.record_poll(Poll(started_at=eight(), finished_at=eight(1)))
-    before = path.read_bytes(), path.with_name("state.db-wal").read_bytes()
-    with Reader(path) as reader:
-        reader.events()
-        reader.last_poll()
-        reader.needs_attention()
-        assert reader.quick_check() == "ok"
-    assert (path.read_bytes(), path.with_name("state.db-wal").read_bytes()) == before
-
-
-def test_a_transaction_of_somebody_else_is_waited_for_and_then_said(path, store):
-    """A lock held too long costs that write alone, and the message says whose work it is to end it."""
-    store._connection.execute("PRAGMA busy_timeout = 50")  # fifteen seconds are long for a test
-    before = content_of(path)
-    with closing(sqlite3.connect(path, isolation_level=None)) as somebody:
-        somebody.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StateWriteError, match=rf"{path} was locked by another connection"):
-            take_in(store, event("m-1"), position=eight())
-        somebody.execute("ROLLBACK")
-    assert content_of(path) == before
-    take_in(store, event("m-1"), position=eight())
-    assert len(outbox(store)) == 1

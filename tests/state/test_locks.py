@@ -1,0 +1,115 @@
+"""Who may write the state file: one process for each role, and the roles take turns."""
+
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import pytest
+
+from state.errors import StateLockedError
+from state.locks import RESYNC
+from state.reader import Reader
+from state.store import Store
+from support.state_samples import commit, event, outbox
+
+
+class NoPatience(Exception):
+    """Somebody else has the turn, and that is all we wanted to know."""
+
+
+def give_up(_seconds):
+    raise NoPatience
+
+
+@pytest.fixture
+def resync(path, store):
+    """A second store on the file, as a resync opens it beside the daemon."""
+    with Store(path, RESYNC) as opened:
+        yield opened
+
+
+def test_a_resync_writes_beside_the_daemon(path, store, resync):
+    """Both see what the other has committed."""
+    commit(store, event("m-1"))
+    commit(resync, event("m-2"))
+    assert len(outbox(store)) == len(outbox(resync)) == 2
+
+
+def test_there_is_one_resync_at_a_time(path, resync):
+    """A second one is told what holds the file."""
+    with pytest.raises(StateLockedError, match="a resync"):
+        Store(path, RESYNC)
+
+
+def test_whoever_has_the_turn_has_it_alone(store, resync):
+    """The other waits, is told so once, and has it afterwards."""
+    told = []
+    with store.turn(), pytest.raises(NoPatience), resync.turn(give_up, lambda: told.append(1)):
+        pytest.fail("two had the turn")
+    assert told == [1]
+    with resync.turn(give_up):
+        pass
+
+
+def test_a_turn_ends_with_an_error_too(store, resync):
+    """Whatever happened in it."""
+    with pytest.raises(ZeroDivisionError), store.turn():
+        raise ZeroDivisionError
+    with resync.turn(give_up):
+        pass
+
+
+_HOLD_THE_FILE = """
+import sys
+from pathlib import Path
+from state.store import Store
+with Store(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_by_another_process(path):
+    """Let another process be the writer; it is killed at the end at the latest."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _HOLD_THE_FILE, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout.readline() == "held\n"
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_one_process_at_a_time_writes(path):
+    """A second writer is told which process is the first, which is not disturbed; a reader may read on."""
+    with held_by_another_process(path) as holder:
+        with pytest.raises(StateLockedError, match=rf"held by process {holder.pid} "):
+            Store(path)
+        with Reader(path) as reader:
+            assert reader.watermark() is None
+        assert holder.poll() is None
+
+
+def test_one_process_at_a_time_writes_whatever_it_calls_the_file(path):
+    """A link to the file is the file: through it there is no second writer."""
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    with Store(path), pytest.raises(StateLockedError):
+        Store(link)
+
+
+def test_the_lock_dies_with_its_process(path):
+    """After SIGKILL the file can be written at once: no lock file has to be removed by hand."""
+    with held_by_another_process(path) as holder:
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        with Store(path) as store:
+            commit(store, event("m-1"))
+            assert len(outbox(store)) == 1
