@@ -14,6 +14,7 @@ import pytest
 from state.instants import from_text, to_text, utc_now
 from state.records import Event, EventStatus, Poll, PollOutcome, TakenIn, Transition
 from state.store import Store
+from support.state_samples import EVENT_COLUMNS
 
 # --- status ---------------------------------------------------------------------------------------------
 
@@ -183,21 +184,6 @@ def test_nothing_is_coloured_for_a_pipe(gladly_segment, three_events):
 # --- events ---------------------------------------------------------------------------------------------
 
 
-COLUMNS = {
-    "message_id",
-    "conversation_id",
-    "customer_id",
-    "event",
-    "occurred_at",
-    "status",
-    "reason",
-    "payload",
-    "attempts",
-    "created_at",
-    "delivered_at",
-}
-
-
 def shown_ids(outcome):
     return [event["message_id"] for event in outcome.json_lines]
 
@@ -238,7 +224,7 @@ def test_the_latest_events_are_shown_newest_first(gladly_segment, arguments, exp
 def test_as_json_an_event_is_its_row_with_the_payload_as_an_object(gladly_segment):
     """One object a line, the columns of interface 4."""
     pending, *_ = gladly_segment("events", "--json").json_lines
-    assert set(pending) >= COLUMNS
+    assert set(pending) >= EVENT_COLUMNS
     assert pending["payload"]["properties"] == {"conversationId": "c-2"}
     assert (pending["status"], pending["delivered_at"]) == ("pending", None)
 

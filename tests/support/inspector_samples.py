@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -29,11 +30,7 @@ from state.records import (
     Transition,
 )
 from state.store import Store
-
-NAMES = {
-    Transition.CREATED: "Gladly Conversation Created",
-    Transition.CLOSED: "Gladly Conversation Closed",
-}
+from support.state_samples import NAMES, event
 
 # Names and ids come from outside: markup, a terminal's escape, a direction override, a closing tag.
 HOSTILE = "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m\u202etxt.exe\"'</pre>"
@@ -51,19 +48,18 @@ def make_event(number: int, transition: Transition, at: datetime, **more: Any) -
         "messageId": message_id,
         "properties": {"conversationId": conversation, "customerName": more.get("name", f"Zoë {number}")},
     }
-    return Event(
-        message_id=message_id,
-        conversation_id=conversation,
-        customer_id=customer,
+    made = event(
+        message_id,
+        conversation=conversation,
+        customer=customer,
         transition=transition,
-        event=NAMES[transition],
-        occurred_at=at,
+        at=at,
         status=status,
-        payload=None
-        if status is EventStatus.SUPPRESSED
-        else json.dumps(payload, ensure_ascii=False).encode(),
         reason=more.get("reason"),
     )
+    if status is EventStatus.SUPPRESSED:
+        return made
+    return replace(made, payload=json.dumps(payload, ensure_ascii=False).encode())
 
 
 def make_conversation(

@@ -32,6 +32,22 @@ NAMES = {
 }
 
 
+# The columns of `events` that people query (interface 4).
+EVENT_COLUMNS = {
+    "message_id",
+    "conversation_id",
+    "customer_id",
+    "event",
+    "occurred_at",
+    "status",
+    "reason",
+    "payload",
+    "attempts",
+    "created_at",
+    "delivered_at",
+}
+
+
 def eight(seconds: float = 0.0) -> datetime:
     """So many seconds after eight o'clock."""
     return EIGHT + timedelta(seconds=seconds)

@@ -3,7 +3,7 @@
 import pytest
 
 from state.reader import Reader
-from support.state_samples import commit, eight, event
+from support.state_samples import EVENT_COLUMNS, commit, eight, event
 
 
 def test_the_latest_events_come_first(reader):
@@ -30,19 +30,7 @@ def test_events_can_be_asked_for(reader, asked, expected):
 def test_an_event_is_shown_with_its_columns_and_its_payload_as_an_object(reader):
     """The columns of interface 4; a payload that is gone is null."""
     suppressed, closed = reader.events(limit=2)
-    assert set(closed) >= {
-        "message_id",
-        "conversation_id",
-        "customer_id",
-        "event",
-        "occurred_at",
-        "status",
-        "reason",
-        "payload",
-        "attempts",
-        "created_at",
-        "delivered_at",
-    }
+    assert set(closed) >= EVENT_COLUMNS
     assert closed["payload"]["properties"] == {"email": "zoe@example.com"}
     assert (suppressed["payload"], suppressed["reason"]) == (None, "gone")
 

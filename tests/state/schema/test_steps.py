@@ -10,6 +10,7 @@ from state.records import Status
 from state.schema.steps import STEPS
 from state.schema.version import APPLICATION_ID, CURRENT, SCHEMA_VERSION
 from support.state_samples import (
+    EVENT_COLUMNS,
     commit,
     conversation,
     eight,
@@ -58,19 +59,7 @@ def test_the_delay_of_each_delivery_is_listed(path, store):
 PUBLIC = {
     "watermark": {"feed", "position", "updated_at"},
     "conversations": {"id", "customer_id", "status", "created_at", "closed_at", "updated_at"},
-    "events": {
-        "message_id",
-        "conversation_id",
-        "customer_id",
-        "event",
-        "occurred_at",
-        "status",
-        "reason",
-        "payload",
-        "attempts",
-        "created_at",
-        "delivered_at",
-    },
+    "events": EVENT_COLUMNS,
     "polls": {
         "id",
         "started_at",
