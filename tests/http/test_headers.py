@@ -1,4 +1,4 @@
-"""What a host asks for in its headers: waits given as seconds or as dates."""
+"""What a host says in its headers: its clock, and a wait given as seconds or as a date."""
 
 from datetime import UTC, datetime
 
@@ -6,7 +6,7 @@ import pytest
 from freezegun import freeze_time
 from urllib3 import HTTPResponse
 
-from sync.http.headers import retry_after_s
+from sync.http.headers import retry_after_s, server_date
 from sync.http.retry import RetryPolicy
 
 LONGEST_RETRY_AFTER_S = RetryPolicy().longest_retry_after_s
@@ -32,3 +32,20 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 def test_a_host_is_believed_about_a_wait_that_makes_sense(headers, expected):
     """Seconds or a date, by the host's own clock where it tells it; never for longer than the cap (A17)."""
     assert retry_after_s(HTTPResponse(headers=headers).headers, LONGEST_RETRY_AFTER_S) == expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        pytest.param({"Date": "Fri, 20 Nov 2026 12:00:00 GMT"}, NOON, id="as servers write it"),
+        pytest.param({"date": "Fri, 20 Nov 2026 12:00:00 GMT"}, NOON, id="in lower case"),
+        pytest.param({"Date": "Fri, 20 Nov 2026 14:00:00 +0200"}, NOON, id="in another time zone"),
+        pytest.param({}, None, id="missing"),
+        pytest.param({"Date": "today"}, None, id="no date"),
+        pytest.param({"Date": "Fri, 99 Nov 2026 12:00:00 GMT"}, None, id="no such day"),
+        pytest.param({"Date": ""}, None, id="empty"),
+    ],
+)
+def test_a_host_s_clock_is_read_where_it_tells_it(headers, expected):
+    """In UTC; None where there is nothing that can be read."""
+    assert server_date(HTTPResponse(headers=headers).headers) == expected

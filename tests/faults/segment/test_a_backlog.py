@@ -8,7 +8,6 @@ from sandbox import Fault
 from state.records import TakenIn
 from support.endpoints import BATCH
 from support.outbox_samples import fill_outbox, payload_of, pending
-from sync.http.retry import RetryPolicy
 from sync.segment.client import SegmentClient
 from sync.stop import Stop
 
@@ -87,13 +86,3 @@ def test_ten_instances_do_not_come_back_in_step(sandbox):
     assert len(waits) == instances
     assert 0.2 <= waits[0] < waits[-1] <= 2
     assert waits[-1] - waits[0] > 0.05
-
-
-def test_the_wait_grows_with_each_attempt_up_to_a_cap():
-    """Between half and all of 0.5, 1, 2, 4, 4, … seconds, however often it is tried (faults D11)."""
-    backoff_s = RetryPolicy().backoff_s
-    for attempt, full in enumerate((0.5, 1.0, 2.0, 4.0, 4.0, 4.0), 1):
-        drawn = [backoff_s(attempt) for _ in range(200)]
-        assert 0.5 * full <= min(drawn) < 0.6 * full
-        assert 0.9 * full < max(drawn) <= full
-    assert backoff_s(1_000) <= 4.0

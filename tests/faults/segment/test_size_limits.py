@@ -3,9 +3,8 @@
 import pytest
 
 from support.checker import problems, verdicts
-from support.outbox_samples import fill_outbox, payload_of, pending
+from support.outbox_samples import fill_outbox, payload_of
 from support.worlds import busy_minutes
-from sync.segment.batches import body_of, pack
 from sync.segment.limits import SegmentLimits
 
 EVENT_MAX_BYTES = SegmentLimits().event_max_bytes
@@ -50,19 +49,6 @@ def test_an_event_of_32_kb_is_sent_and_a_larger_one_rejected_before_it_is(begin,
     program.run()
     assert program.events(conversation=conversation.id)[-1]["status"] == "rejected"
     assert all(r.status == 200 for r in sandbox.segment_requests)
-
-
-def test_a_batch_takes_as_many_bytes_as_fit_and_not_one_more(sandbox):
-    """On the bytes as sent, the envelope and the commas counted: 500,000, also to the byte (faults D5)."""
-    at = sandbox.clock.now()
-    envelope = len(b'{"batch":[]}')
-    for missing in (-1, 0, 1):
-        sizes = [25_000] * 19
-        sizes.append(BATCH_MAX_BYTES - envelope - sum(sizes) - len(sizes) - missing)
-        events = [pending(n, payload_of(n, size), at) for n, size in enumerate(sizes)]
-        batches = list(pack(events, SegmentLimits()))
-        assert [len(batch) for batch in batches] == ([20] if missing >= 0 else [19, 1])
-        assert len(body_of(batches[0])) == BATCH_MAX_BYTES - missing if missing >= 0 else True
 
 
 def test_batches_stay_within_segment_s_500_kb_whatever_the_events(begin, sandbox):
