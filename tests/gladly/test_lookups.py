@@ -1,9 +1,17 @@
-"""A profile kept in memory is the profile that was read (semantics 2.4)."""
+"""Look-ups: what is fetched, what is kept and for how long (semantics 2.4)."""
+
+import threading
+import time
 
 import pytest
 
+from sandbox import Fault
+from support.worlds import NOON
+from sync.errors import RetryableError
+from sync.events.changes import Change, ChangeType
 from sync.events.gladly_objects import Email, Phone, Profile
-from sync.gladly.lookups import KeptProfile
+from sync.gladly.limits import GladlyLimits
+from sync.gladly.lookups import KeptProfile, Lookups
 
 
 @pytest.mark.parametrize(
@@ -28,3 +36,116 @@ def test_what_is_kept_is_what_was_read(profile: Profile) -> None:
     kept = KeptProfile.of(profile)
     assert kept.id == "c-1"
     assert kept.profile() == profile
+
+
+@pytest.fixture
+def lookups(client):
+    made = Lookups(client)
+    yield made
+    made.close()
+
+
+def fetched(sandbox):
+    """The ids that were asked for, in any order."""
+    return sorted(r.path.rsplit("/", 1)[1] for r in sandbox.gladly_requests)
+
+
+@pytest.fixture
+def people(sandbox):
+    """Three customers, each with a conversation: the ids of both."""
+    customers = [sandbox.world.add_customer(f"Customer {n}") for n in range(3)]
+    return [c.id for c in customers], [sandbox.world.open_conversation(c).id for c in customers]
+
+
+def test_a_conversation_is_fetched_once_a_poll(lookups, sandbox, people):
+    """Also one that is gone, and also where it is asked for twice at once."""
+    _, ids = people
+    for _ in range(2):
+        found = lookups.conversations([*ids, ids[0], "gone"])
+        assert {id_: now and now.id for id_, now in found.items()} == {id_: id_ for id_ in ids} | {
+            "gone": None
+        }
+    assert fetched(sandbox) == sorted([*ids, "gone"])
+    lookups.begin_poll()
+    lookups.conversations(ids[:1])
+    assert fetched(sandbox).count(ids[0]) == 2
+
+
+def test_a_profile_is_kept_until_a_change_shows_that_it_is_out_of_date(lookups, sandbox, people):
+    """Over any number of polls."""
+    (ana, bea, cem), _ = people
+    lookups.profiles([ana, bea, cem])
+    lookups.begin_poll()
+    lookups.profiles([ana, bea, cem])
+    assert fetched(sandbox) == sorted([ana, bea, cem])
+    lookups.note(
+        [
+            Change("1", ChangeType.PROFILE_UPDATED, NOON, ana),
+            Change("2", ChangeType.CLOSED, NOON, bea, "v"),
+            Change("3", ChangeType.CUSTOMER_MERGED, NOON, "other", into_customer_id=cem),
+        ]
+    )
+    lookups.profiles([ana, bea, cem])
+    assert fetched(sandbox) == sorted([ana, ana, bea, cem, cem])
+    lookups.begin_poll(keep_profiles=False)
+    lookups.profiles([bea])
+    assert fetched(sandbox).count(bea) == 2
+
+
+def test_a_deleted_profile_is_none_and_asked_for_again(lookups, sandbox):
+    """Nothing is kept of it."""
+    for _ in range(2):
+        assert lookups.profiles(["gone"]) == {"gone": None}
+    assert fetched(sandbox) == ["gone", "gone"]
+
+
+def test_no_more_is_kept_than_the_limits_say(client_of, sandbox, people):
+    """What was fetched first goes first."""
+    (ana, bea, cem), _ = people
+    lookups = Lookups(client_of(limits=GladlyLimits(kept_profiles=2)))
+    lookups.profiles([ana, bea, cem])
+    lookups.profiles([bea, cem])
+    assert len(fetched(sandbox)) == 3
+    lookups.profiles([ana])
+    assert len(fetched(sandbox)) == 4
+    lookups.close()
+
+
+def test_between_two_requests_the_caller_is_given_a_turn(lookups, people):
+    """In its own thread; what is kept already is no request."""
+    _, ids = people
+    turns = []
+    lookups.conversations(ids, lambda: turns.append(threading.get_ident()))
+    assert turns == [threading.get_ident()] * len(turns)
+    assert 1 <= len(turns) <= 3
+    before = len(turns)
+    lookups.conversations(ids, lambda: turns.append(0))
+    assert len(turns) == before
+
+
+def test_slow_requests_are_made_beside_each_other(lookups, sandbox):
+    """They take as long as a few, and not as long as all."""
+    ids = [sandbox.world.open_conversation(sandbox.world.add_customer(f"C {n}")).id for n in range(24)]
+    sandbox.gladly.latency_s = 0.1
+    began = time.monotonic()
+    assert set(lookups.conversations(ids)) == set(ids)
+    assert time.monotonic() - began < 1.5
+
+
+def test_one_request_that_fails_ends_all(lookups, sandbox, people):
+    """With its error, in whichever thread it was made."""
+    _, ids = people
+    sandbox.faults.add("gladly", "/api/v1/conversations/*", Fault(503, times=None))
+    with pytest.raises(RetryableError):
+        lookups.conversations(ids)
+
+
+def test_names_are_looked_up_by_id(lookups, sandbox):
+    """No id has no name."""
+    sam, topic = sandbox.world.add_agent("Sam Doe"), sandbox.world.add_topic("Returns")
+    assert (lookups.agent_name(sam.id), lookups.agent_name("x"), lookups.agent_name(None)) == (
+        "Sam Doe",
+        None,
+        None,
+    )
+    assert (lookups.topic_name(topic.id), lookups.topic_name("x")) == ("Returns", None)
