@@ -3,7 +3,7 @@
 import pytest
 
 from sync.gladly.limits import GladlyLimits
-from sync.gladly.names import KeptNames
+from sync.gladly.lookups import KeptNames
 
 
 class Asked:
