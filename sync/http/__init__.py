@@ -10,4 +10,6 @@ Doors:
 * `credentials`: `BasicCredentials`, or any other `Credentials`, are sent with every request.
 * `headers`: `server_date` and `retry_after_s` read what both ends say in their headers.
 * `addresses`: `is_loopback`. Importing it imports no HTTP library.
+
+Behind them, `connections` holds the pool of connections to one host.
 """

@@ -19,12 +19,12 @@ def pack(
         limits: How many bytes and events a batch takes.
         whole_only: Leave the last batch out when it would have taken more.
     """
+    most_events, most_bytes = limits.batch_max_events, limits.batch_max_bytes
     batch: list[PendingEvent] = []
     size = len(_HEAD) + len(_TAIL)
     for event in events:
         grown = size + len(event.payload) + len(_BETWEEN)
-        is_full = len(batch) == limits.batch_max_events
-        if batch and (is_full or grown - len(_BETWEEN) > limits.batch_max_bytes):
+        if batch and (grown - len(_BETWEEN) > most_bytes or len(batch) == most_events):
             yield batch
             batch = []
             grown = len(_HEAD) + len(_TAIL) + len(event.payload) + len(_BETWEEN)
