@@ -20,38 +20,41 @@ from support.installation import Installation
 hypothesis_settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis_settings.load_profile("project")
 
-# A sandbox that outlives a test with a frozen clock goes by the real one: its event loop would take what the
-# frozen one says for its timers, and sleep for decades.
+# A sandbox that outlives a test with a frozen clock must use the real clock. Its event loop would set its
+# timers by the frozen one, and sleep for decades.
 freezegun.configure(extend_ignore_list=["asyncio"])
 
 
-# Answers 503 and asks for a wait longer than a call is worth: the cycle fails there, and at once.
+# Answers 503 and asks for a wait that is longer than a request may take. The cycle fails there at once.
 DOWN = Fault(status=503, headers={"Retry-After": "600"}, times=None)
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A quiet world: nothing happens but what the test does, seen at once."""
+    """A quiet world: nothing happens except what the test does, and changes show at once."""
     with Sandbox(lateness_s=0, requests_per_second=None) as running:
         yield running
 
 
 @pytest.fixture
 def installation(tmp_path: Path, sandbox: Sandbox) -> Installation:
-    """The program set up against the quiet world, with its watermark a minute back."""
+    """The program is set up against the quiet world, with its first watermark ten minutes back."""
     return Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__START": "10m"})
 
 
 @pytest.fixture
 def ago(sandbox: Sandbox) -> Callable[[float], Any]:
-    """An instant so many seconds before the world's now."""
+    """Return a function that gives the instant so many seconds before the world's now."""
     now = sandbox.clock.now()
     return lambda seconds: now - timedelta(seconds=seconds)
 
 
 @pytest.fixture
 def opened(installation: Installation, ago: Callable[[float], Any]) -> Callable[..., Any]:
-    """Let a customer open a conversation in the sandbox; a minute ago unless said otherwise."""
+    """
+    Return a function that lets a customer open a conversation in the sandbox, a minute ago unless it is told
+    otherwise.
+    """
     world = installation.sandbox.world
 
     def open_one(seconds_ago: float = 60.0, name: str = "Zoë Quinn") -> Any:
@@ -63,13 +66,13 @@ def opened(installation: Installation, ago: Callable[[float], Any]) -> Callable[
 
 @pytest.fixture
 def down() -> Fault:
-    """What makes an end be down, in no time."""
+    """A fault that makes an end be down without a wait."""
     return DOWN
 
 
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
-    """An empty working directory, and no setting in the environment."""
+    """The working directory is empty, and no setting is in the environment."""
     for name in list(os.environ):
         if name.startswith(("GLADLY_", "SEGMENT_")):
             monkeypatch.delenv(name)
@@ -79,7 +82,10 @@ def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
 
 @pytest.fixture
 def command(bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Callable[..., Outcome]]:
-    """Call the program in this process, with these arguments; variables of the environment by name."""
+    """
+    Return a function that calls the program in this process with these arguments. Variables of the
+    environment are given by name.
+    """
     handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     yield lambda *arguments, **environment: call_program(bare, capsys, arguments, environment)
     for number, handler in handlers.items():
@@ -88,7 +94,7 @@ def command(bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ite
 
 @pytest.fixture
 def gladly_segment(installation: Installation, command: Callable[..., Outcome]) -> Callable[..., Outcome]:
-    """Call the program as it is set up against the sandbox."""
+    """Return a function that calls the program as it is set up against the sandbox."""
 
     def call(*arguments: str, **environment: str) -> Outcome:
         return command(*arguments, **(installation.environment | environment))
@@ -98,7 +104,10 @@ def gladly_segment(installation: Installation, command: Callable[..., Outcome]) 
 
 @pytest.fixture
 def three_events(installation: Installation, ago: Callable[[float], Any]) -> list[str]:
-    """A state file with a delivered, a rejected and a pending event, oldest first; their message ids."""
+    """
+    Make a state file with a delivered, a rejected and a pending event. Return their message ids, oldest
+    first.
+    """
     message_ids = ["delivered-1", "rejected-1", "pending-1"]
     payload = b'{"type":"track","messageId":"%s","userId":"u-1","properties":{"conversationId":"%s"}}'
     with Store(installation.state_path) as store:

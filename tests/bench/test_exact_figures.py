@@ -1,4 +1,4 @@
-"""The figures that are exact, and so need no benchmark: commits, POSTs and requests, counted."""
+"""Commits, POSTs, requests and SQLite steps are counted exactly, so they need no benchmark."""
 
 import contextlib
 import math
@@ -27,12 +27,12 @@ EVENTS = "/api/v1/events"
 
 
 class Program:
-    """The sync in this process, every statement it gives SQLite noted."""
+    """The sync runs in this process, and every statement that it gives SQLite is noted."""
 
     def __init__(self, installation: Installation) -> None:
         self._path = installation.state_path
         self.commits = 0
-        self.writes_alone: list[str] = []  # outside of a transaction: each would be a commit of its own
+        self.writes_alone: list[str] = []  # outside a transaction, each would be a commit of its own
         self._begin()
 
     def _begin(self) -> None:
@@ -41,7 +41,7 @@ class Program:
         self._store._connection.set_trace_callback(self._note)
 
     def restart(self) -> None:
-        """End the process, so to speak, and start another on the same state file."""
+        """Close everything, and open it again on the same state file, as a new process would."""
         self.close()
         self._begin()
 
@@ -52,14 +52,14 @@ class Program:
             self.writes_alone.append(statement)
 
     def run(self) -> CycleReport:
-        """One cycle without an error; commits are counted from its beginning."""
+        """Run one cycle without an error. Commits are counted from its beginning."""
         self.commits = 0
         result = self._pipeline.cycle.run()
         assert result.errors == []
         return result
 
     def steps_of_a_cycle(self) -> int:
-        """How many instructions SQLite executes for one cycle, to the next ten."""
+        """Return how many instructions SQLite executes for one cycle, rounded to tens."""
         steps = 0
 
         def count() -> None:
@@ -90,7 +90,9 @@ def program(installation, monkeypatch) -> Iterator[Program]:
 
 
 def test_a_chunk_and_a_batch_are_one_commit_each_and_no_event_has_one(program, sandbox):
-    """Chunks taken in, batches acknowledged, the cycle noted: a commit each, and not one more."""
+    """
+    Each recorded chunk, each acknowledged batch and the note of the cycle is one commit. There is no other.
+    """
     transitions = 700
     fill(sandbox.world, conversations=transitions, closed_fraction=0.0, over_s=300)
     result = program.run()
@@ -102,7 +104,7 @@ def test_a_chunk_and_a_batch_are_one_commit_each_and_no_event_has_one(program, s
 
 
 def test_events_leave_in_as_few_posts_as_the_limit_on_bytes_allows(program, sandbox):
-    """At most one POST more than the bytes need."""
+    """There is at most one POST more than the bytes need."""
     fill(sandbox.world, conversations=700, closed_fraction=1.0, over_s=300)
     assert program.run().poll.delivered == 1_400
     sizes = [request.body_bytes for request in sandbox.segment_requests]
@@ -111,14 +113,16 @@ def test_events_leave_in_as_few_posts_as_the_limit_on_bytes_allows(program, sand
 
 
 def test_a_cold_cycle_asks_gladly_at_most_twice_for_an_event(program, sandbox):
-    """The worst case: every event of another conversation and another customer, and nothing known."""
+    """
+    This is the worst case: each event has another conversation and another customer, and nothing is known.
+    """
     fill(sandbox.world, conversations=100, closed_fraction=0.0, over_s=300)
     assert program.run().poll.delivered == 100
     assert len(sandbox.gladly_requests) / 100 <= COLD
 
 
-def test_a_warm_cycle_asks_gladly_less_for_it_knows_the_customers(program, sandbox):
-    """Created in one poll and closed in a later one: the profile is still known."""
+def test_a_warm_cycle_asks_gladly_less_since_it_knows_the_customers(program, sandbox):
+    """The conversations are created in one poll and closed in a later one, which still knows the profiles."""
     program.run()
     before = len(sandbox.gladly_requests)
     agent = sandbox.world.add_agent("Ada")
@@ -132,7 +136,7 @@ def test_a_warm_cycle_asks_gladly_less_for_it_knows_the_customers(program, sandb
 
 
 def test_an_idle_cycle_is_one_request_no_post_and_one_commit(program, sandbox):
-    """What a cycle costs where nothing happened."""
+    """This is the cost of a cycle in which nothing has happened."""
     program.run()
     before = len(sandbox.gladly_requests)
     program.run()
@@ -143,7 +147,7 @@ def test_an_idle_cycle_is_one_request_no_post_and_one_commit(program, sandbox):
 
 
 def test_an_idle_once_is_exactly_one_request_to_gladly(installation, sandbox):
-    """As a process too, from its start to its end."""
+    """The same holds for a process, from its start to its end."""
     assert installation.run("once").returncode == 0
     before = len(sandbox.gladly_requests)
     assert installation.run("once").returncode == 0
@@ -152,7 +156,7 @@ def test_an_idle_once_is_exactly_one_request_to_gladly(installation, sandbox):
 
 
 def test_what_an_idle_cycle_asks_of_the_state_file_does_not_grow_with_it(installation, program):
-    """Counted in steps of SQLite's machine, which are the same on every computer."""
+    """The test counts steps of SQLite's machine, which are the same on every computer."""
     program.run()
     program.restart()
     little = program.steps_of_a_cycle()
@@ -164,12 +168,12 @@ def test_what_an_idle_cycle_asks_of_the_state_file_does_not_grow_with_it(install
             " 'created', 'Gladly Conversation Created', at, 'delivered', '{}', 1, at, at"
             " FROM n, (SELECT strftime('%Y-%m-%dT%H:%M:%fZ') AS at)"
         )
-    program.restart()  # the first cycle of a process looks for everything there is to look for
+    program.restart()  # the first cycle of a process looks at everything
     assert program.steps_of_a_cycle() <= little * 1.15
 
 
 def test_empty_polls_of_the_daemon_commit_at_most_once_a_minute(installation, sandbox):
-    """Twenty empty polls within seconds: a disk that sleeps is not woken for each."""
+    """Twenty empty polls run within seconds. They do not wake a sleeping disk each time."""
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.05s"
     process = installation.start("run")
     try:

@@ -1,4 +1,4 @@
-"""The image: judged by a linter, and built and run where there is something to build it with."""
+"""A linter judges the image. Where a builder is installed, the image is built and run."""
 
 import json
 import os
@@ -19,7 +19,7 @@ BASE = os.environ.get("GLADLY_SEGMENT_TEST_BASE")
 
 
 def test_a_linter_finds_nothing():
-    """hadolint has nothing to say; to a build that runs as root, it has."""
+    """hadolint finds nothing wrong. It does find something in a build that runs as root."""
     good = run_tool("hadolint", "--no-color", CONTAINERFILE)
     assert (good.returncode, good.stdout) == (0, "")
     bad = subprocess.run(
@@ -32,7 +32,7 @@ def test_a_linter_finds_nothing():
 
 
 def test_all_that_the_build_needs_is_let_in_and_nothing_else():
-    """What pyproject.toml packages is excepted from .dockerignore; nothing more is."""
+    """.dockerignore lets in what pyproject.toml packages, and nothing more."""
     ignored, *rest = [
         line for line in (PROJECT / ".dockerignore").read_text().splitlines() if not line.startswith("#")
     ]
@@ -45,14 +45,14 @@ def test_all_that_the_build_needs_is_let_in_and_nothing_else():
 
 
 def test_it_runs_as_a_user_by_number_that_is_not_root():
-    """Kubernetes' runAsNonRoot cannot judge a name; the volume belongs to that user."""
+    """Kubernetes' runAsNonRoot cannot judge a name. The volume belongs to that user."""
     user = re.search(r"^USER (\d+):(\d+)$", TEXT, re.MULTILINE)
     assert user[1] == user[2] != "0"
     assert f"--owner={user[1]} --group={user[2]} --mode=700 /var/lib/gladly-segment" in TEXT
 
 
 def test_signals_arrive_and_no_shell_is_between():
-    """Whatever starts a process in it is in exec form."""
+    """Every instruction that starts a process is in exec form."""
     commands = re.findall(r"^(?:ENTRYPOINT|CMD|    CMD) (.*)$", TEXT, re.MULTILINE)
     assert len(commands) == 3
     assert all(isinstance(json.loads(command), list) for command in commands)
@@ -66,7 +66,8 @@ def test_signals_arrive_and_no_shell_is_between():
 )
 def test_it_is_built_and_delivers_on_a_read_only_root(tmp_path, sandbox):
     """
-    Built from the project as it is, run as docs/deploying.md says: it delivers, is healthy, and ends with 0.
+    The image is built from the project and run as docs/deploying.md says. It delivers, is healthy, and ends
+    with 0.
     """
     name = f"gladly-segment-test-{uuid.uuid4().hex[:8]}"
     secrets = tmp_path / "secrets"

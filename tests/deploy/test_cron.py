@@ -1,4 +1,4 @@
-"""The line for cron: judged by cron, and run by the shell that it names."""
+"""cron judges the line for cron, and the shell that the line names runs it."""
 
 import fcntl
 import os
@@ -22,7 +22,7 @@ VARIABLES = dict(line.split("=", 1) for line in LINES[:-1])
 
 @pytest.fixture
 def cron_job(tmp_path, sandbox):
-    """Run the job as cron does: the variables of the file and no others, its shell, its command."""
+    """Run the job as cron does, with the file's variables and no others, its shell and its command."""
     tool("flock"), tool("logger")
     config = installed(tmp_path, sandbox)
     command = COMMAND.replace("/var/lib/gladly-segment", str(tmp_path / "var"))
@@ -40,13 +40,13 @@ def cron_job(tmp_path, sandbox):
             stdin=subprocess.DEVNULL,
             timeout=60,
         )
-        return ended.stdout + ended.stderr  # what cron mails
+        return ended.stdout + ended.stderr  # cron mails it
 
     return run
 
 
 def test_cron_understands_it(tmp_path):
-    """`crontab` takes the file, trying it only; and not one with a wrong minute."""
+    """`crontab` accepts the file in a dry run. It refuses the file with a wrong minute."""
     tool("crontab")
     trying = "-T" if " -T " in run_tool("crontab", "-T").stderr.replace("]", " ") else "-n"
     path = tmp_path / "gladly-segment"
@@ -58,14 +58,16 @@ def test_cron_understands_it(tmp_path):
 
 
 def test_its_line_is_one_of_cron_d():
-    """Five fields, the user of docs/deploying.md, and no %, which cron takes for a line break."""
+    """
+    The line has five fields, the user of docs/deploying.md, and no %, which cron would take for a line break.
+    """
     CronTrigger.from_crontab(" ".join(TIMES))
     assert USER == "gladly-segment"
     assert "%" not in COMMAND
 
 
 def test_a_good_cycle_is_silent(cron_job, sandbox):
-    """It delivers, and nothing is mailed."""
+    """The cycle delivers, and nothing is mailed."""
     customer = sandbox.world.add_customer("Zoë Quinn", emails=[{"normalized": "zoe@example.com"}])
     sandbox.world.open_conversation(customer)
     assert cron_job() == ""
@@ -73,7 +75,7 @@ def test_a_good_cycle_is_silent(cron_job, sandbox):
 
 
 def test_a_refused_token_is_said_with_its_exit_code(cron_job, sandbox):
-    """A person reads what is wrong, and the 3 that the README explains."""
+    """A person reads what is wrong, and the exit code 3 that the README explains."""
     sandbox.faults.add("gladly", "*", Fault(status=401, times=None))
     said = cron_job()
     assert re.search(r"gladly-segment: error: .*API token", said)
@@ -82,7 +84,7 @@ def test_a_refused_token_is_said_with_its_exit_code(cron_job, sandbox):
 
 
 def test_a_cycle_that_lasts_is_not_met_by_a_second(cron_job, tmp_path, sandbox):
-    """While another holds cron's lock, nothing is done and nothing is said."""
+    """While another process holds cron's lock, the job does nothing and says nothing."""
     with (tmp_path / "var" / "cron.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert cron_job() == ""

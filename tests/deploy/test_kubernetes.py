@@ -1,4 +1,4 @@
-"""The manifest: judged by Kubernetes' own schemas, and held against the image and the settings."""
+"""Kubernetes' own schemas judge the manifest. It is compared with the image and the settings."""
 
 import re
 import tomllib
@@ -17,7 +17,7 @@ POD = OBJECTS["Deployment"]["spec"]["template"]["spec"]
 
 
 def test_the_schemas_accept_it(tmp_path):
-    """Strictly: a field that does not exist, Kubernetes would drop without a word."""
+    """The check is strict, because Kubernetes would silently drop a field that does not exist."""
     good = run_tool("kubernetes-validate", "--strict", MANIFEST)
     assert good.returncode == 0, good.stdout + good.stderr
     bad = tmp_path / "bad.yaml"
@@ -26,14 +26,14 @@ def test_the_schemas_accept_it(tmp_path):
 
 
 def test_the_state_file_has_one_writer():
-    """One pod, and the old one ends before the new one begins."""
+    """There is one pod, and the old one ends before the new one begins."""
     spec = OBJECTS["Deployment"]["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     assert OBJECTS["PersistentVolumeClaim"]["spec"]["accessModes"] == ["ReadWriteOnce"]
 
 
 def test_it_runs_as_the_images_user_and_may_do_nothing_else():
-    """What the restricted pod security standard asks for, and a root that cannot be written to."""
+    """It meets the restricted pod security standard, and its root file system is read-only."""
     user = int(re.search(r"^USER (\d+)", IMAGE, re.MULTILINE)[1])
     assert POD["securityContext"] == {
         "runAsNonRoot": True,
@@ -52,7 +52,7 @@ def test_it_runs_as_the_images_user_and_may_do_nothing_else():
 
 
 def test_its_parts_find_each_other():
-    """Labels, names of volumes, and the paths that the image reads and writes."""
+    """Labels, names of volumes, and the paths that the image reads and writes fit together."""
     (name,) = {each["metadata"]["name"] for each in OBJECTS.values()}
     deployment = OBJECTS["Deployment"]["spec"]
     assert (
@@ -87,7 +87,10 @@ def test_its_config_toml_is_understood(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe"])
 def test_an_outage_restarts_nothing_for_hours(probe):
-    """A restart mends no outage; one that is refused for a day (a long gap being read) is not killed."""
+    """
+    A restart does not end an outage. A pod that starts and is behind for a day, while it reads a long gap, is
+    not killed.
+    """
     command = CONTAINER[probe]["exec"]["command"]
     assert command == ["gladly-segment", "status", "--max-lag", "6h"]
     if probe == "startupProbe":
@@ -95,7 +98,7 @@ def test_an_outage_restarts_nothing_for_hours(probe):
 
 
 def test_its_toml_has_no_secret():
-    """Secrets come as files, not in the ConfigMap and not by the environment."""
+    """Secrets come as files. They are neither in the ConfigMap nor in the environment."""
     data = tomllib.loads(OBJECTS["ConfigMap"]["data"]["config.toml"])
     assert not {"api_token", "write_key"} & (data["gladly"].keys() | data["segment"].keys())
     assert "env" not in CONTAINER

@@ -1,4 +1,4 @@
-"""Settings, commands and paths that the deployment files and documents name: all of them exist."""
+"""The deployment files and the documents name settings, commands and paths. All of them exist."""
 
 import re
 import shlex
@@ -26,13 +26,13 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_variable_is_a_setting(name):
-    """GLADLY_SEGMENT_SECTION__KEY, with a section and a key that `sync.settings.sections` knows."""
+    """Each GLADLY_SEGMENT_SECTION__KEY has a section and a key that `sync.settings.sections` knows."""
     for section, key in re.findall(r"GLADLY_SEGMENT_([A-Z]+)__(\w+)", FILES[name]):
         assert key.lower() in getattr(Settings(), section.lower())._fields, f"{section}__{key}"
 
 
 def commands(text: str) -> set[str]:
-    """The calls of the program in code: what is a word of a path or a name is none."""
+    """Return the calls of the program in code. A word in a path or a name is not a call."""
     code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL)) if "```" in text else text
     called = re.findall(r'gladly-segment (?:--config \S+ )?(?!gladly-segment)([a-z]+[^|`&;:#\n"]*)', code)
     as_lists = re.findall(r'\[?"?gladly-segment"?, ([^\]]+)\]', text)
@@ -41,7 +41,7 @@ def commands(text: str) -> set[str]:
 
 @pytest.mark.parametrize("name", FILES)
 def test_every_command_exists_with_its_options(name):
-    """Each call in the files and in the documents' code is one that the program understands."""
+    """The program understands each call in the files and in the documents' code."""
     for call in commands(FILES[name]):
         command, *arguments = shlex.split(call)
         assert command in cli.commands, call
@@ -50,7 +50,7 @@ def test_every_command_exists_with_its_options(name):
 
 
 def test_the_commands_are_seen():
-    """The test above looks at something."""
+    """The test above finds calls to look at."""
     assert {"once"} <= {call.split()[0] for call in commands(FILES["deploy/cron/gladly-segment.cron"])}
     assert {"status --max-lag 6h", "status --max-lag 10m"} <= commands(
         FILES["deploy/kubernetes/gladly-segment.yaml"]
@@ -61,7 +61,7 @@ def test_the_commands_are_seen():
 
 @pytest.mark.parametrize("name", ["docs/deploying.md", "README.md"])
 def test_every_file_named_is_there(name):
-    """What a reader is told to install, build, read or apply."""
+    """The files that a reader is told to install, build, read or apply exist."""
     named = re.findall(r"(?<![\w/.])(?:deploy|requirements|docs)/[\w./-]+\w", FILES[name])
     assert named
     for path in named:
@@ -70,7 +70,7 @@ def test_every_file_named_is_there(name):
 
 @pytest.mark.parametrize("name", ["config.toml", "sandbox.toml"])
 def test_the_config_files_are_understood(name, tmp_path, monkeypatch):
-    """With the credentials beside them, all settings are good; the state is where the unit may write."""
+    """With the credentials beside them, all settings are good. The state file is where the unit may write."""
     for variable in ("GLADLY_API_TOKEN", "SEGMENT_WRITE_KEY"):
         monkeypatch.delenv(variable, raising=False)
     (tmp_path / "credentials").mkdir()
@@ -83,7 +83,7 @@ def test_the_config_files_are_understood(name, tmp_path, monkeypatch):
 
 
 def test_the_trial_is_set_up_for_the_sandbox():
-    """Ports, user and secrets of the trial are those of `gladly-segment sandbox`."""
+    """The trial has the ports, the user and the secrets of `gladly-segment sandbox`."""
     gladly, segment = GladlySettings(), SegmentSettings()
     ports = {option.name: option.default for option in cli.commands["sandbox"].params}
     trial = tomllib.loads((DEPLOY / "sandbox.toml").read_text())

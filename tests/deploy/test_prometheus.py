@@ -1,4 +1,4 @@
-"""The alerts and the dashboard, held against a real scrape and by Prometheus' own tools."""
+"""A real scrape and Prometheus' own tools judge the alerts and the dashboard."""
 
 import json
 import re
@@ -24,7 +24,7 @@ needs_prometheus = pytest.mark.skipif(
 
 
 def promtool(*arguments: str, input: str | None = None) -> None:
-    """Run it; whatever it complains about fails the test."""
+    """Run promtool. The test fails on whatever it complains about."""
     ended = subprocess.run(
         ["promtool", *arguments], input=input, capture_output=True, text=True, cwd=ALERTS.parent
     )
@@ -33,11 +33,12 @@ def promtool(*arguments: str, input: str | None = None) -> None:
 
 
 def panels():
+    """Return the dashboard's panels, without its rows."""
     return [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
 
 
 def expressions() -> dict[str, str]:
-    """Every query of the dashboard, its variables filled in, by where it stands."""
+    """Return every query of the dashboard with its variables filled in, by where the query stands."""
     queries = {
         f"{panel['title']} {target['refId']}": target["expr"]
         for panel in panels()
@@ -51,14 +52,17 @@ def expressions() -> dict[str, str]:
 
 
 def alert_expressions() -> list[str]:
-    """Of every alert."""
+    """Return the expression of every alert."""
     groups = yaml.safe_load(ALERTS.read_text())["groups"]
     return [rule["expr"] for group in groups for rule in group["rules"]]
 
 
 @pytest.fixture
 def scrape(installation, opened, down):
-    """Of a daemon that has delivered one event, and keeps another, so that there is a value of everything."""
+    """
+    Return the scrape of a daemon that has delivered one event and keeps another, so that every metric has a
+    value.
+    """
     opened()
     assert installation.run("once").returncode == 0
     opened(0)
@@ -70,18 +74,18 @@ def scrape(installation, opened, down):
 
 @needs_promtool
 def test_the_alerts_are_valid():
-    """promtool check rules."""
+    """`promtool check rules` accepts them."""
     promtool("check", "rules", ALERTS.name)
 
 
 @needs_promtool
 def test_the_alerts_fire_when_they_should_and_not_before():
-    """promtool test rules: each alert at the edge of its condition, and none when all is well."""
+    """`promtool test rules` tests each alert at the edge of its condition. None fires when all is well."""
     promtool("test", "rules", "alerts_test.yml")
 
 
 def test_every_alert_is_tested():
-    """Each fires in one test at least."""
+    """Each alert fires in at least one of promtool's tests."""
     groups = yaml.safe_load(ALERTS.read_text())["groups"]
     named = {rule["alert"] for group in groups for rule in group["rules"]}
     tests = yaml.safe_load(ALERTS.with_name("alerts_test.yml").read_text())["tests"]
@@ -92,13 +96,13 @@ def test_every_alert_is_tested():
 
 @needs_promtool
 def test_a_scrape_follows_the_conventions(scrape):
-    """promtool check metrics: names, units, HELP."""
+    """`promtool check metrics` accepts the names, the units and the HELP texts."""
     promtool("check", "metrics", input=scrape.text)
 
 
 @needs_promtool
 def test_every_query_of_the_dashboard_is_promql(tmp_path):
-    """As recording rules, which promtool parses."""
+    """promtool parses the queries as recording rules."""
     rules = [{"record": f"panel{n}", "expr": expr} for n, expr in enumerate(expressions().values())]
     file = tmp_path / "rules.yml"
     file.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
@@ -106,7 +110,9 @@ def test_every_query_of_the_dashboard_is_promql(tmp_path):
 
 
 def test_what_is_queried_is_shown(scrape):
-    """No alert and no panel waits for a metric that nobody exports; and what is exported is documented."""
+    """
+    The program exports every metric that an alert or a panel needs, and every exported metric is documented.
+    """
     queried = set().union(*map(metric_names, [*expressions().values(), *alert_expressions()]))
     assert len(queried) >= 12
     assert queried - scrape.names == set()
@@ -117,7 +123,7 @@ def test_what_is_queried_is_shown(scrape):
 
 
 def test_the_dashboard_has_its_data_source_chosen_by_who_imports_it():
-    """By a template variable everywhere; ids are unique and nothing overlaps."""
+    """A template variable names the data source everywhere. Ids are unique, and no panels overlap."""
     assert (
         DASHBOARD["templating"]["list"][0] | {"type": "datasource", "query": "prometheus"}
         == (DASHBOARD["templating"]["list"][0])
@@ -141,7 +147,7 @@ def test_the_dashboard_has_its_data_source_chosen_by_who_imports_it():
 @pytest.mark.long
 @needs_prometheus
 def test_every_panel_shows_something_in_a_real_prometheus(installation, opened, tmp_path):
-    """A Prometheus scrapes a daemon at work for a few seconds, with the alerts loaded."""
+    """A Prometheus with the alerts loaded scrapes a working daemon for a few seconds."""
     opened()
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -171,12 +177,12 @@ def test_every_panel_shows_something_in_a_real_prometheus(installation, opened, 
             )
         try:
             wait_until(lambda: _answers(api), timeout_s=20)
-            for n in range(4):  # something happens between scrapes, and the last of it has to wait
+            for n in range(4):  # conversations begin between scrapes, and the last event stays pending
                 opened(0)
                 assert installation.sandbox.inbox.wait_for(n + 2)
                 wait_until(lambda: _value(api, "count_over_time(gladly_segment_build_info[1m])"))
             empty = wait_until(lambda: _only_pending_is_empty(api), timeout_s=20)
-            assert empty == {"Oldest pending A", "restarts"}  # nothing waits, nothing was restarted
+            assert empty == {"Oldest pending A", "restarts"}  # no event is pending, and nothing was restarted
             alerts = requests.get(f"{api}/alerts", timeout=5).json()["data"]["alerts"]
             assert alerts == []
         finally:
@@ -185,6 +191,7 @@ def test_every_panel_shows_something_in_a_real_prometheus(installation, opened, 
 
 
 def _answers(api: str) -> bool:
+    """Return whether this Prometheus answers."""
     try:
         return requests.get(api + "/status/runtimeinfo", timeout=2).ok
     except requests.ConnectionError:

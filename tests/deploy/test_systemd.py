@@ -1,4 +1,4 @@
-"""The systemd unit: judged by systemd, and its command run with what it gives it."""
+"""systemd judges the unit. The unit's command is run with what the unit gives it."""
 
 import fcntl
 import re
@@ -19,7 +19,7 @@ EXECUTABLE = "/opt/gladly-segment/bin/gladly-segment"
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """The unit with the program where it is here."""
+    """Return a copy of the unit that names the program installed here."""
     copy = tmp_path / UNIT.name
     copy.write_text(UNIT.read_text().replace(EXECUTABLE, str(PROGRAM)))
     return copy
@@ -27,10 +27,13 @@ def copied(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def as_a_service(tmp_path, sandbox):
-    """Start the program as the unit does: its command and environment, credentials in files; nothing else."""
+    """
+    Start the program as the unit does, with its command, its environment, and credentials in files. It gets
+    nothing else.
+    """
     processes = []
     config = installed(tmp_path, sandbox)
-    # As LoadCredential does: a copy in a directory of its own; the files themselves are root's.
+    # As LoadCredential does: copy the files, which belong to root, into a separate directory.
     credentials = tmp_path / "run-credentials"
     (config.parent / "credentials").rename(credentials)
 
@@ -55,7 +58,7 @@ def as_a_service(tmp_path, sandbox):
 
 
 def test_systemd_understands_it(copied):
-    """`systemd-analyze verify` has nothing to say; to a key that does not exist, it has."""
+    """`systemd-analyze verify` finds nothing wrong. It does find a key that does not exist."""
     good = run_tool("systemd-analyze", "verify", copied)
     assert (good.returncode, good.stdout + good.stderr) == (0, "")
     copied.write_text(copied.read_text().replace("WatchdogSec=", "WatchDogSeconds="))
@@ -63,7 +66,7 @@ def test_systemd_understands_it(copied):
 
 
 def test_it_may_do_as_little_as_the_docs_say(copied):
-    """The exposure that docs/deploying.md states is the one that systemd finds, and at most 1.5 of 10."""
+    """systemd finds the exposure that docs/deploying.md states, which is at most 1.5 of 10."""
     stated = re.search(r"rates that ([\d.]+) of 10", (PROJECT / "docs" / "deploying.md").read_text())[1]
     found = run_tool(
         "systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", str(copied)
@@ -74,7 +77,10 @@ def test_it_may_do_as_little_as_the_docs_say(copied):
 
 
 def test_the_credentials_are_what_the_settings_name():
-    """Each credential loaded is the file a setting names, and comes from where the config file has it."""
+    """
+    Each credential that the unit loads is the file that a setting names, and comes from where the config file
+    has it.
+    """
     unit = read_unit(UNIT)
     loaded = dict(value.split(":", 1) for value in unit.all("LoadCredential"))
     assert {value.removeprefix("/c/") for value in unit.environment(d="/c").values()} == set(loaded)
@@ -86,7 +92,8 @@ def test_the_credentials_are_what_the_settings_name():
 
 def test_its_command_becomes_ready_delivers_and_ends_in_time(as_a_service, tmp_path, sandbox):
     """
-    With what the unit gives it, it says READY, delivers an event, answers the watchdog, and ends with 0.
+    With what the unit gives it, the daemon reports READY, delivers an event, feeds the watchdog, and ends
+    with 0.
     """
     unit = read_unit(UNIT)
     assert (unit.one("Type"), unit.one("NotifyAccess")) == ("notify", "main")
@@ -112,7 +119,7 @@ def test_its_command_becomes_ready_delivers_and_ends_in_time(as_a_service, tmp_p
 
 
 def test_wrong_settings_are_not_tried_again(as_a_service):
-    """Exit 2 is what the unit leaves to a person."""
+    """The unit does not restart the daemon after exit 2, which a person has to correct."""
     process = as_a_service(GLADLY_SEGMENT_SYNC__EVERY="5 parsecs")
     _, err = process.communicate(timeout=20)
     assert str(process.returncode) in read_unit(UNIT).one("RestartPreventExitStatus").split()
@@ -120,7 +127,7 @@ def test_wrong_settings_are_not_tried_again(as_a_service):
 
 
 def test_a_held_state_file_is_tried_again(as_a_service, tmp_path):
-    """Exit 4 passes, so the unit does not give up."""
+    """Exit 4 passes by itself, so the unit tries again."""
     with (tmp_path / "var" / "gladly-segment.db.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         process = as_a_service()

@@ -1,4 +1,6 @@
-"""A world without surprises, and the sync in this process against it."""
+"""
+What the fault tests share: a world in which only the test makes things happen, and the sync in this process.
+"""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,8 +19,8 @@ RUN_PROCESSES = {"state_file", "process", "security"}
 @pytest.fixture
 def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """
-    A world where nothing happens by itself and changes show at once. Its clock moves when a test moves it;
-    where what runs are processes, it goes on as theirs does.
+    Nothing happens in this world by itself, and changes show at once. Its clock moves when a test moves it.
+    In the folders whose tests run processes, its clock runs as theirs does.
     """
     pace = 1 if request.path.parent.name in RUN_PROCESSES else 0
     with Sandbox(pace=pace, lateness_s=0, requests_per_second=None) as running:
@@ -27,7 +29,10 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def tuned() -> Tuned:
-    """Change numbers behind the settings, before the sync is begun: `tuned(retry={"max_attempts": 1})`."""
+    """
+    Return a function that changes numbers behind the settings before the sync begins:
+    `tuned(retry={"max_attempts": 1})`.
+    """
     return Tuned()
 
 
@@ -36,8 +41,9 @@ def begin(
     tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tuned: Tuned
 ) -> Iterator[Callable[..., Program]]:
     """
-    Start the sync in this process, its first watermark ten minutes back: `begin()`, `begin(gladly=url)`,
-    `begin(segment=url)`, or with further settings by their variables' names less the prefix.
+    Return a function that starts the sync in this process, with its first watermark ten minutes back:
+    `begin()`, `begin(gladly=url)`, `begin(segment=url)`. Further settings are named by their variables,
+    without the prefix.
     """
     started: list[Program] = []
 
@@ -58,5 +64,5 @@ def begin(
 
 @pytest.fixture
 def impatient(tuned: Tuned) -> None:
-    """Next to no wait between two attempts; how many there are stays as it is."""
+    """Shorten the wait between two attempts to next to nothing. The number of attempts stays as it is."""
     tuned(retry={"first_backoff_s": 0.01, "longest_backoff_s": 0.01})

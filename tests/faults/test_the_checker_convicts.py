@@ -1,4 +1,6 @@
-"""The checker is tested too: syncs that are wrong on purpose must each be convicted, the right one not."""
+"""
+The checker is tested too: it convicts each sync that is wrong on purpose, and does not convict the right one.
+"""
 
 import uuid
 from datetime import timedelta
@@ -14,7 +16,7 @@ from sync.segment.client import Delivered, SegmentClient
 
 
 def _advance_by_a_millisecond(monkeypatch):
-    """A reader that goes on just after the newest change it saw, as if nothing could still show there."""
+    """Make the reader go on just after the newest change it saw, as if nothing could still show there."""
 
     def chunk(self, *, is_last=False):
         if self.changes:
@@ -27,7 +29,7 @@ def _advance_by_a_millisecond(monkeypatch):
 
 
 def _advance_to_now(monkeypatch):
-    """A reader that takes the end of its window for the instant up to which everything has been seen."""
+    """Make the reader take the end of its window for the instant up to which it has seen everything."""
 
     def chunk(self, *, is_last=False):
         if is_last:
@@ -40,7 +42,7 @@ def _advance_to_now(monkeypatch):
 
 
 def _acknowledge_before_the_post(monkeypatch):
-    """A sender that notes the delivery first, and then sends."""
+    """Make the sender mark events as delivered before it sends them."""
     deliver = SegmentClient.deliver
 
     def hasty(self, batch, body=None):
@@ -51,16 +53,18 @@ def _acknowledge_before_the_post(monkeypatch):
 
 
 def _new_ids_for_a_repeat(monkeypatch):
-    """A sync that draws a messageId instead of deriving it."""
+    """Make the sync draw a random messageId instead of deriving it."""
     monkeypatch.setattr("sync.pipeline.intake.message_id", lambda *_: str(uuid.uuid4()))
 
 
 def _nothing(monkeypatch):
-    """The sync as it is."""
+    """Leave the sync as it is."""
 
 
 def _live(begin, sandbox):
-    """Two events of one millisecond, the second late; a batch refused; a watermark put back."""
+    """
+    Let two events share a millisecond, the second one late. Let a batch be refused, and let cycles follow.
+    """
     world, program = sandbox.world, begin()
     at = sandbox.clock.now() - timedelta(seconds=2)
     for name, late_s in (("Ana", 0), ("Bea", 10)):
@@ -85,7 +89,7 @@ def _live(begin, sandbox):
     ],
 )
 def test_the_checker_convicts_a_sync_that_loses(begin, sandbox, impatient, monkeypatch, wrong, verdict):
-    """The same history for each: only what the variant gets wrong is the difference."""
+    """The history is the same for each variant. Only the variant's own mistake makes a difference."""
     wrong(monkeypatch)
     _live(begin, sandbox)
     found = problems(sandbox)
@@ -97,7 +101,10 @@ def test_the_checker_convicts_a_sync_that_loses(begin, sandbox, impatient, monke
 
 
 def test_the_checker_convicts_a_sync_that_repeats_under_another_id(begin, sandbox, monkeypatch):
-    """Into an empty store, a transition read again is the same message; a drawn id makes it another."""
+    """
+    With an empty store, a transition that is read again has the same messageId. A random id makes it another
+    event.
+    """
     sandbox.world.open_conversation(sandbox.world.add_customer("Ana"))
     for make_wrong, verdict in ((_nothing, []), (_new_ids_for_a_repeat, ["unexpected"])):
         make_wrong(monkeypatch)
@@ -116,7 +123,7 @@ def test_the_checker_convicts_a_sync_that_repeats_under_another_id(begin, sandbo
 
 
 def test_the_checker_convicts_a_field_that_is_wrong(begin, sandbox, monkeypatch):
-    """An event that arrives once, of a transition that happened, but with what was never so."""
+    """The event arrives once and its transition happened, and one field holds what was never true."""
     monkeypatch.setattr("sync.events.track.email_of", lambda emails: "someone.else@example.com")
     sandbox.world.open_conversation(sandbox.world.add_customer("Ana"))
     assert begin().run().poll.outcome is PollOutcome.OK

@@ -32,7 +32,10 @@ from sync.gladly.lookups import KeptProfile, Lookups
     ],
 )
 def test_what_is_kept_is_what_was_read(profile: Profile) -> None:
-    """Field for field, and whose it is beside it, for the changes that make it out of date."""
+    """
+    Every field is the same. The customer's id is kept beside it, for the changes that make the profile out of
+    date.
+    """
     kept = KeptProfile.of(profile)
     assert kept.id == "c-1"
     assert kept.profile() == profile

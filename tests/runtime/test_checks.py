@@ -1,4 +1,4 @@
-"""`check`: a line for each part, with how to correct it."""
+"""`check` prints a line for each part, and says how to correct it."""
 
 import json
 import re
@@ -12,17 +12,18 @@ PARTS = ["settings", "gladly", "segment", "state file"]
 
 
 def verdicts(outcome):
-    """What was found of each part: True where it holds."""
+    """Return what was found of each part. True says that the part holds."""
     lines = [line for line in outcome.out.splitlines() if line.startswith(("ok", "FAILED"))]
     return {line[8:19].strip(): line.startswith("ok") for line in lines}
 
 
 def all_but(*failed):
+    """Return the verdict in which every part but *failed* holds."""
     return {part: part not in failed for part in PARTS}
 
 
 def test_all_is_well(gladly_segment, installation):
-    """Exit 0, a line for each part, and what a 2xx of Segment's does not prove."""
+    """The command ends with exit 0 and a line for each part. It says what a 2xx of Segment does not prove."""
     ended = gladly_segment("check")
     assert (ended.code, verdicts(ended)) == (0, all_but())
     assert "accepts the API token of segment-sync@example.com" in ended.out
@@ -31,7 +32,7 @@ def test_all_is_well(gladly_segment, installation):
 
 
 def test_a_check_stores_and_sends_nothing(gladly_segment, installation, opened):
-    """No event reaches Segment and no state file is made; one that is there stays as it is."""
+    """No event reaches Segment and no state file is made. An existing state file stays as it is."""
     opened()
     assert gladly_segment("check").code == 0
     assert (installation.sandbox.inbox.attempts, installation.state_path.exists()) == ([], False)
@@ -58,15 +59,17 @@ def test_a_check_stores_and_sends_nothing(gladly_segment, installation, opened):
     ],
     ids=["token", "write key", "permission", "directory missing", "a directory"],
 )
-def test_what_does_not_hold_is_said_with_what_to_mend(gladly_segment, environment, part, code, said):
-    """The other parts are looked at all the same."""
+def test_each_mistake_is_reported_with_how_to_correct_it(gladly_segment, environment, part, code, said):
+    """The other parts are checked as well."""
     ended = gladly_segment("check", **environment)
     assert (ended.code, verdicts(ended)) == (code, all_but(part))
     assert said in ended.out
 
 
 def test_a_script_reads_the_same_as_json_lines(installation):
-    """What was checked, whether it holds and what is said; the exit code is the same."""
+    """
+    Each line holds what was checked, whether it holds, and what is to be said. The exit code is the same.
+    """
     installation.settings["GLADLY_API_TOKEN"] = "wrong"
     ended = installation.run("check", "--json")
     found = [json.loads(line) for line in ended.stdout.splitlines()]
@@ -76,7 +79,7 @@ def test_a_script_reads_the_same_as_json_lines(installation):
 
 @pytest.mark.parametrize(("side", "part"), [("gladly", "gladly"), ("segment", "segment")])
 def test_an_end_that_is_down_is_said(gladly_segment, installation, down, side, part):
-    """Exit 1: try again."""
+    """The command ends with exit 1, and another attempt may succeed."""
     installation.sandbox.faults.add(side, "*", down)
     ended = gladly_segment("check")
     assert (ended.code, verdicts(ended)) == (1, all_but(part))
@@ -84,7 +87,7 @@ def test_an_end_that_is_down_is_said(gladly_segment, installation, down, side, p
 
 
 def test_something_else_at_gladlys_address_is_said(gladly_segment, installation):
-    """A page is no API."""
+    """A web page is not the API."""
     installation.sandbox.faults.add(
         "gladly", "*", Fault(status=302, headers={"Location": "https://example.com"})
     )
@@ -94,7 +97,7 @@ def test_something_else_at_gladlys_address_is_said(gladly_segment, installation)
 
 
 def test_mistakes_in_the_settings_are_all_there_is_to_say(gladly_segment, installation):
-    """Exit 2, every mistake on a line, and nobody is asked anything."""
+    """The command ends with exit 2, names every mistake on its own line, and makes no request."""
     ended = gladly_segment("check", GLADLY_SEGMENT_SYNC__EVERY="often", GLADLY_SEGMENT_LOG__LEVEL="loud")
     assert (ended.code, verdicts(ended)) == (2, {"settings": False})
     assert "sync.every" in ended.out
@@ -111,14 +114,14 @@ def test_a_state_file_in_use_is_no_mistake(gladly_segment, installation):
 
 
 def test_an_empty_state_file_is_no_mistake(gladly_segment, installation):
-    """The first cycle makes it."""
+    """The first cycle creates its tables."""
     installation.state_path.touch()
     ended = gladly_segment("check")
     assert (ended.code, verdicts(ended)) == (0, all_but())
 
 
 def test_a_damaged_state_file_is_said(gladly_segment, installation, three_events):
-    """SQLite looks at every page; exit 2, and the file is left as it is (faults C9)."""
+    """SQLite looks at every page. The command ends with exit 2 and leaves the file as it is (faults C9)."""
     whole = installation.state_path.read_bytes()
     damaged = whole[:4096] + b"\xa5" * (len(whole) - 4096)
     installation.state_path.write_bytes(damaged)
@@ -129,7 +132,7 @@ def test_a_damaged_state_file_is_said(gladly_segment, installation, three_events
 
 
 def test_a_clock_that_is_off_is_mentioned(gladly_segment, installation):
-    """Nothing is lost by it, and times in logs and `status` are by it."""
+    """A wrong clock loses nothing. It does set the times in logs and in `status`."""
     installation.sandbox.clock.advance(90)
     ended = gladly_segment("check")
     assert ended.code == 0

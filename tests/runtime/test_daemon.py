@@ -1,4 +1,4 @@
-"""`run`: cycles until it is asked to end, and then an end in time, wherever it is."""
+"""`run` runs cycles until it is asked to end, and then ends in time, wherever it is."""
 
 import signal
 from contextlib import contextmanager
@@ -14,13 +14,13 @@ from support.waiting import wait_until
 
 ENDS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 
-# Interface 2 allows ten seconds; nothing here has a reason to take half of them.
+# Interface 2 allows ten seconds. Nothing here needs half of them.
 IN_TIME_S = 5.0
 
 
 @contextmanager
 def running(installation, *options):
-    """Run the daemon, often enough for a test; kill it at the end at the latest."""
+    """Run the daemon with a short interval for the time of a block. Kill it at the end if it still runs."""
     installation.settings.setdefault("GLADLY_SEGMENT_SYNC__EVERY", "0.2s")
     with Daemon(installation, options=options) as daemon:
         yield daemon
@@ -28,7 +28,10 @@ def running(installation, *options):
 
 @ENDS
 def test_it_delivers_what_happens_and_ends_when_asked(installation, opened, number):
-    """A cycle at once, then as scheduled; idle, it ends with exit 0; its beginning and end are logged."""
+    """
+    The first cycle runs at once, and the others on schedule. An idle daemon ends with exit 0. It logs its
+    beginning and its end.
+    """
     opened(60)
     with running(installation) as daemon:
         assert daemon.wait_for("daemon.started")["pid"] == daemon.process.pid
@@ -46,7 +49,7 @@ def test_it_delivers_what_happens_and_ends_when_asked(installation, opened, numb
 
 @ENDS
 def test_it_ends_in_the_middle_of_a_read_that_hangs(installation, opened, number):
-    """Gladly took the request and never answers: what was not committed is dropped (faults F1)."""
+    """Gladly took the request and never answers. What was not committed is dropped (faults F1)."""
     opened()
     with Proxy(installation.sandbox.gladly_url) as proxy:
         proxy.on("/api/v1/events", swallow())
@@ -61,7 +64,7 @@ def test_it_ends_in_the_middle_of_a_read_that_hangs(installation, opened, number
 
 @ENDS
 def test_it_ends_in_the_middle_of_a_delivery_that_hangs(installation, gladly_segment, opened, number):
-    """Segment may have it or not: the event stays pending, and is sent again under the same id."""
+    """Nobody knows whether Segment has the event. It stays pending, and is sent again under the same id."""
     opened()
     with Proxy(installation.sandbox.segment_url) as proxy:
         proxy.on("/v1/batch", swallow())
@@ -79,7 +82,7 @@ def test_it_ends_in_the_middle_of_a_delivery_that_hangs(installation, gladly_seg
 
 
 def test_it_ends_while_it_waits_to_try_again(installation):
-    """Between two attempts at an end that is down."""
+    """The daemon waits between two attempts at an end that is down."""
     installation.sandbox.faults.add("gladly", "*", Fault(status=503, times=None))
     with running(installation) as daemon:
         wait_until(lambda: len(installation.sandbox.gladly_requests) >= 2)
@@ -89,9 +92,12 @@ def test_it_ends_while_it_waits_to_try_again(installation):
 
 
 def test_a_failing_cycle_is_logged_and_the_next_one_runs(installation, opened):
-    """Gladly answers 500 for a while: an error when it begins, a line when it is over, and nothing lost."""
+    """
+    Gladly answers 500 for a while. The daemon logs an error when it begins and a line when it is over, and
+    loses nothing.
+    """
     opened()
-    # "At once" saves the test the pauses between a cycle's five attempts.
+    # "At once" spares the test the pauses between a cycle's five attempts.
     at_once = {"Retry-After": "0"}
     installation.sandbox.faults.add("gladly", "*", Fault(status=500, headers=at_once, times=5))
     with running(installation) as daemon:
@@ -105,7 +111,7 @@ def test_a_failing_cycle_is_logged_and_the_next_one_runs(installation, opened):
 
 @pytest.mark.parametrize("options", [[], ["--debug"]], ids=["plain", "debug"])
 def test_a_cycle_that_breaks_is_logged_and_the_next_one_runs(installation, opened, options):
-    """Whatever goes wrong in one, unforeseen as it may be; where it came from is shown with `--debug`."""
+    """The error is one that nobody foresaw. `--debug` shows where it came from."""
     opened()
     installation.settings["GLADLY_SEGMENT_FAILPOINT"] = "cycle.begin:1:raise"
     with running(installation, *options) as daemon:
@@ -117,7 +123,7 @@ def test_a_cycle_that_breaks_is_logged_and_the_next_one_runs(installation, opene
 
 
 def test_an_error_that_lasts_is_logged_once(installation, opened):
-    """A refused token is said when it is found, not every second, and is no reason to end."""
+    """The daemon logs a refused token when it finds it, not every second. It does not end because of it."""
     installation.settings["GLADLY_API_TOKEN"] = "wrong"
     with running(installation) as daemon:
         daemon.wait_for("cycle.finished", times=3, outcome="failed")
@@ -127,7 +133,7 @@ def test_an_error_that_lasts_is_logged_once(installation, opened):
 
 
 def test_segment_being_down_does_not_stop_polling(installation, opened, down):
-    """What happens meanwhile is taken in, and goes out when Segment is back (semantics 4.5)."""
+    """What happens meanwhile is recorded, and goes out when Segment is back (semantics 4.5)."""
     installation.sandbox.faults.add("segment", "*", down)
     with running(installation) as daemon:
         daemon.wait_for("cycle.finished")
@@ -139,7 +145,7 @@ def test_segment_being_down_does_not_stop_polling(installation, opened, down):
 
 
 def test_a_cron_line_is_a_schedule_too(installation, opened):
-    """The first cycle is at once all the same; and the minutes until the next are no obstacle to an end."""
+    """The first cycle runs at once here too. The daemon ends at once, even minutes before the next cycle."""
     opened()
     installation.settings |= {"GLADLY_SEGMENT_SYNC__CRON": "*/5 * * * *", "GLADLY_SEGMENT_SYNC__EVERY": ""}
     with running(installation) as daemon:
@@ -150,7 +156,7 @@ def test_a_cron_line_is_a_schedule_too(installation, opened):
 
 
 def test_a_second_daemon_ends_with_4_and_the_first_goes_on(installation, gladly_segment):
-    """One process at a time is the writer, and it is named (faults C3)."""
+    """Only one process at a time is the writer, and the message names it (faults C3)."""
     with running(installation) as daemon:
         daemon.wait_for("cycle.finished")
         second = gladly_segment("run")
@@ -162,13 +168,13 @@ def test_a_second_daemon_ends_with_4_and_the_first_goes_on(installation, gladly_
 
 
 def test_settings_that_are_wrong_end_it_before_it_begins(gladly_segment):
-    """Exit 2; a supervisor that restarts it changes nothing."""
+    """The daemon ends with exit 2, because a restart by a supervisor would change nothing."""
     ended = gladly_segment("run", GLADLY_SEGMENT_SYNC__EVERY="often")
     assert (ended.code, "sync.every" in ended.err) == (2, True)
 
 
 def test_after_a_kill_the_next_one_goes_on_where_it_was(installation, gladly_segment, opened):
-    """SIGKILL leaves a state file that opens, without anything to be removed by hand."""
+    """SIGKILL leaves a state file that opens, and nothing to remove by hand."""
     opened(60)
     with running(installation) as daemon:
         daemon.wait_for("cycle.finished", delivered=1)
@@ -180,7 +186,7 @@ def test_after_a_kill_the_next_one_goes_on_where_it_was(installation, gladly_seg
 
 
 def test_a_rejected_event_is_retried_while_the_daemon_runs(installation, opened):
-    """`retry` takes its turn between two cycles, and the next one sends the event."""
+    """`retry` takes its turn between two cycles, and the next cycle sends the event."""
     opened()
     faults = installation.sandbox.faults
     faults.reject_message(lambda event: True)

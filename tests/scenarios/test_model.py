@@ -1,6 +1,6 @@
 """
-A model check: world, faults, crashes, clock steps, resets and restarts in any order, against a small model of
-what should have been sent.
+World changes, faults, crashes, clock steps, resets and restarts come in any order. A small model says what
+should have been sent.
 """
 
 import os
@@ -31,11 +31,13 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 class Model:
-    """What should have been sent: one created for each conversation, one closed for each close."""
+    """
+    What should have been sent: one created event for each conversation, and one closed event for each close.
+    """
 
     def __init__(self) -> None:
         self.must: Counter[tuple[str, str]] = Counter()
-        self.may: Counter[tuple[str, str]] = Counter()  # of customers deleted: sent before, or suppressed
+        self.may: Counter[tuple[str, str]] = Counter()  # of deleted customers: sent before, or suppressed
         self.owners: dict[str, str] = {}
 
     def happens(self, conversation: str, kind: str) -> None:
@@ -83,8 +85,8 @@ class SyncMachine(RuleBasedStateMachine):
         for _ in range(3):
             self.sandbox.clock.advance(120)
             assert self.cycle() == []
-        # Segment forgets a messageId after a day: what was replayed, or sent and not acknowledged, may then
-        # arrive once more under it, and is still one event (semantics 4.3).
+        # Segment forgets a messageId after a day. An event that was replayed, or not acknowledged, may then
+        # arrive once more under the same id, and is still one event (semantics 4.3).
         events = {event["messageId"]: event for event in self.sandbox.inbox.received}.values()
         sent = Counter(
             (event["properties"]["conversationId"], event["event"].split()[-1].lower()) for event in events
@@ -95,7 +97,7 @@ class SyncMachine(RuleBasedStateMachine):
         shutil.rmtree(self.directory)
 
     def bytes_by_id(self) -> str | None:
-        """A messageId that was sent with two contents; None is as it should be."""
+        """Return a messageId that was sent with two contents, or None if there is none, as it should be."""
         contents: dict[str, bytes] = {}
         for attempt in self.sandbox.inbox.attempts:
             if contents.setdefault(attempt.message_id, attempt.raw) != attempt.raw:
@@ -110,7 +112,7 @@ class SyncMachine(RuleBasedStateMachine):
     tuning = DEFAULT_TUNING
 
     def cycle(self) -> list[Exception]:
-        """A process of its own: everything opened, one cycle, everything closed."""
+        """Run one cycle as a process would: open everything, run the cycle, close everything."""
         with (
             self.store() as store,
             build_pipeline(self.config, store, Stop(), tuning=self.tuning) as pipeline,
@@ -164,7 +166,7 @@ class SyncMachine(RuleBasedStateMachine):
     def one_is_deleted(self, data: st.DataObject) -> None:
         owner = self.model.owners[data.draw(st.sampled_from(self.closed))]
         if any(self.model.owners[id_] == owner for id_ in self.open):
-            return  # only once all conversations are closed
+            return  # only when all conversations are closed
         self.world.delete(owner)
         self.closed = [id_ for id_ in self.closed if self.model.owners[id_] != owner]
         self.model.deletes(owner)
@@ -208,7 +210,7 @@ class SyncMachine(RuleBasedStateMachine):
 
     @rule(hours=st.sampled_from([0.01, 1, 40]))
     def the_watermark_is_reset(self, hours: float) -> None:
-        with self.store() as store:  # back only: moving it forward is asking for a loss
+        with self.store() as store:  # only back, since moving it forward asks for a loss
             back = (store.watermark() or NOON) - timedelta(hours=hours)
             store.reset_watermark(max(NOON, back))
 
@@ -224,7 +226,10 @@ class SyncMachine(RuleBasedStateMachine):
 
 
 class BesideMachine(SyncMachine):
-    """The same, every poll a long one: a chunk is two transitions, and leaves while the next is fetched."""
+    """
+    The same machine with long polls: a chunk is two transitions, and is delivered while the next one is
+    fetched.
+    """
 
     tuning = Tuning(delivery=DeliveryTiming(part_batch_after_s=0.0), gladly=GladlyLimits(chunk_transitions=2))
 

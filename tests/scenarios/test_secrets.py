@@ -1,4 +1,7 @@
-"""No secret and no customer in what others can see: output, logs, the state file, the process list (5.4)."""
+"""
+No secret and no customer is in what others can see: output, logs, the state file, the process list
+(interface 5.4).
+"""
 
 import base64
 import json
@@ -34,14 +37,14 @@ AN_EVENT = Event(
 
 
 def disguises(secret, user=""):
-    """A secret as it is, URL-encoded, and as HTTP Basic sends it."""
+    """Return a secret as it is, URL-encoded, and as HTTP Basic sends it."""
     basic = base64.b64encode(f"{user}:{secret}".encode()).decode()
     return {secret, quote(secret, safe=""), basic, base64.b64encode(secret.encode()).decode()}
 
 
 @pytest.fixture
 def installation(tmp_path):
-    """Set up with canaries for secrets, and a customer to look for; everything logged."""
+    """The installation has canaries for secrets and a customer to look for, and logs everything."""
     with Sandbox(lateness_s=0, requests_per_second=None, api_token=TOKEN, write_key=KEY) as sandbox:
         customer = sandbox.world.add_customer(
             PERSON["name"],
@@ -55,7 +58,7 @@ def installation(tmp_path):
 
 @pytest.fixture
 def secrets(installation):
-    """Every shape a secret of this installation may take."""
+    """Return every form that a secret of this installation may take."""
     basic_key = base64.b64encode(f"{KEY}:".encode()).decode()
     return disguises(TOKEN, installation.sandbox.gladly.username) | disguises(KEY) | {basic_key}
 
@@ -70,7 +73,7 @@ def bytes_beside(installation):
     )
 
 
-# What can be brought about at an end: by its path, or by what stands before it.
+# What a test can bring about at an end: by the path, or by what stands in front of the end.
 TROUBLE = {
     "nothing": lambda proxy: None,
     "401": lambda proxy: proxy.on("*", answer(401)),
@@ -84,8 +87,8 @@ TROUBLE = {
 
 @pytest.mark.parametrize("trouble", TROUBLE)
 def test_no_secret_and_no_customer_is_said_whatever_happens(gladly_segment, installation, secrets, trouble):
-    """With a traceback asked for and everything logged, however both ends fail (faults G1)."""
-    with Store(installation.state_path) as store:  # something to deliver, however Gladly fails
+    """Both ends fail in many ways. The command is asked for a traceback, and logs everything (faults G1)."""
+    with Store(installation.state_path) as store:  # an event to deliver, however Gladly fails
         store.commit(
             TakenIn(position=installation.sandbox.clock.now() - timedelta(minutes=1), events=[AN_EVENT])
         )
@@ -104,7 +107,7 @@ def test_no_secret_and_no_customer_is_said_whatever_happens(gladly_segment, inst
 
 
 def test_no_secret_is_said_by_any_other_command(gladly_segment, installation, secrets):
-    """Neither by those that look nor by those that check."""
+    """The commands that show or check something say no secret either."""
     assert gladly_segment("once").code == 0
     said = ""
     for arguments in (
@@ -131,7 +134,9 @@ def test_wrong_secrets_are_not_repeated(installation, secrets):
 
 
 def test_a_running_daemon_shows_no_secret(installation, secrets):
-    """Not in its log, at debug level and through failures, nor in its arguments, nor in its state file."""
+    """
+    The log at level debug, the process's arguments and the state file hold no secret, even through failures.
+    """
     faults = installation.sandbox.faults
     faults.add("gladly", "*", Fault(status=404, times=1))
     faults.add("segment", "*", Fault(status=404, times=1))

@@ -1,4 +1,4 @@
-"""Segment away for a long while: polling goes on, and everything is delivered afterwards, in order."""
+"""Segment is away for long. Polling goes on, and afterwards everything is delivered in order."""
 
 import os
 from datetime import UTC, datetime, timedelta
@@ -17,7 +17,10 @@ NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
 
 def test_a_day_without_segment_is_delivered_in_order_and_within_limits(tmp_path):
-    """Polls go on and record; then all is delivered, in recorded order, batches within Segment's limits."""
+    """
+    Polls go on and record changes. Then everything is delivered in recorded order, in batches within
+    Segment's limits.
+    """
     with Sandbox(start=NOON, pace=0, lateness_s=0, requests_per_second=None) as sandbox:
         installation = Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__RECONCILE": "off"})
         installation.settings["GLADLY_SEGMENT_GLADLY__REQUESTS_PER_SECOND"] = "100000"

@@ -1,6 +1,8 @@
 """
-A long run with faults at random: the daemon's memory stays flat, it leaks no file descriptor, and its events
-are exact. Seconds by GLADLY_SEGMENT_SOAK_S: a short while in the suite, 600 for `make soak`.
+A long run meets random faults. The daemon's memory stays flat, it leaks no file descriptor, and its events
+are exact.
+
+GLADLY_SEGMENT_SOAK_S sets the seconds: a short while in the suite, 600 for `make soak`.
 """
 
 import os
@@ -29,13 +31,13 @@ FAULTS = [
     ("gladly", "*", Fault(status=401, times=1)),
     ("segment", "*", Fault(status=503, times=3)),
     ("segment", "*", Fault(status=429, headers={"Retry-After": "1"}, times=1)),
-    ("segment", "*", Fault(status=500, taken=True, times=1)),  # it took the batch, and says it did not
+    ("segment", "*", Fault(status=500, taken=True, times=1)),  # it took the batch, and denies it
     ("segment", "*", Fault(delay_s=1.0, times=2)),
 ]
 
 
 def memory_and_files(pid: int) -> tuple[int, int]:
-    """Resident KB and open file descriptors."""
+    """Return the resident KB and the number of open file descriptors."""
     status = Path(f"/proc/{pid}/status").read_text()
     kb = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
     return kb, sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
@@ -43,7 +45,7 @@ def memory_and_files(pid: int) -> tuple[int, int]:
 
 @pytest.mark.timeout(SECONDS + 120)
 def test_a_daemon_under_faults_stays_flat_and_exact(tmp_path):
-    """Faults every second or so; after they end, everything that happened has been sent once."""
+    """A fault comes about every second. After the faults end, everything that happened has been sent once."""
     rng = random.Random(3)
     with Sandbox(seed=3, tempo=8.0, lateness_s=3.0, requests_per_second=60) as sandbox:
         installation = Installation(

@@ -1,4 +1,4 @@
-"""The whole, from a conversation at Gladly to an event in Segment, as a process over real HTTP."""
+"""The whole way from a conversation at Gladly to an event in Segment, as a process over real HTTP."""
 
 import json
 import random
@@ -14,7 +14,7 @@ from support.installation import Installation
 
 
 def test_a_conversation_created_and_closed_is_two_events_as_gladly_documents_them(installation, ago):
-    """Field for field the JSON of Gladly's own integration, as the local Segment shows it (semantics 1)."""
+    """The local Segment shows the JSON of Gladly's own integration, field for field (semantics 1)."""
     world = installation.sandbox.world
     agent, topic = world.add_agent("Sam Doe"), world.add_topic("Returns")
     customer = world.add_customer(
@@ -65,7 +65,7 @@ def test_a_conversation_created_and_closed_is_two_events_as_gladly_documents_the
 
 
 def test_an_idle_cycle_makes_one_request_to_gladly_and_none_to_segment(installation, ago):
-    """What has been taken in is recognised by its change id, and costs nothing more."""
+    """A recorded change is recognised by its id, and costs nothing more."""
     world = installation.sandbox.world
     world.open_conversation(world.add_customer("Ana"), at=ago(20))
     assert installation.run("once").returncode == 0
@@ -76,7 +76,7 @@ def test_an_idle_cycle_makes_one_request_to_gladly_and_none_to_segment(installat
 
 
 def test_a_deleted_customer_is_suppressed_and_forgotten(installation, ago):
-    """Nothing is sent of a customer who is gone when the change is read (semantics 5.1)."""
+    """Nothing is sent about a customer who is deleted when the change is read (semantics 5.1)."""
     world = installation.sandbox.world
     customer = world.add_customer("Ana", emails=[{"original": "ana@example.com"}])
     conversation = world.open_conversation(customer, at=ago(120))
@@ -91,7 +91,10 @@ def test_a_deleted_customer_is_suppressed_and_forgotten(installation, ago):
 
 
 def test_a_merged_customer_is_sent_under_the_id_that_remains(installation, ago):
-    """Through a chain of merges, and where the source's conversation is gone (semantics 1.1, 2.2, 5.2)."""
+    """
+    This holds through a chain of merges, and when the source's conversation is gone
+    (semantics 1.1, 2.2, 5.2).
+    """
     world = installation.sandbox.world
     first, second, third = (world.add_customer(name) for name in ("One", "Two", "Three"))
     merged_away = world.open_conversation(first, at=ago(120))
@@ -107,8 +110,9 @@ def test_a_merged_customer_is_sent_under_the_id_that_remains(installation, ago):
 
 def test_twenty_polls_ten_of_them_killed_send_every_event_once(tmp_path):
     """
-    Ten minutes of a world at twenty times its pace, `once` at arbitrary moments, SIGKILL in between: what
-    Segment has, repeats removed, is the world's own history; none missing, none extra, every field right.
+    A world runs for ten minutes at twenty times its pace. `once` runs at arbitrary moments, and some runs end
+    by SIGKILL. Without repeats, Segment has the world's own history: no event is missing or extra, and every
+    field is right.
     """
     moments = random.Random(20)
     with Sandbox(seed=11, tempo=1.0, pace=20.0, lateness_s=15.0) as sandbox:
@@ -134,7 +138,7 @@ def test_twenty_polls_ten_of_them_killed_send_every_event_once(tmp_path):
             process.communicate()
             time.sleep(moments.uniform(0, 0.4))
         until = sandbox.clock.now()
-        time.sleep(3.5)  # the feed is 15 world seconds late, and the overlap 60 world seconds wide
+        time.sleep(3.5)  # the feed is late by 15 seconds of the world, and the overlap is 60 of them
         last = installation.run("once")
         assert last.returncode == 0, last.stderr
         events = installation.events()
@@ -150,7 +154,7 @@ def test_twenty_polls_ten_of_them_killed_send_every_event_once(tmp_path):
 
 @pytest.mark.parametrize("side", ["gladly", "segment"])
 def test_one_end_down_does_not_stop_the_other(installation, ago, side):
-    """Segment down never stops polling, Gladly down never stops delivery (semantics 4.5)."""
+    """Polling goes on while Segment is down, and delivery while Gladly is down (semantics 4.5)."""
     world, sandbox = installation.sandbox.world, installation.sandbox
     world.open_conversation(world.add_customer("Ana"), at=ago(120))
     sandbox.stop_segment()
@@ -173,7 +177,7 @@ def test_one_end_down_does_not_stop_the_other(installation, ago, side):
 
 
 def test_a_dry_run_shows_the_very_bytes_that_a_cycle_sends(installation, ago):
-    """And stores and sends nothing."""
+    """A dry run stores and sends nothing."""
     world = installation.sandbox.world
     world.open_conversation(world.add_customer("Ana"), at=ago(120))
     shown = installation.run("once", "--dry-run")

@@ -1,4 +1,4 @@
-"""Answers that a proxy gives in place of the server's own."""
+"""Actions of a proxy that answer in place of the server."""
 
 import contextlib
 import time
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def answering(body: Callable[[], Iterator[bytes]], *headers: str) -> Callable[[Any], bool | None]:
-    """An action: answer 200 with these headers and a body written as it is made."""
+    """Return an action that answers 200 with these headers, and writes the body while it is made."""
 
     def action(exchange: Any) -> bool | None:
         exchange.send_head(200, "OK", [tuple(h.split(": ", 1)) for h in (date_header(), *headers)])
@@ -22,5 +22,5 @@ def answering(body: Callable[[], Iterator[bytes]], *headers: str) -> Callable[[A
 
 
 def date_header(offset_s: float = 0) -> str:
-    """A `Date` header of now."""
+    """Return a `Date` header of now, or of *offset_s* seconds later."""
     return "Date: " + time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + offset_s))

@@ -13,7 +13,10 @@ WRITE_KEY = "cAnArY/wr1te+key=Segment&secret"
 
 
 def _forms(secret: str, user: str) -> set[bytes]:
-    """A secret as it may be met: plain, in JSON, URL-encoded, and in Base64 however it is aligned."""
+    """
+    Return the forms in which a secret may be met: plain, in JSON, URL-encoded, and in Base64 at every
+    alignment.
+    """
     plain = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
     whole = {
         base64.b64encode(text.encode()).rstrip(b"=")
@@ -25,7 +28,7 @@ def _forms(secret: str, user: str) -> set[bytes]:
 
 
 def assert_no_canary(installation: Installation, *said: str) -> None:
-    """Neither in what was said nor in any file of the installation, byte for byte."""
+    """Check that neither the output nor any file of the installation contains a secret, byte for byte."""
     everything = {f"output {n}": text.encode() for n, text in enumerate(said)}
     everything |= {
         file.name: file.read_bytes() for file in installation.directory.rglob("*") if file.is_file()

@@ -1,7 +1,7 @@
 """
-Holds what Segment received against what happened in the sandbox's world: lost, unexpected, repeated, wrong.
+Compare what Segment received with what happened in the sandbox's world: lost, unexpected, repeated, wrong.
 
-Written against the world alone, and knowing nothing of how the sync works, so that it can convict it.
+The checker knows the world alone and nothing of how the sync works, so that it can convict the sync.
 """
 
 from collections import Counter
@@ -18,11 +18,12 @@ NAMES = {"created": "Gladly Conversation Created", "closed": "Gladly Conversatio
 
 def problems(sandbox: Sandbox, *, since: datetime | None = None, until: datetime | None = None) -> list[str]:
     """
-    Everything that is not as it should be; an empty list is the proof.
+    Return everything that is not as it should be. An empty list is the proof that nothing is wrong.
 
     Args:
-        since: Transitions recorded before it were none of the sync's business.
-        until: Transitions recorded after it may not have arrived yet.
+        sandbox: The world, and what Segment received.
+        since: The sync had nothing to do with transitions recorded before this instant.
+        until: Transitions recorded after this instant may not have arrived yet.
     """
     received = sandbox.inbox.received
     found = [f"twice: {id_}" for id_, n in Counter(e["messageId"] for e in received).items() if n > 1]
@@ -42,7 +43,7 @@ def problems(sandbox: Sandbox, *, since: datetime | None = None, until: datetime
 
 
 def suppressed(sandbox: Sandbox, state_events: list[dict[str, Any]]) -> list[str]:
-    """Suppressed events whose customer is not gone from Gladly: there must be none."""
+    """Return the suppressed events whose customer is not deleted at Gladly. There must be none."""
     gone = _everyone_deleted(sandbox)
     return [
         e["message_id"] for e in state_events if e["status"] == "suppressed" and e["customer_id"] not in gone
@@ -61,7 +62,10 @@ def _is_deleted(sandbox: Sandbox, truth: Any) -> bool:
 
 
 def _wrong_fields(sandbox: Sandbox, event: dict[str, Any], candidates: list[Any]) -> list[str]:
-    """An event is right when it is what some moment between the change and its arrival would make of it."""
+    """
+    Return the event if it is wrong. It is right when some moment between the change and its arrival explains
+    it.
+    """
     id_ = event["properties"]["conversationId"]
     arrived = from_text(event["receivedAt"])
     world = sandbox.world
@@ -80,13 +84,13 @@ def _wrong_fields(sandbox: Sandbox, event: dict[str, Any], candidates: list[Any]
 
 
 def _between(versions: list[tuple[datetime, Any]], start: datetime, end: datetime) -> list[Any]:
-    """The versions in force at some moment from *start* to *end*."""
+    """Return the versions in force at some moment from *start* to *end*."""
     first = max((i for i, (at, _) in enumerate(versions) if at <= start), default=0)
     return [version for i, (at, version) in enumerate(versions) if i >= first and at <= end]
 
 
 def _shown(event: dict[str, Any]) -> dict[str, Any]:
-    """The event as Segment shows it, less what differs by nature."""
+    """Return the event as Segment shows it, without the fields that always differ."""
     return {name: value for name, value in event.items() if name not in ("messageId", "receivedAt")}
 
 
@@ -141,12 +145,12 @@ def _phone(profile: dict[str, Any]) -> str | None:
 
 
 def verdicts(found: list[str]) -> list[tuple[str, str]]:
-    """What the checker found, in short: lost, unexpected, twice or wrong, and the id it names."""
+    """Return what the checker found in short: lost, unexpected, twice or wrong, and the id it names."""
     return [(problem.split(":")[0], problem.split()[-1]) for problem in found]
 
 
 def sent_twice(inbox):
-    """The bytes of every event that came more than once, by message id."""
+    """Return the bytes of every event that came more than once, by message id."""
     raws = {}
     for attempt in inbox.attempts:
         raws.setdefault(attempt.message_id, []).append(attempt.raw)

@@ -1,4 +1,4 @@
-"""Chunks made by hand, numbered, so that the state file tells how many of them it holds."""
+"""Chunks made by hand and numbered, so that the state file shows how many of them it holds."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ EPOCH = datetime(2026, 11, 20, 8, 0, tzinfo=UTC)
 
 
 def nth_chunk(number: int, events: int = 1) -> TakenIn:
-    """The n-th of a row of chunks: it moves the watermark by a second and adds *events* conversations."""
+    """Return the n-th chunk. It moves the watermark by a second and adds *events* conversations."""
     position = EPOCH + timedelta(seconds=number)
     ids = [f"conversation-{number}-{n}" for n in range(events)]
     return TakenIn(
@@ -20,7 +20,7 @@ def nth_chunk(number: int, events: int = 1) -> TakenIn:
             StoredConversation(
                 id_,
                 f"customer-{id_}",
-                Status.CLOSED,  # an open one would be looked up again, and Gladly has never heard of it
+                Status.CLOSED,  # an open one would be looked up again, and Gladly does not know it
                 updated_at=position,
                 created_at=position,
                 closed_at=position,
@@ -46,7 +46,9 @@ def nth_chunk(number: int, events: int = 1) -> TakenIn:
 
 
 def commits_in(store: Store, events: int = 1) -> int:
-    """How many `nth_chunk`s the file holds; the watermark, the outbox and the rest must agree on it."""
+    """
+    Return how many chunks of `nth_chunk` the file holds. The watermark, the outbox and the rest must agree.
+    """
     counts = {
         table: rows(store.path, f"SELECT count(*) FROM {table}")[0][0] / events
         for table in ("events", "conversations", "seen_changes")

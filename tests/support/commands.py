@@ -1,4 +1,4 @@
-"""A command of the program, called in the test's own process, and how it ended."""
+"""Call a command of the program in the test's own process, and see how it ended."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ class Outcome:
 
     @property
     def json_lines(self) -> list[dict[str, Any]]:
-        """Standard output, an object a line."""
+        """Return the objects on standard output, one from each line."""
         return [json.loads(line) for line in self.out.splitlines()]
 
 
@@ -28,7 +28,7 @@ def call_program(
     arguments: tuple[str, ...],
     environment: dict[str, str],
 ) -> Outcome:
-    """Call the program with these arguments, and with these variables beside those of the environment."""
+    """Call the program with these arguments, and with these variables added to the environment."""
     from sync.cli.main import main
 
     with patch.context() as here:

@@ -1,4 +1,4 @@
-"""Prefixes that run a command with less than it would have: limits, modes, mounts."""
+"""Prefixes that run a command with less than it would have: limits, file modes, mounts."""
 
 import os
 import shutil
@@ -8,12 +8,12 @@ import pytest
 
 
 def shell(before: str) -> list[str]:
-    """A prefix: what the shell does first (`ulimit -n 12`, `umask 022`)."""
+    """Return a prefix that lets a shell do something first (`ulimit -n 12`, `umask 022`)."""
     return ["sh", "-c", f'{before} && exec "$@"', "sh"]
 
 
 def plain_user() -> list[str]:
-    """A prefix under which file modes hold also for root; nothing for anyone else."""
+    """Return a prefix under which file modes hold for root too. It is empty for other users."""
     if os.geteuid() != 0:
         return []
     if shutil.which("setpriv") is None:
@@ -23,7 +23,9 @@ def plain_user() -> list[str]:
 
 
 def in_a_mount_namespace() -> list[str]:
-    """A prefix with mounts of its own; skips where the kernel does not grant one."""
+    """
+    Return a prefix that gives a command its own mounts. Skip the test where the kernel does not grant them.
+    """
     prefix = ["unshare", "--user", "--map-root-user", "--mount"]
     probe = [*prefix, "mount", "-t", "tmpfs", "tmpfs", "/tmp"]
     if shutil.which("unshare") is None or subprocess.run(probe, capture_output=True).returncode:

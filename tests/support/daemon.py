@@ -1,4 +1,4 @@
-"""A daemon run as a process and watched from outside, and what its metrics say."""
+"""A daemon that runs as a process and is watched from outside, and what its metrics say."""
 
 import json
 import re
@@ -17,13 +17,13 @@ from support.waiting import wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 
-# Runs the program with one of its limits shortened: a test cannot wait for a quarter of an hour.
+# Runs the program with one limit shortened, since a test cannot wait for a quarter of an hour.
 IMPATIENT = (
     "from sync.cli.main import main; from sync.runtime.build import Tuning;"
     "main(tuning=Tuning(hung_after_s=1.0))"
 )
 
-# And with a scheduler whose thread has died.
+# The same, with a scheduler whose thread has died.
 UNSCHEDULED = (
     "from apscheduler.schedulers.background import BackgroundScheduler;"
     "BackgroundScheduler._main_loop = lambda self: None;" + IMPATIENT
@@ -31,7 +31,7 @@ UNSCHEDULED = (
 
 
 class Daemon:
-    """A running daemon; what it writes goes to files, so that it never waits for a reader."""
+    """A running daemon. What it writes goes to files, so that it never waits for a reader."""
 
     def __init__(
         self,
@@ -60,11 +60,13 @@ class Daemon:
 
     @property
     def output(self) -> str:
-        """What it has written to standard output: nothing, since its log goes to standard error."""
+        """
+        Return what it has written to standard output. That is nothing, since its log goes to standard error.
+        """
         return self._output_path.read_text()
 
     def lines(self, event: str | None = None, **fields: Any) -> list[dict[str, Any]]:
-        """What it has logged so far: of one event and with these fields, or all of it."""
+        """Return what it has logged so far: the lines of one event and with these fields, or all lines."""
         written = self.log_path.read_text().splitlines(keepends=True)
         logged = [json.loads(line) for line in written if line.endswith("\n")]
         return [
@@ -74,7 +76,7 @@ class Daemon:
         ]
 
     def wait_for(self, event: str, times: int = 1, timeout_s: float = 15.0, **fields: Any) -> dict[str, Any]:
-        """Wait until that has been logged so many times; the last of them."""
+        """Wait until such a line has been logged so many times, and return the last of them."""
 
         def look() -> list[dict[str, Any]]:
             assert self.process.poll() is None, self.log_path.read_text()
@@ -84,13 +86,13 @@ class Daemon:
         return wait_until(look, timeout_s)[-1]
 
     def scrape(self) -> "Scrape":
-        """Its metrics as they are now."""
+        """Return its metrics as they are now."""
         answer = requests.get(self.wait_for("metrics.shown")["url"], timeout=5)
         assert answer.status_code == 200
         return Scrape(answer.text)
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> tuple[int, float]:
-        """Ask it to end, with this signal; its exit code, and how many seconds it took."""
+        """Ask it to end with this signal. Return its exit code, and how many seconds it took."""
         began = time.monotonic()
         self.process.send_signal(number)
         code = self.process.wait(timeout=30)
@@ -98,7 +100,7 @@ class Daemon:
 
 
 class Scrape:
-    """What a scrape holds."""
+    """The metrics of one scrape."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -110,22 +112,24 @@ class Scrape:
         }
 
     def __call__(self, name: str, **labels: str) -> float | None:
-        """One value; None where there is none. The names here lack `gladly_segment_`."""
+        """Return one value, or None where there is none. The names here lack `gladly_segment_`."""
         return self.samples.get((f"gladly_segment_{name}", frozenset(labels.items())))
 
     @property
     def names(self) -> set[str]:
-        """Of the samples, as queries name them."""
+        """Return the names of the samples, as queries name them."""
         return {name for name, _ in self.samples}
 
 
 def watched(installation: Installation, **settings: str) -> Installation:
-    """The same installation, showing its metrics on a free port, with more settings by section and key."""
+    """
+    Return the same installation with its metrics on a free port, and with more settings by section and key.
+    """
     installation.settings["GLADLY_SEGMENT_METRICS__LISTEN"] = ":0"
     installation.settings |= {f"GLADLY_SEGMENT_{name}": value for name, value in settings.items()}
     return installation
 
 
 def metric_names(expression: str) -> set[str]:
-    """The project's metrics that a PromQL expression names."""
+    """Return the project's metrics that a PromQL expression names."""
     return set(re.findall(r"\bgladly_segment_\w+", expression))

@@ -1,4 +1,4 @@
-"""The files of deploy/ as they are read by what runs them, and the tools that judge them."""
+"""The files of deploy/ as the programs read them that run them, and the tools that judge them."""
 
 import os
 import re
@@ -16,12 +16,12 @@ PROJECT = Path(__file__).parents[2]
 DEPLOY = PROJECT / "deploy"
 PROGRAM = Path(sys.executable).with_name("gladly-segment")
 
-# Beside the interpreter first: the linters are among the development dependencies.
+# Look beside the interpreter first: the linters are among the development dependencies.
 PATH = f"{PROGRAM.parent}{os.pathsep}{os.environ['PATH']}"
 
 
 def tool(name: str) -> str:
-    """Where a tool is; a test that needs one that is not installed is skipped, with that as the reason."""
+    """Return where a tool is. Skip the test, with that as the reason, if the tool is not installed."""
     found = shutil.which(name, path=PATH)
     if found is None:
         pytest.skip(f"{name} is not installed")
@@ -29,26 +29,26 @@ def tool(name: str) -> str:
 
 
 def run_tool(name: str, *arguments: object) -> "subprocess.CompletedProcess[str]":
-    """Run it to its end."""
+    """Run a tool to its end."""
     return subprocess.run([tool(name), *map(str, arguments)], capture_output=True, text=True, timeout=60)
 
 
 class Unit(NamedTuple):
-    """A systemd unit: its assignments in order."""
+    """The assignments of a systemd unit, in order."""
 
     assignments: list[tuple[str, str]]
 
     def all(self, key: str) -> list[str]:
-        """Every value given to a key."""
+        """Return every value given to a key."""
         return [value for name, value in self.assignments if name == key]
 
     def one(self, key: str) -> str:
-        """The value of a key that is given once."""
+        """Return the value of a key that is given once."""
         (value,) = self.all(key)
         return value
 
     def environment(self, **specifiers: str) -> dict[str, str]:
-        """The variables it sets, with specifiers (`d` is %d) filled in."""
+        """Return the variables that the unit sets, with specifiers (`d` is %d) filled in."""
         text = "\n".join(self.all("Environment"))
         for letter, value in specifiers.items():
             text = text.replace(f"%{letter}", value)
@@ -56,14 +56,14 @@ class Unit(NamedTuple):
 
 
 def read_unit(path: Path) -> Unit:
-    """Read a unit without continued lines, which ours have none of."""
+    """Read a unit. Ours have no continued lines, which this function does not know."""
     return Unit([(key, value) for key, value in re.findall(r"^(\w+)=(.*)$", path.read_text(), re.MULTILINE)])
 
 
 def installed(directory: Path, sandbox: Sandbox) -> Path:
     """
-    What docs/deploying.md has a person put into /etc/gladly-segment and /var/lib/gladly-segment, put below
-    *directory* and set up against *sandbox*. Returns the config file.
+    Put below *directory* what docs/deploying.md puts into /etc/gladly-segment and /var/lib/gladly-segment,
+    set up against *sandbox*. Return the config file.
     """
     etc, var = directory / "etc", directory / "var"
     (etc / "credentials").mkdir(parents=True)

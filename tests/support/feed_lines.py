@@ -1,4 +1,4 @@
-"""Lines of Gladly's feed, as it shows them and made by hand."""
+"""Lines of Gladly's feed, as the feed shows them or made by hand."""
 
 import json
 from datetime import timedelta
@@ -7,14 +7,14 @@ from sandbox import Sandbox
 
 
 def feed_lines(sandbox: Sandbox, minutes: float = 30) -> list[bytes]:
-    """The lines that the feed shows now."""
+    """Return the lines that the feed shows now."""
     now = sandbox.clock.now()
     changes = sandbox.world.feed(now - timedelta(minutes=minutes), now, ["CONVERSATION"])
     return [change.line() for change in changes]
 
 
 def line_of(conversation_id: str, sandbox: Sandbox) -> bytes:
-    """A line of the feed that nothing is wrong with, of a conversation that Gladly does not know."""
+    """Return a correct line of the feed about a conversation that Gladly does not know."""
     at = sandbox.clock.now().strftime("%Y-%m-%dT%H:%M:%S.000Z")
     event = {
         "id": f"change-{conversation_id}",

@@ -14,7 +14,7 @@ from state.reader import Reader
 
 @dataclass
 class Installation:
-    """The program, set up in a directory of its own against a sandbox, run as a process."""
+    """The program, set up against a sandbox in a directory of its own, and run as a process."""
 
     directory: Path
     sandbox: Sandbox
@@ -22,10 +22,12 @@ class Installation:
 
     @property
     def state_path(self) -> Path:
+        """Return where the state file is."""
         return self.directory / "gladly-segment.db"
 
     @property
     def environment(self) -> dict[str, str]:
+        """Return the variables that the program runs with."""
         return {
             **{name: value for name, value in os.environ.items() if not name.startswith("GLADLY_")},
             "GLADLY_SEGMENT_GLADLY__BASE_URL": self.sandbox.gladly_url,
@@ -38,7 +40,7 @@ class Installation:
         }
 
     def start(self, *arguments: str, program: Sequence[str] = ("-m", "sync")) -> "subprocess.Popen[str]":
-        """Start a command; ending it is the caller's."""
+        """Start a command. The caller has to end it."""
         return subprocess.Popen(
             [sys.executable, *program, *arguments],
             cwd=self.directory,
@@ -60,6 +62,6 @@ class Installation:
         return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
     def events(self, **filters: Any) -> list[dict[str, Any]]:
-        """What the state file holds, oldest first."""
+        """Return the events in the state file, oldest first."""
         with Reader(self.state_path) as reader:
             return reader.events(limit=1_000_000, **filters)[::-1]

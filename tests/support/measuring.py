@@ -1,4 +1,4 @@
-"""A command run as a process, and what it cost."""
+"""Run a command as a process, and measure its cost."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from support.installation import Installation
 
 
 class Measured(NamedTuple):
-    """A command that has ended: what it cost."""
+    """A command that has ended, and its cost."""
 
     returncode: int
     stderr: str
@@ -36,7 +36,7 @@ main(tuning=Tuning(retry=RetryPolicy(max_attempts=int(sys.argv.pop(1)))))
 
 
 def run_measured(installation: Installation, *, attempts: int = 1, timeout: float = 60) -> Measured:
-    """Run `once` with so many attempts a call, and measure its peak of resident memory."""
+    """Run `once` with so many attempts for each request, and measure its peak of resident memory."""
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", _MEASURED, str(attempts), "once"],

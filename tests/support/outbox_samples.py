@@ -9,7 +9,7 @@ from sync.events.track import NAMES, encode
 
 
 def pending(n: int, payload: bytes, at: datetime) -> Event:
-    """An event as an earlier release may have left it in the outbox."""
+    """Return an event as an earlier release may have left it in the outbox."""
     return Event(
         message_id=f"message-{n}",
         conversation_id=f"conversation-{n}",
@@ -23,7 +23,7 @@ def pending(n: int, payload: bytes, at: datetime) -> Event:
 
 
 def payload_of(n: int, size: int | None = None) -> bytes:
-    """A small track event, or one of exactly *size* bytes."""
+    """Return a small track event, or one of exactly *size* bytes."""
     event: dict[str, Any] = {
         "type": "track",
         "event": NAMES[Transition.CREATED],
@@ -42,5 +42,5 @@ def payload_of(n: int, size: int | None = None) -> bytes:
 
 
 def fill_outbox(store: Store, payloads: list[bytes], at: datetime) -> None:
-    """Put events into the outbox, as taking in a chunk does."""
+    """Put events into the outbox, as recording a chunk does."""
     store.commit(TakenIn(events=[pending(n, payload, at) for n, payload in enumerate(payloads)]))

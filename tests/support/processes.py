@@ -1,4 +1,4 @@
-"""Commands of the program run as processes, under conditions and to their end."""
+"""Run commands of the program as processes, under conditions and to their end."""
 
 import contextlib
 import json
@@ -41,7 +41,7 @@ def run_under(
 
 
 def stop_process(process: Process) -> None:
-    """Make sure that *process* is over and its pipes are closed."""
+    """Make sure that *process* has ended and that its pipes are closed."""
     if process.poll() is None:
         process.kill()
     process.wait()
@@ -52,7 +52,7 @@ def stop_process(process: Process) -> None:
 
 @contextlib.contextmanager
 def running(installation: Installation, *arguments: str) -> Iterator[Process]:
-    """A command of the program for the time of a block, its log in `stderr.txt`."""
+    """Run a command of the program for the time of a block, with its log in `stderr.txt`."""
     with (installation.directory / "stderr.txt").open("w") as log:
         process = start_under(installation, [], *arguments, stderr=log)
         try:
@@ -62,12 +62,12 @@ def running(installation: Installation, *arguments: str) -> Iterator[Process]:
 
 
 def stderr_of(installation: Installation) -> str:
-    """What a `running` command has said on standard error."""
+    """Return what a `running` command has written to standard error."""
     return (installation.directory / "stderr.txt").read_text("utf-8")
 
 
 def cycles_of(installation: Installation) -> list[tuple[datetime, datetime]]:
-    """When each cycle that a `running` command has logged began and ended, by its own clock."""
+    """Return when each cycle that a `running` command has logged began and ended, by its own clock."""
     try:
         lines = stderr_of(installation).splitlines(keepends=True)
     except FileNotFoundError:
@@ -82,12 +82,12 @@ def cycles_of(installation: Installation) -> list[tuple[datetime, datetime]]:
 
 
 def errors_of(done: "subprocess.CompletedProcess[str]") -> str:
-    """The sentences a command ended with on standard error, its log lines apart."""
+    """Return the error sentences on standard error, without the log lines."""
     return "\n".join(line for line in done.stderr.splitlines() if line.startswith("error: "))
 
 
 def ends_within(process: Process, seconds: float, number: int) -> int:
-    """Send the signal, and return the exit code; an end that takes longer is a failure."""
+    """Send the signal and return the exit code. Fail if the end takes longer than *seconds*."""
     begun = time.monotonic()
     process.send_signal(number)
     code = process.wait(seconds + 15)
@@ -98,12 +98,14 @@ def ends_within(process: Process, seconds: float, number: int) -> int:
 
 @contextlib.contextmanager
 def daemon_running(installation: Installation) -> Iterator[Process]:
+    """Run the daemon for the time of a block. Fail if its log holds a traceback."""
     with running(installation, "run") as process:
         yield process
     assert "Traceback" not in stderr_of(installation)
 
 
 def run_all(installation: Installation, *commands: tuple[str, ...]) -> list[str]:
+    """Run these commands, and return what each wrote to standard output and to standard error."""
     said = []
     for command in commands:
         done = installation.run(*command)

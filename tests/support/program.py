@@ -1,4 +1,4 @@
-"""The sync run inside the test's process, a cycle at a time."""
+"""The sync runs in the test's process, a cycle at a time."""
 
 import os
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ OVERLAP = timedelta(seconds=60)
 
 
 class Program:
-    """The sync in this process: real HTTP, a real state file, a cycle at a time."""
+    """The sync in this process, with real HTTP and a real state file, a cycle at a time."""
 
     def __init__(
         self, installation: Installation, monkeypatch: pytest.MonkeyPatch, tuning: Tuning = DEFAULT_TUNING
@@ -41,34 +41,38 @@ class Program:
         self.pipeline = build_pipeline(self._config, self.store, self.stop, tuning=self._tuning)
 
     def close(self) -> None:
+        """Close the state file and both ends' connections."""
         if self._is_open:
             self._is_open = False
             self.pipeline.close()
             self.store.close()
 
     def restart(self) -> None:
-        """End the process, so to speak, and start another on the same state file."""
+        """Close everything, and open it again on the same state file, as a new process would."""
         self.close()
         self._begin()
 
     def run(self) -> CycleReport:
-        """One cycle."""
+        """Run one cycle."""
         return self.pipeline.cycle.run()
 
     @property
     def watermark(self) -> datetime:
+        """Return the watermark, which must be there."""
         position = self.store.watermark()
         assert position is not None
         return position
 
     def events(self, **filters: Any) -> list[dict[str, Any]]:
-        """What the state file holds, oldest first."""
+        """Return the events in the state file, oldest first."""
         with Reader(self.path) as reader:
             return reader.events(limit=1_000_000, **filters)[::-1]
 
     def statuses(self) -> set[str]:
+        """Return the statuses that events in the state file have."""
         return {event["status"] for event in self.events()}
 
 
 def newest_stored(program):
+    """Return the instant of the newest transition in the state file."""
     return max(from_text(event["occurred_at"]) for event in program.events())

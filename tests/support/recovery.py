@@ -8,7 +8,9 @@ from support.state_file import rows
 
 
 def assert_whole(installation: Installation) -> None:
-    """The file is sound, nothing was sent that it does not know, and one messageId has one content (D)."""
+    """
+    Check that the file is sound, that it knows all that was sent, and that one messageId has one content (D).
+    """
     sandbox, path = installation.sandbox, installation.state_path
     contents: dict[str, set[bytes]] = {}
     for attempt in sandbox.inbox.attempts:
@@ -24,7 +26,7 @@ def assert_whole(installation: Installation) -> None:
 
 
 def run_until_delivered(installation: Installation, tries: int = 4) -> None:
-    """Cycles until nothing is left to do."""
+    """Run cycles until no event is pending."""
     for _ in range(tries):
         done = installation.run("once")
         if done.returncode == 0 and not installation.events(status="pending"):
@@ -33,7 +35,10 @@ def run_until_delivered(installation: Installation, tries: int = 4) -> None:
 
 
 def assert_nothing_lost(installation: Installation, *, until: datetime | None = None) -> None:
-    """Once it has caught up, Segment has the world's history: none missing, none extra, every field right."""
+    """
+    Run cycles, and check that Segment then has the world's history: none missing, none extra, every field
+    right.
+    """
     assert_whole(installation)
     run_until_delivered(installation)
     assert_whole(installation)

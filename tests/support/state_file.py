@@ -9,17 +9,18 @@ from support.installation import Installation
 
 
 def rows(path: Path, sql: str, *parameters: object) -> list[Any]:
-    """Ask the state file directly, and read only: the rows as tuples."""
+    """Ask the state file directly and read-only. Return the rows as tuples."""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         return connection.execute(sql, parameters).fetchall()
 
 
 def quarantined(path: Path) -> list[tuple[str, str]]:
-    """The lines in quarantine and why, in the order they were put there."""
+    """Return the lines in quarantine and their reasons, in the order they were put there."""
     return rows(path, "SELECT line, reason FROM quarantine ORDER BY rowid")
 
 
 def state_bytes(installation: Installation) -> dict[str, bytes]:
+    """Return the bytes of the state file and of its log, by file name."""
     files = installation.directory.glob(installation.state_path.name + "*")
     held = {file.name: file.read_bytes() for file in files if not file.name.endswith((".lock", "-shm"))}
     return {name: content for name, content in held.items() if content}  # a reader leaves an empty log

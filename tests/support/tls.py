@@ -1,4 +1,4 @@
-"""A certificate nobody vouches for, and a proxy that takes `CONNECT`."""
+"""A certificate that no known authority has signed, and a proxy that takes `CONNECT`."""
 
 import contextlib
 import re
@@ -11,7 +11,7 @@ from support.raw_server import RawRequest
 
 
 def certificate(directory: Path, host: str) -> tuple[Path, Path]:
-    """A certificate for *host* that nobody vouches for, and its key."""
+    """Make a certificate for *host* that no known authority has signed. Return its file and its key's."""
     cert, key = directory / "cert.pem", directory / "key.pem"
     is_ip = re.fullmatch(r"[\d.]+", host)
     command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1"]
@@ -24,8 +24,8 @@ def certificate(directory: Path, host: str) -> tuple[Path, Path]:
 
 class TlsProxy(Proxy):
     """
-    What `HTTPS_PROXY` names: takes `CONNECT`, then is the host itself, with a certificate, in front of a real
-    server. `connects` holds what was asked for.
+    A proxy that `HTTPS_PROXY` may name. It takes `CONNECT`, and then is the host itself, with a certificate,
+    in front of a real server. `connects` holds what was asked for.
     """
 
     def __init__(self, upstream_url: str, cert: Path, key: Path) -> None:

@@ -1,4 +1,4 @@
-"""A past for the sandbox's world: conversations that are there for the sync to find."""
+"""A past for the sandbox's world: conversations for the sync to find."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,9 +10,11 @@ DAY = 86_400
 
 def busy_minutes(sandbox: Sandbox, conversations: int, over_s: float = 480) -> list[str]:
     """
-    Conversations begun evenly over the last *over_s* seconds, each closed again some seconds on.
+    Begin conversations evenly over the last *over_s* seconds, and close each some seconds later. Return their
+    ids.
 
-    The newest change is a minute and a half back; customers show in the feed only through conversations.
+    The newest change is a minute and a half old. The feed shows these customers only through their
+    conversations.
     """
     now, ids = sandbox.clock.now() - timedelta(seconds=90), []
     for n in range(conversations):
@@ -25,7 +27,10 @@ def busy_minutes(sandbox: Sandbox, conversations: int, over_s: float = 480) -> l
 
 
 def history(sandbox: Sandbox, seconds_ago: float = 300) -> None:
-    """A little of everything that happens to conversations, over the minute that began so long ago."""
+    """
+    Let everything that happens to conversations happen once, within the minute that began so many seconds
+    ago.
+    """
     world, begun = sandbox.world, sandbox.clock.now() - timedelta(seconds=seconds_ago)
 
     def at(seconds: float) -> datetime:
@@ -48,7 +53,7 @@ def history(sandbox: Sandbox, seconds_ago: float = 300) -> None:
 
 
 def people_writing_in(sandbox: Sandbox, count: int, seconds_ago: float = 120) -> list[str]:
-    """So many conversations opened, one every 10 ms; returns their ids."""
+    """Open so many conversations, one every 10 ms, and return their ids."""
     begun = sandbox.clock.now() - timedelta(seconds=seconds_ago)
     return [
         sandbox.world.open_conversation(
@@ -59,7 +64,7 @@ def people_writing_in(sandbox: Sandbox, count: int, seconds_ago: float = 120) ->
 
 
 def one_conversation(sandbox: Sandbox) -> str:
-    """A conversation that was begun two and a half minutes ago, and closed half a minute later; its id."""
+    """Begin a conversation two and a half minutes ago, and close it half a minute later. Return its id."""
     return busy_minutes(sandbox, 1, over_s=60)[0]
 
 

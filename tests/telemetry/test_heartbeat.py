@@ -1,4 +1,4 @@
-"""The heartbeat as a monitor receives it: a real HTTP server, real processes."""
+"""A real HTTP server receives the heartbeat of real processes, as a monitor would."""
 
 import json
 import threading
@@ -15,7 +15,7 @@ CANARY = "/ping/canary-7d3f?token=canary-9e1b"
 
 @pytest.fixture
 def monitor(installation):
-    """Answers 200 and notes what came; `answer` may be replaced."""
+    """A server that answers 200 and notes each request. A test may replace its `answer`."""
     seen = []
 
     def receive(request, sock):
@@ -36,8 +36,10 @@ def status(code, *headers):
     return lambda sock: sock.sendall("\r\n".join(lines).encode())
 
 
-def test_one_for_each_good_cycle(installation, opened, monitor):
-    """Of the daemon: as many as it logged good cycles, each a plain GET without credentials."""
+def test_each_good_cycle_sends_one_heartbeat(installation, opened, monitor):
+    """
+    The daemon sends one heartbeat for each good cycle that it logs. Each is a plain GET without credentials.
+    """
     opened()
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.5s"
     with Daemon(installation) as daemon:
@@ -45,20 +47,20 @@ def test_one_for_each_good_cycle(installation, opened, monitor):
         assert daemon.end()[0] == 0
         good = daemon.lines("cycle.finished", outcome="ok")
     wait_until(lambda: len(monitor.seen) >= len(good) - 1)
-    assert len(good) - 1 <= len(monitor.seen) <= len(good)  # the last one's may be cut off by the end
+    assert len(good) - 1 <= len(monitor.seen) <= len(good)  # the end of the daemon may cut off the last one
     assert set(monitor.seen) == {("GET", CANARY)}
     assert {request.header("authorization") for request in monitor.requests} == {None}
 
 
-def test_once_beats_once(installation, opened, monitor):
-    """Before it exits, and with its exit code."""
+def test_once_sends_one_heartbeat(installation, opened, monitor):
+    """`once` sends its heartbeat before it exits, and its exit code stays the same."""
     opened()
     assert installation.run("once").returncode == 0
     assert monitor.seen == [("GET", CANARY)]
 
 
 def test_a_degraded_cycle_is_a_good_one(installation, opened, monitor):
-    """What could be read was; the bad line is in quarantine."""
+    """The cycle read what could be read, and the bad line is in quarantine."""
     opened()
     installation.sandbox.faults.rewrite_feed(lambda lines: [*lines, b"oops\n"])
     ended = installation.run("once")
@@ -67,8 +69,8 @@ def test_a_degraded_cycle_is_a_good_one(installation, opened, monitor):
 
 
 @pytest.mark.parametrize("side", ["gladly", "segment"])
-def test_none_for_a_failed_cycle(installation, opened, monitor, down, side):
-    """Either end being down is what a monitor is for."""
+def test_a_failed_cycle_sends_no_heartbeat(installation, opened, monitor, down, side):
+    """A monitor is there to notice that an end is down."""
     opened()
     installation.sandbox.faults.add(side, "*", down)
     assert installation.run("once").returncode == 1
@@ -76,7 +78,7 @@ def test_none_for_a_failed_cycle(installation, opened, monitor, down, side):
 
 
 def test_the_daemon_sends_none_for_a_failed_cycle(installation, opened, monitor, down):
-    """Not while it lasts; the first good cycle beats again."""
+    """It sends none while the failure lasts, and one after the first good cycle."""
     opened()
     installation.sandbox.faults.add("gladly", "*", down)
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.2s"
@@ -86,15 +88,15 @@ def test_the_daemon_sends_none_for_a_failed_cycle(installation, opened, monitor,
     assert monitor.seen == []
 
 
-def test_none_for_a_dry_run(installation, opened, monitor):
-    """It does nothing that anybody could rely on."""
+def test_a_dry_run_sends_no_heartbeat(installation, opened, monitor):
+    """A dry run does nothing that anybody could rely on."""
     opened()
     assert installation.run("once", "--dry-run").returncode == 0
     assert monitor.seen == []
 
 
 def test_the_url_may_come_from_a_file(installation, opened, monitor):
-    """As secrets do."""
+    """The URL is a secret, and secrets may come from files."""
     url = installation.settings.pop("GLADLY_SEGMENT_HEARTBEAT__URL")
     (installation.directory / "heartbeat").write_text(url + "\n")
     installation.settings["GLADLY_SEGMENT_HEARTBEAT__URL_FILE"] = "heartbeat"
@@ -118,7 +120,9 @@ def test_the_url_may_come_from_a_file(installation, opened, monitor):
     ids=["404", "500", "a redirect", "hangs up", "no HTTP"],
 )
 def test_a_failure_is_a_warning_once_and_fails_nothing(installation, opened, monitor, answer, reason):
-    """One line when it is new, one when it is over, one attempt a cycle."""
+    """
+    There is one log line when the failure is new and one when it is over, and one attempt for each cycle.
+    """
     opened()
     monitor.answer = answer
     good = status(200)
@@ -142,7 +146,7 @@ def hang(sock):
 
 
 def drip(sock):
-    """Answer a byte a second: each comes in time, the whole never does."""
+    """Answer a byte a second. Each byte comes in time, and the whole answer never does."""
     for byte in b"HTTP/1.1 200 OK and a very long reason":
         sock.sendall(bytes([byte]))
         time.sleep(1)
@@ -150,7 +154,7 @@ def drip(sock):
 
 @pytest.mark.parametrize("answer", [hang, pytest.param(drip, marks=pytest.mark.long)])
 def test_a_monitor_that_hangs_holds_up_neither_cycles_nor_the_end(installation, opened, monitor, answer):
-    """Cycles go on beside it, and SIGTERM ends the daemon at once."""
+    """Cycles go on beside the heartbeat, and SIGTERM ends the daemon at once."""
     opened()
     monitor.answer = answer
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.3s"
@@ -169,7 +173,7 @@ def test_a_monitor_that_hangs_holds_up_neither_cycles_nor_the_end(installation, 
 
 @pytest.mark.parametrize("answer", [hang, pytest.param(drip, marks=pytest.mark.long)])
 def test_once_waits_five_seconds_and_no_longer(installation, opened, monitor, answer):
-    """And does not fail by it."""
+    """`once` does not fail because of the monitor."""
     opened()
     monitor.answer = answer
     began = time.monotonic()
@@ -183,7 +187,7 @@ def test_once_waits_five_seconds_and_no_longer(installation, opened, monitor, an
 
 
 def test_once_is_ended_while_it_waits(installation, opened, monitor):
-    """SIGTERM does not wait for a monitor."""
+    """SIGTERM ends `once` without waiting for a monitor."""
     opened()
     monitor.answer = hang
     process = installation.start("once")
@@ -191,12 +195,12 @@ def test_once_is_ended_while_it_waits(installation, opened, monitor):
     began = time.monotonic()
     process.terminate()
     process.communicate(timeout=20)
-    assert process.returncode == 0  # the cycle was done
+    assert process.returncode == 0  # the cycle had ended
     assert time.monotonic() - began < 3
 
 
 def test_check_shows_its_host_and_calls_nothing(installation, monitor):
-    """A call would look like a good cycle."""
+    """A request would look like a good cycle."""
     checked = installation.run("check")
     assert checked.returncode == 0
     assert "ok      heartbeat   will be sent to 127.0.0.1 after each good cycle" in checked.stdout
@@ -217,8 +221,8 @@ def test_check_shows_its_host_and_calls_nothing(installation, monitor):
     ],
 )
 @pytest.mark.parametrize("place", ["variable", "file"])
-def test_a_url_that_is_none_is_refused_without_being_repeated(installation, url, why, place):
-    """Exit 2; whoever reads the message over a shoulder learns nothing."""
+def test_what_is_not_a_url_is_refused_without_being_repeated(installation, url, why, place):
+    """The command ends with exit 2. Someone who reads the message over a shoulder learns nothing."""
     if place == "file":
         (installation.directory / "heartbeat").write_text(url)
         installation.settings["GLADLY_SEGMENT_HEARTBEAT__URL_FILE"] = "heartbeat"

@@ -1,4 +1,7 @@
-"""The log as whoever watches reads it: every line of a cycle can be told from those of the next."""
+"""
+Whoever reads the log can tell the lines of a cycle from those of the next, and sees each request at level
+debug.
+"""
 
 import json
 import re
@@ -15,7 +18,10 @@ SYNC = DEPLOY.parent / "sync"
 
 
 def test_the_lines_of_a_cycle_carry_its_id(installation, opened, down):
-    """What went wrong in it and its figures; the id is one of `polls`; the daemon's own lines have none."""
+    """
+    The errors and the figures of a cycle carry its id, which is one of `polls`. The daemon's own lines carry
+    none.
+    """
     opened()
     installation.sandbox.faults.add("segment", "*", down)
     with Daemon(watched(installation, SYNC__EVERY="0.3s")) as daemon:
@@ -24,7 +30,7 @@ def test_the_lines_of_a_cycle_carry_its_id(installation, opened, down):
         lines = daemon.lines()
     of_cycles = [line for line in lines if line["event"] in {"cycle.finished", "segment.failed"}]
     ids = [line["cycle"] for line in of_cycles]
-    assert ids[0] == ids[1]  # it failed in the first
+    assert ids[0] == ids[1]  # Segment failed in the first cycle
     assert len(set(ids)) == len(ids) - 1 >= 3
     assert all("cycle" not in line for line in lines if line["event"].startswith(("daemon.", "metrics.")))
     with Reader(installation.state_path) as reader:
@@ -32,21 +38,21 @@ def test_the_lines_of_a_cycle_carry_its_id(installation, opened, down):
 
 
 def test_a_cycle_that_breaks_says_which_it_was(installation):
-    """Also when it is the daemon that says so."""
+    """The line carries the id even when the daemon logs it."""
     installation.settings["GLADLY_SEGMENT_FAILPOINT"] = "cycle.begin:1:raise"
     with Daemon(installation) as daemon:
         assert daemon.wait_for("cycle.failed")["cycle"]
 
 
-def test_once_says_it_too(installation, opened):
-    """A cycle is a cycle."""
+def test_the_lines_of_once_carry_the_id_too(installation, opened):
+    """Every line that `once` logs carries the id of its cycle."""
     opened()
     lines = [json.loads(line) for line in installation.run("once").stderr.splitlines()]
     assert {line["cycle"] for line in lines} == {lines[0]["cycle"]}
 
 
 def test_a_failing_heartbeat_is_of_the_cycle_it_followed(installation, opened):
-    """Though it is logged by a thread of its own."""
+    """The line carries the cycle's id, although a separate thread logs it."""
     opened()
     installation.settings["GLADLY_SEGMENT_HEARTBEAT__URL"] = "http://127.0.0.1:1/"
     lines = [json.loads(line) for line in installation.run("once").stderr.splitlines()]
@@ -55,7 +61,7 @@ def test_a_failing_heartbeat_is_of_the_cycle_it_followed(installation, opened):
 
 
 def test_every_event_that_is_logged_is_documented():
-    """By its name, in docs/watching.md."""
+    """docs/watching.md names each event."""
     document = Path(DEPLOY.parent / "docs" / "watching.md").read_text()
     code = "\n".join(file.read_text() for file in SYNC.rglob("*.py"))
     logged = set(re.findall(r"\blog\.(?:debug|info|warning|error)\(\s*\"([a-z.]+)\"", code))
@@ -64,7 +70,10 @@ def test_every_event_that_is_logged_is_documented():
 
 
 def test_a_long_window_says_how_far_it_has_come(installation):
-    """Between two chunks, with the watermark just committed; the figures of the whole come at the end."""
+    """
+    A line comes between two chunks, with the watermark that was just committed. The figures of the whole
+    cycle come at its end.
+    """
     fill(installation.sandbox.world, conversations=310, closed_fraction=0.0, over_s=300.0)
     installation.settings["GLADLY_SEGMENT_SYNC__START"] = "10m"
     said_at_once = (
@@ -87,10 +96,13 @@ def test_a_long_window_says_how_far_it_has_come(installation):
 
 
 def test_each_request_is_a_line_of_its_cycle(installation, opened):
-    """As many as either end saw, those of the helping threads too, in the cycle and without a query."""
+    """
+    There are as many lines as requests that the ends saw, including those of the helping threads. Each
+    carries the cycle's id and shows no query.
+    """
     for n in range(20):
         opened(60 + n)
-    installation.sandbox.gladly.latency_s = 0.02  # slow enough for the look-ups to take threads to help
+    installation.sandbox.gladly.latency_s = 0.02  # slow enough for the look-ups to use helping threads
     named = Fault(headers={"X-Request-Id": "request-4711"}, times=None)
     installation.sandbox.faults.add("segment", "*", named)
     with Daemon(watched(installation, LOG__LEVEL="debug", SYNC__EVERY="1h")) as daemon:
@@ -113,13 +125,13 @@ def test_each_request_is_a_line_of_its_cycle(installation, opened):
 
 
 def test_no_request_is_a_line_at_level_info(installation, opened):
-    """A line a cycle is enough for every day."""
+    """A line for each cycle is enough for every day."""
     opened()
     assert '"event": "request"' not in installation.run("once").stderr
 
 
 def test_a_request_without_an_answer_is_a_line_too(installation):
-    """Its status says so."""
+    """Its status is `none`."""
     installation.settings |= {
         "GLADLY_SEGMENT_GLADLY__BASE_URL": "http://127.0.0.1:1",
         "GLADLY_SEGMENT_LOG__LEVEL": "debug",

@@ -1,4 +1,4 @@
-"""The metrics of a real daemon, held against the state file and against what the sandbox counted itself."""
+"""The metrics of a real daemon agree with the state file and with what the sandbox counted itself."""
 
 import socket
 import subprocess
@@ -20,7 +20,7 @@ CREATED, CLOSED = "Gladly Conversation Created", "Gladly Conversation Closed"
 
 
 def test_a_scrape_agrees_with_the_state_file_and_with_both_ends(installation, opened, ago):
-    """Events are delivered, rejected and suppressed: every figure is somebody else's too."""
+    """Events are delivered, rejected and suppressed. The state file or the sandbox has every figure too."""
     world = installation.sandbox.world
     talks = [opened(300 - n) for n in range(5)]
     world.close(talks[0], at=ago(60))
@@ -69,7 +69,10 @@ def test_a_scrape_agrees_with_the_state_file_and_with_both_ends(installation, op
 
 
 def test_the_next_cycle_is_announced(installation):
-    """As APScheduler has planned it: the first was at once, so the second comes an interval later."""
+    """
+    The metric shows what APScheduler has planned. The first cycle ran at once, so the second comes an
+    interval later.
+    """
     with Daemon(watched(installation, SYNC__EVERY="1h")) as daemon:
         first = from_text(daemon.wait_for("cycle.finished")["cycle"]).timestamp()
         scrape = daemon.scrape()
@@ -79,7 +82,7 @@ def test_the_next_cycle_is_announced(installation):
 
 
 def test_segment_down_shows_in_the_outbox(installation, opened, down):
-    """The event waits, since when it waits is shown, and Gladly is not blamed."""
+    """The metrics show the pending event and since when it is pending. They do not blame Gladly."""
     opened()
     installation.sandbox.faults.add("segment", "*", down)
     with Daemon(watched(installation, SYNC__EVERY="1h")) as daemon:
@@ -94,8 +97,8 @@ def test_segment_down_shows_in_the_outbox(installation, opened, down):
     assert scrape("last_good_cycle_timestamp_seconds") is None
 
 
-def test_a_refused_token_is_not_just_an_end_that_is_down(installation):
-    """It takes a person, so it is told apart."""
+def test_a_refused_token_is_told_apart_from_an_end_that_is_down(installation):
+    """A person has to correct it, so it has its own label."""
     installation.settings["GLADLY_API_TOKEN"] = "wrong"
     with Daemon(watched(installation, SYNC__EVERY="1h")) as daemon:
         daemon.wait_for("cycle.finished", outcome="failed")
@@ -105,7 +108,7 @@ def test_a_refused_token_is_not_just_an_end_that_is_down(installation):
     assert scrape("requests_total", end="gladly", status="401") == 1
 
 
-def test_no_answer_is_an_answer_to_count(installation):
+def test_a_request_without_an_answer_is_counted(installation):
     """A refused connection has no status."""
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
@@ -116,7 +119,7 @@ def test_no_answer_is_an_answer_to_count(installation):
 
 
 def test_gladly_asking_to_wait_is_counted(installation, opened):
-    """A 429 is a wait."""
+    """A 429 asks for a wait."""
     opened()
     wait = Fault(status=429, headers={"Retry-After": "0"})
     installation.sandbox.faults.add("gladly", "/api/v1/events", wait)
@@ -128,7 +131,10 @@ def test_gladly_asking_to_wait_is_counted(installation, opened):
 
 
 def test_after_a_restart_the_last_good_cycle_is_still_known(installation, opened, down):
-    """From the state file; a daemon that starts into an outage must not look as if it had never worked."""
+    """
+    It comes from the state file. A daemon that starts during an outage must not look as if it had never
+    worked.
+    """
     opened()
     assert installation.run("once").returncode == 0
     with Reader(installation.state_path) as reader:
@@ -140,7 +146,7 @@ def test_after_a_restart_the_last_good_cycle_is_still_known(installation, opened
 
 
 def test_a_cycle_that_breaks_counts_as_failed(installation):
-    """Whatever breaks it."""
+    """An error that nobody foresaw is counted too."""
     installation.settings["GLADLY_SEGMENT_FAILPOINT"] = "cycle.begin:1:raise"
     with Daemon(watched(installation, SYNC__EVERY="1h")) as daemon:
         daemon.wait_for("cycle.failed")
@@ -148,7 +154,7 @@ def test_a_cycle_that_breaks_counts_as_failed(installation):
 
 
 def test_a_scrape_waits_for_no_transaction(installation, opened):
-    """A cycle hangs in the middle of its commit: the scrape shows what was before it."""
+    """A cycle hangs in the middle of its commit. The scrape shows what was there before it."""
     opened()
     assert installation.run("once").returncode == 0
     opened(0)
@@ -161,7 +167,7 @@ def test_a_scrape_waits_for_no_transaction(installation, opened):
 
 
 def test_scrapes_hold_up_no_cycle(installation, opened):
-    """Scraped without a pause by four at once, each cycle delivers, and none is missed or fails."""
+    """Four threads scrape without a pause. Every event is delivered meanwhile, and no cycle fails."""
     opened()
     with Daemon(watched(installation, SYNC__EVERY="0.5s")) as daemon:
         daemon.wait_for("cycle.finished")
@@ -189,7 +195,7 @@ def test_scrapes_hold_up_no_cycle(installation, opened):
 
 
 def test_a_scraper_that_hangs_does_not_hold_up_the_end(installation):
-    """It has connected and says nothing."""
+    """The scraper has connected and sends nothing."""
     with Daemon(watched(installation)) as daemon:
         url = urlsplit(daemon.wait_for("metrics.shown")["url"])
         daemon.wait_for("cycle.finished")
@@ -206,7 +212,7 @@ def test_a_scraper_that_hangs_does_not_hold_up_the_end(installation):
 
 
 def test_a_port_that_is_taken_is_a_wrong_setting(installation, opened):
-    """Exit 2 and a sentence, before anything was asked of either end."""
+    """The daemon ends with exit 2 and a sentence, before it makes any request."""
     opened()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -218,8 +224,8 @@ def test_a_port_that_is_taken_is_a_wrong_setting(installation, opened):
     assert installation.sandbox.gladly_requests == []
 
 
-def test_unset_there_is_no_port_and_nothing_is_imported(installation):
-    """Who does not want metrics does not pay for them."""
+def test_without_the_setting_there_is_no_port_and_nothing_is_imported(installation):
+    """Someone who does not want metrics does not pay for them."""
     listens = (
         "import sys, sync.cli.main, sync.runtime.daemon, sync.runtime.checks;"
         "assert 'prometheus_client' not in sys.modules;"
@@ -232,7 +238,7 @@ def test_unset_there_is_no_port_and_nothing_is_imported(installation):
 
 
 def test_check_says_where_they_will_be_and_where_they_are(installation):
-    """A free address, a daemon's own, and one that somebody else has."""
+    """The address is free, or a daemon has it, or another program has it."""
     with Daemon(watched(installation)) as daemon:
         port = urlsplit(daemon.wait_for("metrics.shown")["url"]).port
         daemon.wait_for("cycle.finished")
@@ -255,7 +261,7 @@ def test_check_says_where_they_will_be_and_where_they_are(installation):
 
 
 def test_every_metric_says_what_it_is(installation):
-    """HELP text, the conventional endings, and nothing of the interpreter's own."""
+    """Each metric has a HELP text and a conventional ending. No metric is the interpreter's own."""
     with Daemon(watched(installation)) as daemon:
         daemon.wait_for("cycle.finished")
         scrape = daemon.scrape()

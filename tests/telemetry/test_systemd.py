@@ -1,4 +1,4 @@
-"""What systemd would hear of a real daemon, on a real datagram socket (sd_notify(3))."""
+"""A real datagram socket receives what systemd would hear from a real daemon (sd_notify(3))."""
 
 import os
 import secrets
@@ -14,7 +14,7 @@ from support.waiting import wait_until
 
 
 class Systemd:
-    """The other end of $NOTIFY_SOCKET; an address that begins with @ is an abstract one."""
+    """The other end of $NOTIFY_SOCKET. An address that begins with @ is an abstract one."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -27,7 +27,9 @@ class Systemd:
         self._socket.close()
 
     def heard(self, prefix: str = "") -> list[tuple[float, str]]:
-        """What has been said so far, and when it was read (monotonic)."""
+        """
+        Return the messages so far that begin with *prefix*, each with the moment it was read (monotonic).
+        """
         try:
             while True:
                 self._heard.append((time.monotonic(), self._socket.recv(4_096).decode()))
@@ -37,7 +39,7 @@ class Systemd:
 
 @pytest.fixture(params=["a path", "an abstract name"])
 def any_systemd(request, installation):
-    """Listens at either kind of address."""
+    """A listener at either kind of address."""
     is_path = request.param == "a path"
     address = f"{installation.directory}/notify" if is_path else f"@gladly-segment-{secrets.token_hex(4)}"
     systemd = Systemd(address)
@@ -48,7 +50,7 @@ def any_systemd(request, installation):
 
 @pytest.fixture
 def systemd(installation):
-    """Listens at a path."""
+    """A listener at a path."""
     systemd = Systemd(f"{installation.directory}/notify")
     installation.settings["NOTIFY_SOCKET"] = systemd.address
     yield systemd
@@ -56,7 +58,10 @@ def systemd(installation):
 
 
 def test_it_is_ready_says_how_it_stands_and_that_it_stops(installation, opened, any_systemd):
-    """READY once, a status with the cycle's figures, STOPPING last; no watchdog where none is asked for."""
+    """
+    READY comes once, then a status with the cycle's figures, and STOPPING last. The watchdog is not fed
+    unless it is asked for.
+    """
     opened()
     with Daemon(installation) as daemon:
         wait_until(lambda: any_systemd.heard("STATUS="))
@@ -70,7 +75,7 @@ def test_it_is_ready_says_how_it_stands_and_that_it_stops(installation, opened, 
 
 
 def test_it_is_ready_though_an_end_is_down(installation, systemd, down):
-    """A start that waits for Gladly would be killed and begun again; the status says what is wrong."""
+    """systemd would kill and restart a start that waits for Gladly. The status says what is wrong."""
     installation.sandbox.faults.add("gladly", "*", down)
     with Daemon(installation):
         wait_until(lambda: systemd.heard("STATUS=Last cycle failed"))
@@ -79,14 +84,14 @@ def test_it_is_ready_though_an_end_is_down(installation, systemd, down):
 
 
 def test_it_is_not_ready_with_wrong_settings(installation, systemd):
-    """Nothing is said; the exit code says it."""
+    """The daemon sends nothing. The exit code tells."""
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "often"
     assert installation.run("run").returncode == 2
     assert systemd.heard() == []
 
 
 def test_the_watchdog_is_fed_twice_as_often_as_asked(installation, systemd):
-    """While the daemon idles between two cycles that are far apart."""
+    """The daemon feeds it while it idles between two cycles that are far apart."""
     installation.settings |= {"WATCHDOG_USEC": "2000000", "GLADLY_SEGMENT_SYNC__EVERY": "1h"}
     with Daemon(installation):
         wait_until(lambda: len(systemd.heard("WATCHDOG=1")) >= 4)
@@ -101,8 +106,8 @@ def test_the_watchdog_is_fed_twice_as_often_as_asked(installation, systemd):
     [("1000000", str(os.getpid())), ("", None), ("0", None), ("soon", None)],
     ids=["asked of another process", "empty", "zero", "no number"],
 )
-def test_no_watchdog_is_fed_that_is_not_this_process(installation, systemd, microseconds, pid):
-    """WATCHDOG_PID names whom it is for."""
+def test_the_watchdog_of_another_process_is_not_fed(installation, systemd, microseconds, pid):
+    """WATCHDOG_PID names the process that should feed it."""
     installation.settings |= {"WATCHDOG_USEC": microseconds} | ({"WATCHDOG_PID": pid} if pid else {})
     with Daemon(installation) as daemon:
         daemon.wait_for("cycle.finished")
@@ -121,7 +126,7 @@ def test_no_watchdog_is_fed_that_is_not_this_process(installation, systemd, micr
     ],
 )
 def test_a_cycle_that_hangs_lets_the_watchdog_fire(installation, opened, systemd, point):
-    """However alive the main thread is. The process still ends when it is asked to."""
+    """The main thread is alive, and that does not count. The process still ends when it is asked to."""
     opened()
     installation.settings |= {
         "WATCHDOG_USEC": "400000",
@@ -139,7 +144,7 @@ def test_a_cycle_that_hangs_lets_the_watchdog_fire(installation, opened, systemd
 
 
 def test_a_schedule_that_has_died_lets_the_watchdog_fire(installation, systemd):
-    """No cycle hangs, for none begins."""
+    """No cycle hangs, because none begins."""
     installation.settings |= {"WATCHDOG_USEC": "400000", "GLADLY_SEGMENT_SYNC__EVERY": "0.3s"}
     with Daemon(installation, program=("-c", UNSCHEDULED)) as daemon:
         wait_until(lambda: systemd.heard("WATCHDOG=1"))
@@ -149,7 +154,7 @@ def test_a_schedule_that_has_died_lets_the_watchdog_fire(installation, systemd):
 
 
 def test_a_cycle_that_gets_on_slowly_keeps_the_watchdog_fed(installation, systemd):
-    """It takes several times as long as a cycle may hang, but there is an answer now and then."""
+    """The cycle takes several times as long as a cycle may hang, and answers come now and then."""
     slow = Fault(status=500, headers={"Retry-After": "0"}, delay_s=0.6, times=None)
     installation.sandbox.faults.add("gladly", "*", slow)
     installation.settings |= {"WATCHDOG_USEC": "400000", "GLADLY_SEGMENT_SYNC__EVERY": "1h"}
@@ -160,6 +165,6 @@ def test_a_cycle_that_gets_on_slowly_keeps_the_watchdog_fed(installation, system
 
 
 def _silent(systemd, for_s):
-    """When the watchdog was last fed, if that is so long ago."""
+    """Return when the watchdog was last fed, or None if that is less than *for_s* seconds ago."""
     last = systemd.heard("WATCHDOG=1")[-1][0]
     return last if time.monotonic() - last > for_s else None

@@ -1,4 +1,4 @@
-"""A proxy in front of Gladly, and a world that the report knows more of than the feed."""
+"""A proxy in front of Gladly, and a world that has lasted for longer than the feed reaches back."""
 
 import pytest
 
@@ -10,13 +10,14 @@ from support.worlds import NOON
 
 @pytest.fixture
 def proxy(sandbox):
+    """A proxy in front of Gladly."""
     with Proxy(sandbox.gladly_url) as running:
         yield running
 
 
 @pytest.fixture
 def old_world(tmp_path):
-    """A world whose clock stands still unless moved, with the program set up since half an hour."""
+    """The program has run once in this world. The world's clock stands still unless a test moves it."""
     with Sandbox(
         start=NOON, pace=0, lateness_s=0, requests_per_second=None, reports_per_minute=None
     ) as sandbox:

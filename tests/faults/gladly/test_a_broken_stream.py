@@ -1,4 +1,4 @@
-"""Answers of the feed that are not whole (faults A5, A6)."""
+"""The feed's answer breaks off before its end (faults A5, A6)."""
 
 import re
 from datetime import timedelta
@@ -23,7 +23,8 @@ def test_a_body_cut_at_the_same_place_again_and_again_moves_the_watermark_to_wha
     begin, sandbox, impatient, framing, how
 ):
     """
-    Each cycle says so and keeps what it has; when the answers are whole again nothing is missing (faults A5).
+    Each cycle reports the error and keeps what it has read. When the answers are whole again, nothing is
+    missing (faults A5).
     """
     busy_minutes(sandbox, 30)
     start = sandbox.clock.now() - timedelta(minutes=10)
@@ -51,7 +52,7 @@ def test_a_body_cut_at_the_same_place_again_and_again_moves_the_watermark_to_wha
 @pytest.mark.parametrize("framing", ["length", "chunked"])
 def test_a_long_body_cut_ever_further_on_is_read_to_its_end_in_one_cycle(begin, sandbox, impatient, framing):
     """
-    A stream that breaks off is asked for again from the last whole change, while that gets it further
+    A stream that breaks off is asked for again from its last whole change, for as long as that gets further
     (faults A5).
     """
     busy_minutes(sandbox, 60)
@@ -81,7 +82,7 @@ def test_a_long_body_cut_ever_further_on_is_read_to_its_end_in_one_cycle(begin, 
 )
 def test_a_body_without_a_length_that_ends_early_loses_nothing(begin, sandbox, impatient, beyond):
     """
-    Nobody can tell that it was cut, so the watermark follows its newest change, not Gladly's clock
+    Nobody can tell that such a body was cut. So the watermark follows its newest change, not Gladly's clock
     (faults A6).
     """
     busy_minutes(sandbox, 30)
@@ -107,7 +108,7 @@ def test_a_body_without_a_length_that_ends_early_loses_nothing(begin, sandbox, i
 
 
 def test_a_body_without_a_length_and_without_a_line_moves_nothing(begin, sandbox):
-    """An empty answer that does not tell its end may have been cut before its first line (faults A6)."""
+    """An empty answer without a length may have been cut before its first line (faults A6)."""
     busy_minutes(sandbox, 4)
     with Proxy(sandbox.gladly_url) as proxy:
         program = begin(gladly=proxy.url)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.long
 
 @pytest.fixture
 def hurried(tuned):
-    """Deadlines of a second or less in place of half a minute, and two attempts a call."""
+    """Set deadlines of a second or less in place of half a minute, and two attempts for each request."""
     deadlines = ("events_head_deadline_s", "events_line_deadline_s", "request_deadline_s")
     tuned(gladly=dict.fromkeys(deadlines, 0.4))
     tuned(retry={"max_attempts": 2})
@@ -48,7 +48,8 @@ def dripping_chunks(exchange):
 )
 def test_a_slow_drip_ends_at_the_deadline(begin, sandbox, proxy, impatient, hurried, path, slow):
     """
-    A byte now and then keeps no call alive: a whole answer, or a whole line, is due in time (faults A20).
+    A byte now and then does not keep a request alive. A whole answer, or a whole line, is due in time
+    (faults A20).
     """
     busy_minutes(sandbox, 1)
     program = begin(gladly=proxy.url)
@@ -65,7 +66,7 @@ def test_a_slow_drip_ends_at_the_deadline(begin, sandbox, proxy, impatient, hurr
 
 
 def test_a_head_that_never_comes_ends_at_the_deadline(begin, sandbox, impatient, hurried):
-    """Also where not a single byte is sent (faults A20)."""
+    """The deadline also holds when the host does not send a single byte (faults A20)."""
     busy_minutes(sandbox, 1)
     program = begin()
     sandbox.faults.add("gladly", EVENTS, Fault(delay_s=30, times=None))

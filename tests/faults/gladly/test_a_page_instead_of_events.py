@@ -1,4 +1,4 @@
-"""An answer that only looks like "nothing happened" (faults A13)."""
+"""An answer only looks as if nothing had happened (faults A13)."""
 
 import re
 
@@ -31,8 +31,13 @@ from sync.cli.errors import exit_code_of
         pytest.param("text/plain", b"upstream connect error or disconnect/reset before headers", id="text"),
     ],
 )
-def test_a_page_or_an_error_answered_with_200_is_not_no_events(begin, sandbox, content_type, body):
-    """The watermark stays, the error says what came, and the events are read when they come (faults A13)."""
+def test_a_page_or_an_error_answered_with_200_does_not_mean_that_nothing_happened(
+    begin, sandbox, content_type, body
+):
+    """
+    The watermark stays, and the error says what came. The events are read once Gladly shows them
+    (faults A13).
+    """
     busy_minutes(sandbox, 2)
     program = begin()
     program.run()

@@ -1,4 +1,4 @@
-"""Gladly asks to wait, or is shared with another client (faults A17, A18)."""
+"""Gladly asks the sync to wait, or another client shares the organization's rate (faults A17, A18)."""
 
 import threading
 import time
@@ -32,7 +32,10 @@ from sync.cli.errors import exit_code_of
     ],
 )
 def test_a_429_is_waited_for_as_asked_where_that_makes_sense(begin, sandbox, tuned, asked, least_s, most_s):
-    """And for a moment of our own where it does not; the same cycle then goes on (faults A17)."""
+    """
+    The sync waits as long as Gladly asks. Where the header makes no sense, it chooses a short wait itself.
+    The same cycle then goes on (faults A17).
+    """
     tuned(gladly={"default_hold_s": 0.3})
     one_conversation(sandbox)
     headers = {} if asked is None else {"Retry-After": asked}
@@ -43,15 +46,15 @@ def test_a_429_is_waited_for_as_asked_where_that_makes_sense(begin, sandbox, tun
     program = begin()
     assert program.run().errors == []
     first, second = (r.at for r in sandbox.gladly_requests if r.path == EVENTS)
-    assert least_s <= second - first <= most_s + 1  # a busy machine's second
+    assert least_s <= second - first <= most_s + 1  # a second more, for a busy machine
     assert problems(sandbox) == []
 
 
 @pytest.mark.parametrize("asked", ["10000000000", "Fri, 31 Dec 9999 23:59:59 GMT"], ids=["number", "date"])
 def test_a_wait_beyond_reason_is_capped_and_left_to_a_later_cycle(begin, sandbox, tuned, asked):
     """
-    The cycle fails at once and says so, Gladly is left alone until the cap, and then all goes on
-    (faults A17).
+    The cycle fails at once and says so. Gladly is left alone until the cap has passed, and then the sync goes
+    on (faults A17).
     """
     tuned(retry={"patience_s": 0.2})
     one_conversation(sandbox)
@@ -76,7 +79,7 @@ def test_a_wait_beyond_reason_is_capped_and_left_to_a_later_cycle(begin, sandbox
 
 
 def test_a_capped_wait_ends(begin, sandbox, tuned):
-    """With a cap of half a second in place of a quarter of an hour (faults A17)."""
+    """The test sets a cap of half a second in place of a quarter of an hour (faults A17)."""
     tuned(retry={"patience_s": 0.1})
     tuned(retry={"longest_retry_after_s": 0.5})
     one_conversation(sandbox)
@@ -89,15 +92,17 @@ def test_a_capped_wait_ends(begin, sandbox, tuned):
 
 
 def rates(moments, window_s=1.0):
-    """How many fall into each window of that length that begins with one of them."""
+    """
+    Return, for each moment, how many moments fall into the window of *window_s* seconds that begins with it.
+    """
     ordered = sorted(moments)
     return [sum(1 for m in ordered[i:] if m < at + window_s) for i, at in enumerate(ordered)]
 
 
 def test_beside_a_second_client_our_own_rate_holds_and_everything_arrives(tmp_path):
     """
-    The organization's 10 a second are shared: we keep to ours, and what is refused is asked for again
-    (faults A18).
+    Two clients share the organization's 10 requests a second. The sync keeps to its own rate, and repeats
+    each request that Gladly refuses (faults A18).
     """
     with Sandbox(pace=1, lateness_s=0, requests_per_second=10) as sandbox:
         busy_minutes(sandbox, 10)
@@ -131,7 +136,7 @@ def test_beside_a_second_client_our_own_rate_holds_and_everything_arrives(tmp_pa
 
 def test_a_second_that_is_used_up_is_waited_out(begin, sandbox):
     """
-    `Ratelimit-Remaining-Second: 0` comes with a 200: the next request is left to the next second
+    A 200 comes with `Ratelimit-Remaining-Second: 0`. The sync leaves its next request to the next second
     (faults A18).
     """
     busy_minutes(sandbox, 2)

@@ -1,4 +1,4 @@
-"""Gladly points somewhere else (faults A21)."""
+"""Gladly's answer points to another address (faults A21)."""
 
 from datetime import timedelta
 
@@ -15,7 +15,7 @@ from sync.cli.errors import exit_code_of
 
 @pytest.fixture
 def elsewhere():
-    """Another host, so to speak: another port. It must not be asked anything."""
+    """A server on another port stands for another host. Nobody may ask it anything."""
 
     def handler(request, sock):
         sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
@@ -31,7 +31,10 @@ def elsewhere():
     ids=["organization", "feed", "conversation", "profile"],
 )
 def test_a_redirect_elsewhere_is_refused(begin, sandbox, elsewhere, path, status):
-    """No credentials go there, the error says what to check, and nothing is taken for gone (faults A21)."""
+    """
+    The credentials go to no other host. The error says what to check, and no customer or conversation counts
+    as deleted (faults A21).
+    """
     one_conversation(sandbox)
     with Proxy(sandbox.gladly_url) as proxy:
         proxy.on(path, redirect(f"{elsewhere.url}/api/v1/events", status))
@@ -53,7 +56,7 @@ def test_a_redirect_elsewhere_is_refused(begin, sandbox, elsewhere, path, status
     ids=["http", "port", "no scheme", "same host", "empty", "garbage"],
 )
 def test_wherever_it_points_a_redirect_is_refused(begin, sandbox, to):
-    """To the same host as well: the API does not move about (faults A21)."""
+    """A redirect to the same host is refused too, because the API never moves (faults A21)."""
     with Proxy(sandbox.gladly_url) as proxy:
         proxy.on(EVENTS, redirect(to))
         (error,) = begin(gladly=proxy.url).run().errors
@@ -61,8 +64,11 @@ def test_wherever_it_points_a_redirect_is_refused(begin, sandbox, to):
         assert [path for _, path in proxy.seen if "other" in path] == []
 
 
-def test_of_a_merged_profile_s_redirect_only_the_id_is_believed(begin, sandbox, elsewhere):
-    """Gladly answers 301 for a customer merged away; the host that it names is not asked (faults A21)."""
+def test_only_the_id_is_taken_from_a_merged_profile_s_redirect(begin, sandbox, elsewhere):
+    """
+    Gladly answers 301 for a customer who was merged into another. The host that the redirect names is not
+    asked (faults A21).
+    """
     world = sandbox.world
     first, second = (world.add_customer(name, recorded=False) for name in ("One", "Two"))
     at = sandbox.clock.now() - timedelta(seconds=200)

@@ -1,4 +1,4 @@
-"""Credentials and parameters that Gladly refuses (faults A16)."""
+"""Gladly refuses the credentials, or the parameters of a request (faults A16)."""
 
 import time
 from collections import Counter
@@ -15,7 +15,9 @@ from sync.cli.errors import exit_code_of
 
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_token_exits_3_and_says_what_to_mend(installation, sandbox, status):
-    """The token itself is not in the message; when it is mended, nothing is missing (faults A16)."""
+    """
+    The message does not contain the token. After the token is corrected, nothing is missing (faults A16).
+    """
     one_conversation(sandbox)
     if status == 401:
         installation.settings["GLADLY_API_TOKEN"] = "canary-token"
@@ -36,7 +38,7 @@ def test_a_refused_token_exits_3_and_says_what_to_mend(installation, sandbox, st
 
 
 def test_the_daemon_says_once_that_the_token_is_refused_and_asks_no_more(installation, sandbox):
-    """That side pauses, cycles go on, and SIGTERM still ends it at once (faults A16)."""
+    """Requests to that end pause while cycles go on. SIGTERM still ends the daemon at once (faults A16)."""
     one_conversation(sandbox)
     sandbox.gladly.api_token = "another"
     installation.settings |= {"GLADLY_SEGMENT_SYNC__EVERY": "0.1s", "GLADLY_API_TOKEN": "sandbox-token"}
@@ -54,7 +56,7 @@ def test_the_daemon_says_once_that_the_token_is_refused_and_asks_no_more(install
 
 
 def test_the_daemon_tries_a_refused_token_again_after_a_pause(begin, sandbox, tuned):
-    """Nothing has to be restarted; what was pending is delivered meanwhile (faults A16)."""
+    """Nobody has to restart the daemon. It delivers pending events meanwhile (faults A16)."""
     tuned(refused_pause_s=0.5)
     one_conversation(sandbox)
     program = begin()
@@ -81,7 +83,7 @@ def test_the_daemon_tries_a_refused_token_again_after_a_pause(begin, sandbox, tu
 
 
 def test_refused_parameters_exit_1_with_gladly_s_own_words(installation, sandbox):
-    """It is asked once, since asking again would not change the answer (faults A16)."""
+    """The request is made once, since a second one would get the same answer (faults A16)."""
     one_conversation(sandbox)
     body = b'{"errors":[{"attr":"entities","code":"invalid","detail":"unknown entity"}]}'
     sandbox.faults.add("gladly", EVENTS, Fault(400, body=body, times=None))

@@ -1,4 +1,4 @@
-"""A watermark about as old as the Events API reaches (faults A15)."""
+"""The watermark is about as old as the Events API reaches back (faults A15)."""
 
 from datetime import timedelta
 
@@ -16,8 +16,8 @@ from support.program import OVERLAP
 )
 def test_a_watermark_about_24_hours_old_is_read_whole_by_one_way_or_the_other(begin, sandbox, age_s, skew_s):
     """
-    Gladly's clock decides; what the Events API does not show is read from the report; no loop of 400s
-    (faults A15).
+    Gladly's clock decides. The report supplies what the Events API no longer shows, and the sync does not
+    repeat a request that is answered 400 (faults A15).
     """
     world = sandbox.world
     sandbox.clock.advance(skew_s)

@@ -1,4 +1,4 @@
-"""A resync, interrupted, beside a daemon, or asked for wrongly (semantics 3.5)."""
+"""A resync is interrupted, runs beside a daemon, or is asked for wrongly (semantics 3.5)."""
 
 import json
 import signal
@@ -13,7 +13,10 @@ from support.worlds import DAY, live_for
 
 
 def test_a_resync_sends_what_was_missed_and_leaves_the_watermark(old_world):
-    """Also for conversations already stored; twice gives nothing more; a dry run changes no byte."""
+    """
+    This holds for conversations that are already stored too. A second resync sends nothing more, and a dry
+    run changes no byte.
+    """
     sandbox = old_world.sandbox
     live_for(sandbox, 6 * DAY, 40)
     now = to_text(sandbox.clock.now())
@@ -43,7 +46,7 @@ def test_a_resync_sends_what_was_missed_and_leaves_the_watermark(old_world):
 
 
 def test_a_resync_goes_on_where_it_was_interrupted(old_world):
-    """The days already read are not asked for again."""
+    """It does not ask again for the days that it has read."""
     sandbox = old_world.sandbox
     live_for(sandbox, 8 * DAY, 60)
     sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=0.25, times=None))
@@ -63,7 +66,7 @@ def test_a_resync_goes_on_where_it_was_interrupted(old_world):
 
 
 def test_a_daemon_goes_on_polling_beside_a_resync_and_a_second_resync_is_refused(old_world):
-    """Two who write take turns; two resyncs do not."""
+    """A daemon and a resync take turns at writing. Two resyncs do not."""
     sandbox = old_world.sandbox
     live_for(sandbox, 6 * DAY, 40)
     old_world.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "1s"
@@ -79,7 +82,7 @@ def test_a_daemon_goes_on_polling_beside_a_resync_and_a_second_resync_is_refused
         _, err = resync.communicate(timeout=60)
         assert resync.returncode == 0, err
         polls = sum(request.path == "/api/v1/events" for request in sandbox.gladly_requests)
-        assert polls >= 3  # before, beside and after it
+        assert polls >= 3  # before the resync, beside it and after it
     finally:
         daemon.send_signal(signal.SIGTERM)
         _, err = daemon.communicate(timeout=15)
@@ -88,7 +91,7 @@ def test_a_daemon_goes_on_polling_beside_a_resync_and_a_second_resync_is_refused
 
 
 def test_a_resync_backwards_is_wrong_usage(old_world):
-    """It says so and does nothing."""
+    """The command ends with exit 2, names `--since`, and does nothing."""
     done = old_world.run("resync", "--since", "2026-11-22", "--until", "2026-11-21")
     assert done.returncode == 2
     assert "--since" in done.stderr

@@ -1,4 +1,4 @@
-"""A host that cannot show that it is Gladly's (faults A19)."""
+"""A host cannot prove that it is Gladly's (faults A19)."""
 
 import http.server
 import ssl
@@ -12,7 +12,9 @@ from sync.cli.errors import exit_code_of
 
 @pytest.fixture
 def untrusted(tmp_path):
-    """An HTTPS server whose certificate nobody vouches for; `asked` holds what it was asked."""
+    """
+    An HTTPS server whose certificate no known authority has signed. Its `asked` holds what it was asked.
+    """
     cert, key = certificate(tmp_path, "127.0.0.1")
     asked = []
 
@@ -48,7 +50,9 @@ def untrusted(tmp_path):
 
 
 def test_a_certificate_nobody_vouches_for_is_refused(begin, sandbox, impatient, untrusted):
-    """Credentials are never sent there; the message says that it is the certificate (faults A19)."""
+    """
+    The credentials are never sent there. The message says that the certificate is the reason (faults A19).
+    """
     program = begin(gladly=f"https://127.0.0.1:{untrusted.server_port}")
     (error,) = program.run().errors
     assert exit_code_of(error) == 1
@@ -58,7 +62,10 @@ def test_a_certificate_nobody_vouches_for_is_refused(begin, sandbox, impatient, 
 
 
 def test_a_host_that_speaks_no_tls_is_said_as_such(begin, sandbox, impatient):
-    """`https://` to a plain port: an error of this connection, nothing sent in the clear (faults A19)."""
+    """
+    The address says `https://`, and the port speaks plain HTTP. The error names that connection, and nothing
+    is sent in clear text (faults A19).
+    """
     program = begin(gladly=sandbox.gladly_url.replace("http://", "https://"))
     (error,) = program.run().errors
     assert "Gladly could not be reached" in str(error)

@@ -1,4 +1,4 @@
-"""Answers of Gladly's that are too much or too long (faults A11, A12)."""
+"""Gladly's answers are too large, or have too many lines (faults A11, A12)."""
 
 import functools
 import time
@@ -29,20 +29,21 @@ JSON_LINES = "Content-Type: application/x-jsonlines"
 
 @pytest.fixture
 def through(tmp_path, sandbox, proxy):
-    """The program as a process, with Gladly behind the proxy; and what it holds when nothing is wrong."""
+    """The program runs as a process, with a proxy between it and Gladly."""
     settings = {"GLADLY_SEGMENT_SYNC__START": "23h", "GLADLY_SEGMENT_GLADLY__BASE_URL": proxy.url}
     return Installation(tmp_path, sandbox, settings)
 
 
 @pytest.fixture(scope="module")
 def idle_bytes(tmp_path_factory):
-    """What the program holds where nothing is wrong and nothing to do."""
+    """Return how many bytes the program holds in memory when nothing is wrong and there is nothing to do."""
     with Sandbox() as quiet:
         return run_measured(Installation(tmp_path_factory.mktemp("idle"), quiet)).peak_bytes
 
 
 @functools.cache
 def bomb_of_300_mb():
+    """Return 0.3 MB of gzip that unpack to 300 MB."""
     packer = zlib.compressobj(1, wbits=31)
     parts = [packer.compress(b'{"id":"')]
     parts += [packer.compress(b" " * MB) for _ in range(300)]
@@ -52,8 +53,8 @@ def bomb_of_300_mb():
 @linux_only
 def test_a_line_of_64_mb_is_quarantined_without_being_held(through, sandbox, proxy, idle_bytes):
     """
-    Read in time that grows with its length only, kept cut to a few KB; the lines around it count
-    (faults A11).
+    The time to read the line grows only with its length. A few KB of it are kept, and the lines around it are
+    processed (faults A11).
     """
     busy_minutes(sandbox, 3)
     first, *rest = feed_lines(sandbox)
@@ -77,8 +78,8 @@ def test_a_line_of_64_mb_is_quarantined_without_being_held(through, sandbox, pro
 @linux_only
 def test_a_line_without_an_end_is_given_up(through, sandbox, proxy, idle_bytes):
     """
-    So many bytes and no more are read of it; memory stays flat, the error says why, nothing moves
-    (faults A11).
+    The sync reads a fixed number of bytes of it. Memory stays flat, the error names the reason, and the
+    watermark stays (faults A11).
     """
     sent = 0
 
@@ -104,7 +105,10 @@ def test_a_line_without_an_end_is_given_up(through, sandbox, proxy, idle_bytes):
 @linux_only
 @pytest.mark.parametrize("path", [EVENTS, CONVERSATIONS, PROFILES], ids=["feed", "conversation", "profile"])
 def test_a_gzip_bomb_is_not_unpacked(through, sandbox, proxy, idle_bytes, path):
-    """0.3 MB that would be 300 MB: refused, or read no further than an answer can be long (faults A11)."""
+    """
+    0.3 MB would unpack to 300 MB. The answer is refused, or read no further than the longest answer allowed
+    (faults A11).
+    """
     busy_minutes(sandbox, 1)
     bomb = bomb_of_300_mb()
     headers = (JSON_LINES, "Content-Encoding: gzip", f"Content-Length: {len(bomb)}")
@@ -123,7 +127,8 @@ def test_a_gzip_bomb_is_not_unpacked(through, sandbox, proxy, idle_bytes, path):
 @pytest.mark.parametrize("size", [40 * MB])
 def test_an_answer_longer_than_any_object_is_refused(through, sandbox, proxy, idle_bytes, size):
     """
-    A profile without an end, uncompressed: no more is read than the largest answer there is (faults A11).
+    The profile is uncompressed and never ends. No more of it is read than the longest answer allowed
+    (faults A11).
     """
     busy_minutes(sandbox, 1)
     proxy.on(
@@ -138,7 +143,10 @@ def test_an_answer_longer_than_any_object_is_refused(through, sandbox, proxy, id
 
 @linux_only
 def test_half_a_million_lines_are_read_in_flat_memory(through, sandbox, proxy, idle_bytes):
-    """Committed chunk by chunk, none held longer; the conversations among them are sent (faults A12)."""
+    """
+    Each chunk is committed and then dropped from memory. The conversations among the lines are sent
+    (faults A12).
+    """
     busy_minutes(sandbox, 3)
     lines, seconds = 500_000, 80_000
     template = (

@@ -1,4 +1,4 @@
-"""Reports in any form, in any zone, cut, late and rationed (faults B4-B6)."""
+"""A report has an unusual form, an odd time zone, missing parts, a delay or a limit (faults B4-B6)."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -14,7 +14,10 @@ from support.worlds import DAY, NOON, live_for
 
 @pytest.mark.parametrize("bom", [False, True], ids=["plain", "with a BOM"])
 def test_any_csv_is_read_by_its_header(tmp_path, bom):
-    """BOM, CRLF, blank lines, quoted newlines, other columns, another order, an empty day (faults B4)."""
+    """
+    The reports have a BOM, CRLF, blank lines, quoted newlines, other columns, another order, or an empty day
+    (faults B4).
+    """
     with Sandbox(start=NOON, pace=0, lateness_s=0, requests_per_second=None, report_bom=bom) as sandbox:
         installation = Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__RECONCILE": "off"})
         assert installation.run("once").returncode == 0
@@ -46,8 +49,8 @@ def test_any_csv_is_read_by_its_header(tmp_path, bom):
         pytest.param(b"Conversation ID,Status\r\nx,OPEN\r\n", "text/csv", id="another report"),
     ],
 )
-def test_what_is_no_report_is_an_error_and_not_an_empty_day(old_world, body, content_type):
-    """The watermark stays, the message says so, and the next cycle reads everything (faults B4)."""
+def test_an_answer_that_is_not_a_report_is_an_error_and_not_an_empty_day(old_world, body, content_type):
+    """The watermark stays and the message says so. The next cycle reads everything (faults B4)."""
     sandbox = old_world.sandbox
     live_for(sandbox, 3 * DAY, 20)
     sandbox.faults.add(
@@ -62,7 +65,10 @@ def test_what_is_no_report_is_an_error_and_not_an_empty_day(old_world, body, con
 
 
 def test_a_row_that_cannot_be_read_is_kept_and_passed_over(old_world):
-    """Quarantined with its reason, once; the others go on, and the poll is degraded (exit 0) (faults B4)."""
+    """
+    The row goes to quarantine once, with its reason. The other rows are processed, and the poll is degraded
+    (exit 0) (faults B4).
+    """
     sandbox = old_world.sandbox
     live_for(sandbox, 3 * DAY, 20)
 
@@ -81,18 +87,18 @@ def test_a_row_that_cannot_be_read_is_kept_and_passed_over(old_world):
 
 
 def test_the_report_is_asked_for_in_utc(old_world):
-    """An organization of Denver, across its change of clocks: no day is lost or doubled (faults B5)."""
+    """The organization is in Denver, and its clocks change. No day is lost or read twice (faults B5)."""
     sandbox = old_world.sandbox
     assert sandbox.gladly.organization_timezone == "America/Denver"
     sandbox.clock.set(datetime(2026, 11, 5, tzinfo=UTC))
-    live_for(sandbox, 3 * DAY, 60)  # the night of 1 November lies before
+    live_for(sandbox, 3 * DAY, 60)  # the night of 1 November is past
     old_world.run("watermark", "reset", "--to", "2026-11-05", "--yes")
     assert old_world.run("once").returncode == 0
     assert problems(sandbox, since=datetime(2026, 11, 5, tzinfo=UTC)) == []
 
 
 def test_a_slow_report_is_waited_for(old_world):
-    """Gladly makes a report before it sends a byte of it (faults B6)."""
+    """Gladly makes the whole report before it sends the first byte (faults B6)."""
     sandbox = old_world.sandbox
     live_for(sandbox, 2 * DAY, 10)
     sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=4.0, times=1))
@@ -102,8 +108,7 @@ def test_a_slow_report_is_waited_for(old_world):
 
 def test_at_most_ten_reports_a_minute(tmp_path):
     """
-    Gladly's own limit for reports_asked_for: a refusal is waited for by the next cycles, and nothing is lost
-    (faults B6).
+    Gladly limits reports itself. Later cycles repeat a refused request, and nothing is lost (faults B6).
     """
     with Sandbox(start=NOON, pace=0, lateness_s=0, requests_per_second=None, reports_per_minute=3) as sandbox:
         installation = Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__RECONCILE": "off"})

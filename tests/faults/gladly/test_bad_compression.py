@@ -1,4 +1,4 @@
-"""Answers that are compressed, and not as they should be (faults A7)."""
+"""An answer is compressed when it should not be, or compressed badly (faults A7)."""
 
 from datetime import timedelta
 
@@ -15,7 +15,8 @@ from sync.cli.errors import exit_code_of
 @pytest.mark.parametrize("variant", ["whole", "cut", "bad_crc", "plain"])
 def test_events_in_gzip_are_refused_since_a_cut_would_look_like_an_end(begin, sandbox, variant):
     """
-    The feed is asked for uncompressed; where it comes compressed all the same, nothing moves (faults A7).
+    The sync asks for an uncompressed feed. When the feed comes compressed all the same, the watermark stays
+    (faults A7).
     """
     busy_minutes(sandbox, 10)
     with Proxy(sandbox.gladly_url) as proxy:
@@ -36,8 +37,8 @@ def test_events_in_gzip_are_refused_since_a_cut_would_look_like_an_end(begin, sa
 @pytest.mark.parametrize("variant", ["whole", "cut", "bad_crc", "plain"])
 def test_a_conversation_or_profile_in_bad_gzip_is_asked_for_again(begin, sandbox, impatient, variant, path):
     """
-    Neither half a body nor one that fails its checksum is taken for the whole; at the latest next time
-    (faults A7).
+    Half a body, or a body with a wrong checksum, is never taken for the whole. The sync asks again, in the
+    next cycle at the latest (faults A7).
     """
     busy_minutes(sandbox, 2)
     with Proxy(sandbox.gladly_url) as proxy:
@@ -53,7 +54,7 @@ def test_a_conversation_or_profile_in_bad_gzip_is_asked_for_again(begin, sandbox
 
 
 def test_gzip_that_never_becomes_good_is_an_error_after_so_many_tries(begin, sandbox, impatient):
-    """Then nothing of the chunk is taken in, and the next cycle that can reads it again (faults A7)."""
+    """Nothing of the chunk is then recorded. The next cycle that can reads it again (faults A7)."""
     busy_minutes(sandbox, 1)
     with Proxy(sandbox.gladly_url) as proxy:
         program = begin(gladly=proxy.url)

@@ -1,4 +1,4 @@
-"""Changes that the feed never showed are found by looking (faults A2)."""
+"""The audit finds changes that the feed never showed (faults A2)."""
 
 import subprocess
 import time
@@ -8,10 +8,10 @@ from state.reader import Reader
 from support.checker import problems, verdicts
 
 
-def test_a_close_that_shows_beyond_the_overlap_is_found_by_the_reconciler(begin, sandbox):
+def test_a_close_that_shows_beyond_the_overlap_is_found_by_the_audit(begin, sandbox):
     """
-    What no poll could see any more is found by looking, and sent as if the feed had shown it in time
-    (faults A2).
+    No poll can see that close any more. The audit finds it, and it is sent as if the feed had shown it in
+    time (faults A2).
     """
     world = sandbox.world
     customer = world.add_customer("Ana", recorded=False)
@@ -29,16 +29,17 @@ def test_a_close_that_shows_beyond_the_overlap_is_found_by_the_reconciler(begin,
     with_it = begin(SYNC__START="3h", SYNC__RECONCILE="1s")
     with_it.run()
     assert problems(sandbox) == []
-    with_it.store.reset_watermark(
-        closed_at - timedelta(seconds=1)
-    )  # and the feed's own line is the same close
+    with_it.store.reset_watermark(closed_at - timedelta(seconds=1))  # the feed's own line is the same close
     with_it.run()
     assert problems(sandbox) == []
     assert len(sandbox.inbox.attempts) == 2
 
 
 def test_a_close_that_the_feed_never_showed_is_found_by_looking(installation, ago):
-    """Open and quiet for long: compared with Gladly, and the close is sent, once."""
+    """
+    The conversation is open and has been quiet for long. The audit compares it with Gladly, and the close is
+    sent once.
+    """
     sandbox, world = installation.sandbox, installation.sandbox.world
     conversation = world.open_conversation(world.add_customer("Ana"), at=ago(500))
     untouched = world.open_conversation(world.add_customer("Bea"), at=ago(400))
@@ -60,7 +61,10 @@ def test_a_close_that_the_feed_never_showed_is_found_by_looking(installation, ag
 
 
 def test_a_conversation_that_is_gone_is_found_too(installation, ago):
-    """Merged away: it never closes. Deleted with its customer: nothing is kept of them."""
+    """
+    A conversation that was merged away never closes. Nothing is kept of one that was deleted with its
+    customer.
+    """
     world = installation.sandbox.world
     ana, bea, eve = (world.add_customer(name) for name in ("Ana", "Bea", "Eve"))
     merged = world.open_conversation(ana, at=ago(500))
@@ -82,8 +86,8 @@ def test_a_conversation_that_is_gone_is_found_too(installation, ago):
     assert [e["payload"] for e in installation.events() if e["customer_id"] == eve.id] == [None]
 
 
-def test_a_reconciliation_stays_within_its_budget(installation, ago):
-    """And goes on with those longest unchecked."""
+def test_an_audit_stays_within_its_budget(installation, ago):
+    """The next audit goes on with the conversations that have been unchecked the longest."""
     from sync.audit.reconcile import BUDGET
 
     world = installation.sandbox.world

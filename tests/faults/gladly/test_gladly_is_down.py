@@ -38,8 +38,8 @@ def _answering(status):
 )
 def test_a_fault_is_said_when_it_begins_and_when_it_ends(begin, sandbox, impatient, fail, says):
     """
-    However many cycles it lasts; each tries a few times, delivers what is pending, and loses nothing
-    (faults A19).
+    The fault lasts for several cycles. Each of them tries a few times, delivers what is pending, and loses
+    nothing (faults A19).
     """
     program = begin()
     program.run()
@@ -64,7 +64,7 @@ def test_a_fault_is_said_when_it_begins_and_when_it_ends(begin, sandbox, impatie
 
 
 def test_another_fault_than_before_is_said_again(begin, sandbox, impatient):
-    """A change of the fault is news, its repetition is not (faults A19)."""
+    """A new fault is logged. The same fault in the next cycle is not (faults A19)."""
     program = begin()
     with capture_logs() as logs:
         for status in (503, 503, 500, 500, 503):
@@ -77,7 +77,7 @@ def test_another_fault_than_before_is_said_again(begin, sandbox, impatient):
 
 @pytest.mark.parametrize("path", [EVENTS, CONVERSATIONS, PROFILES], ids=["feed", "conversation", "profile"])
 def test_a_connection_that_is_reset_is_made_again_within_the_cycle(begin, sandbox, impatient, path):
-    """Without a word: it is over before anybody could do anything about it (faults A19)."""
+    """Nothing is logged, because the fault is over before anybody could act on it (faults A19)."""
     one_conversation(sandbox)
     with Proxy(sandbox.gladly_url) as proxy, capture_logs() as logs:
         proxy.on(path, hang_up(), times=3)
@@ -88,7 +88,8 @@ def test_a_connection_that_is_reset_is_made_again_within_the_cycle(begin, sandbo
 
 def test_once_waits_longer_from_try_to_try_and_gives_up_in_time(installation, sandbox):
     """
-    At most 12 attempts and 20 s, the waits growing and none the same; exit 1 and one sentence (faults A19).
+    There are at most 12 attempts within 20 s. The waits grow and all differ. The command ends with exit 1 and
+    one sentence (faults A19).
     """
     sandbox.faults.add("gladly", "*", Fault(503, times=None))
     began = time.monotonic()
@@ -107,7 +108,7 @@ def test_once_waits_longer_from_try_to_try_and_gives_up_in_time(installation, sa
 
 
 def test_a_name_that_does_not_resolve_is_said_as_such(begin, sandbox, impatient, monkeypatch):
-    """With the name in it, and no more than the name (faults A19)."""
+    """The error contains the host's name and no other part of the address (faults A19)."""
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     program = begin(gladly="https://acme.invalid")

@@ -1,4 +1,4 @@
-"""Values of the feed that no program likes (faults A10)."""
+"""The feed holds values that break many programs (faults A10)."""
 
 import re
 from datetime import timedelta
@@ -31,7 +31,10 @@ _HOSTILE = {
 
 @pytest.mark.parametrize("value", [pytest.param(value, id=name) for name, value in _HOSTILE.items()])
 def test_hostile_values_break_no_more_than_their_own_line(begin, sandbox, value):
-    """In every field in turn: the line is understood or quarantined, the rest is processed (faults A10)."""
+    """
+    The value stands in each field in turn. The line is understood or quarantined, and the others are
+    processed (faults A10).
+    """
     busy_minutes(sandbox, 4)
     whole = line_of("from-nowhere", sandbox).rstrip(b"}\n")
     spoilt = [
@@ -61,8 +64,8 @@ def test_hostile_values_break_no_more_than_their_own_line(begin, sandbox, value)
 @pytest.mark.parametrize("value", [pytest.param(value, id=name) for name, value in _HOSTILE.items()])
 def test_a_hostile_value_beside_what_matters_loses_no_transition(begin, sandbox, value):
     """
-    In a field that nobody reads: the transition is sent, or its line is in quarantine, never neither
-    (faults A10).
+    The value stands in a field that the sync does not read. The transition is sent, or its line is in
+    quarantine. One of the two always holds (faults A10).
     """
     ids = busy_minutes(sandbox, 3)
     sandbox.faults.rewrite_feed(
@@ -80,7 +83,10 @@ def test_a_hostile_value_beside_what_matters_loses_no_transition(begin, sandbox,
 
 
 def test_line_ends_are_newlines_and_nothing_else(begin, sandbox):
-    """U+2028, U+0085 and the like stand in strings: two lines are two lines, not four (faults A10)."""
+    """
+    U+2028, U+0085 and similar characters may stand in strings. Two lines are two lines, not four
+    (faults A10).
+    """
     for _ in range(2):
         sandbox.world.record("CONVERSATION/NOTE_CREATED", {"text": "a\u2028b\u0085c\u2029d\x0be\x1cf\r"})
     program = begin()
@@ -99,7 +105,10 @@ def test_line_ends_are_newlines_and_nothing_else(begin, sandbox):
     ],
 )
 def test_a_customer_may_be_called_anything(begin, sandbox, name, shown):
-    """It arrives as it is; half a surrogate pair, which no encoding has, as U+FFFD (faults A10)."""
+    """
+    The name arrives as it is. Half a surrogate pair, which no encoding can hold, arrives as U+FFFD
+    (faults A10).
+    """
     busy_minutes(sandbox, 1)
 
     def renamed(answer):

@@ -1,4 +1,4 @@
-"""Changes that show late, at once, out of order or twice (faults A1-A3, A14, B8)."""
+"""Changes show late, at the same instant, out of order or twice (faults A1-A3, A14, B8)."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -12,11 +12,16 @@ from support.worlds import NOON, busy_minutes
 
 
 def names_in_order(sandbox):
+    """
+    Return the conversation's id and the last word of the event's name for each event, in the order received.
+    """
     return [(e["properties"]["conversationId"], e["event"].split()[-1]) for e in sandbox.inbox.received]
 
 
 def test_a_second_event_of_the_same_millisecond_that_shows_one_poll_later_is_sent(begin, sandbox):
-    """Both ends of a window are read again, so an instant is never passed over half read (faults A1)."""
+    """
+    Each poll reads the last instant of the one before again, so no instant is left half read (faults A1).
+    """
     at = sandbox.clock.now() - timedelta(seconds=1)
     for name, late_s in (("Ana", 0), ("Bea", 10)):
         sandbox.world.open_conversation(sandbox.world.add_customer(name), at=at, late_s=late_s)
@@ -33,7 +38,8 @@ def test_a_second_event_of_the_same_millisecond_that_shows_one_poll_later_is_sen
 @pytest.mark.parametrize("late_s", [14.9, 60])
 def test_an_event_that_shows_late_and_is_older_than_the_newest_is_sent(begin, sandbox, late_s):
     """
-    The watermark stays the overlap behind Gladly's clock, so what shows within it is still read (faults A2).
+    The watermark stays behind Gladly's clock by the overlap. A change that shows within the overlap is still
+    read (faults A2).
     """
     world, at = sandbox.world, sandbox.clock.now()
     late = world.open_conversation(world.add_customer("Late"), at=at, late_s=late_s)
@@ -50,7 +56,10 @@ def test_an_event_that_shows_late_and_is_older_than_the_newest_is_sent(begin, sa
 
 
 def test_events_out_of_order_and_repeated_are_sent_once_and_in_recorded_order(begin, sandbox):
-    """A change is known by its id, and order is by instant: neither is left to the feed (faults A3)."""
+    """
+    The id of a change tells whether it is new, and its instant tells its place. The feed's own order does not
+    count (faults A3).
+    """
     ids = busy_minutes(sandbox, 20)
     draw = random.Random(3)
     sandbox.faults.rewrite_feed(lambda lines: draw.sample(lines * 3, len(lines) * 3))
@@ -63,7 +72,7 @@ def test_events_out_of_order_and_repeated_are_sent_once_and_in_recorded_order(be
 
 
 def test_an_event_repeated_in_two_answers_is_one_transition(begin, sandbox):
-    """The overlap is read again with every poll, and by every new process (faults A3)."""
+    """Every poll, and every new process, reads the overlap again (faults A3)."""
     conversation = sandbox.world.open_conversation(sandbox.world.add_customer("Ana"))
     program = begin()
     program.run()
@@ -81,7 +90,7 @@ def test_an_event_repeated_in_two_answers_is_one_transition(begin, sandbox):
 
 def test_events_that_show_after_many_empty_polls_are_sent(begin, sandbox):
     """
-    However often the answer is empty, the watermark stays the overlap behind Gladly's clock (faults A14).
+    The watermark stays behind Gladly's clock by the overlap, however many answers are empty (faults A14).
     """
     program = begin()
     program.run()
@@ -114,7 +123,8 @@ def test_the_watermark_follows_gladly_s_clock_not_ours(begin, sandbox):
 
 def test_transitions_within_one_poll_or_second_all_count(old_world):
     """
-    Closes without a known opening, and close, reopen, close in one poll: each once, in order (faults B8).
+    One conversation closes without a known opening. Others close, reopen and close within one poll. Each
+    transition is sent once, in order (faults B8).
     """
     sandbox, world = old_world.sandbox, old_world.sandbox.world
     before = world.open_conversation(world.add_customer("Ana"), at=NOON - timedelta(days=2))

@@ -1,4 +1,4 @@
-"""What the environment says of credentials, proxies and authorities (faults A22)."""
+"""The environment names credentials, a proxy or a certificate authority (faults A22)."""
 
 import pytest
 
@@ -9,7 +9,9 @@ from support.worlds import one_conversation
 
 
 def test_neither_netrc_nor_a_proxy_stands_between_us_and_a_loopback_address(installation, sandbox):
-    """Our credentials are sent whatever `.netrc` says, and no proxy is asked for 127.0.0.1 (faults A22)."""
+    """
+    The configured credentials are sent, whatever `.netrc` says. No proxy is asked for 127.0.0.1 (faults A22).
+    """
     one_conversation(sandbox)
     netrc = installation.directory / "netrc"
     netrc.write_text("machine 127.0.0.1 login someone password else\ndefault login a password b\n")
@@ -34,8 +36,8 @@ def test_a_proxy_and_a_ca_of_the_environment_are_honoured_and_netrc_is_not(
     installation, sandbox, tmp_path, variable
 ):
     """
-    What a company sets for all its programs works; the credentials are still the configured ones
-    (faults A22).
+    A proxy and a CA that a company sets for all its programs work here too. The credentials are still the
+    configured ones (faults A22).
     """
     one_conversation(sandbox)
     host = "acme.gladly.example.com"

@@ -1,4 +1,4 @@
-"""However an instant is spelt, it is the same instant (faults A4)."""
+"""Gladly may write the same instant in several ways (faults A4)."""
 
 import re
 from datetime import timedelta
@@ -18,7 +18,10 @@ _TIMESTAMP = re.compile(rb'"timestamp":"([^"]+)"')
 
 
 def spelt(instant, digits, hours):
-    """The same instant with so many fractional digits, at an offset of so many hours (None: Z)."""
+    """
+    Return the instant with so many fractional digits, at an offset of so many hours. None as the offset is
+    written `Z`.
+    """
     local = instant if hours is None else (instant + timedelta(hours=hours))
     fraction = f"{instant.microsecond:06d}"[:digits]
     offset = "Z" if hours is None else f"{hours:+03d}:00"
@@ -28,7 +31,7 @@ def spelt(instant, digits, hours):
 @pytest.mark.parametrize("digits", [0, 1, 2, 3, 6], ids=lambda n: f"{n} digits")
 @pytest.mark.parametrize("hours", [None, 0, -9, 14], ids=lambda h: "Z" if h is None else f"{h:+}h")
 def test_an_instant_may_be_spelt_in_any_way(begin, sandbox, digits, hours):
-    """The watermark, the order and the ids go by the instant, not by its text (faults A4)."""
+    """The watermark, the order and the ids depend on the instant, not on its text (faults A4)."""
     at = sandbox.clock.now().replace(microsecond=0) - timedelta(seconds=100)
     if digits:
         at += timedelta(microseconds=int("123456"[: min(digits, 3)].ljust(6, "0")))
@@ -49,7 +52,7 @@ def test_an_instant_may_be_spelt_in_any_way(begin, sandbox, digits, hours):
     assert [e["occurred_at"] for e in program.events()] == [
         spelt(instant, 3, None).decode() for instant in (at, at + timedelta(seconds=30))
     ]
-    sandbox.faults.rewrite_feed(None)  # the same changes, spelt another way, are no others
+    sandbox.faults.rewrite_feed(None)  # the same changes in another spelling are not new
     program.store.reset_watermark(at - timedelta(seconds=1))
     program.run()
     assert len(sandbox.inbox.attempts) == 2
@@ -58,7 +61,8 @@ def test_an_instant_may_be_spelt_in_any_way(begin, sandbox, digits, hours):
 
 def test_the_watermark_behind_a_cut_compares_instants_where_texts_sort_otherwise(begin, sandbox, impatient):
     """
-    Offsets that make the newest instant the smallest text, in an answer that breaks off after it (faults A4).
+    The newest instant has an offset that makes it the smallest text. The answer breaks off after it
+    (faults A4).
     """
     busy_minutes(sandbox, 12)
     hours = iter([14, 9, 0, -3, -9, -12] * 4)

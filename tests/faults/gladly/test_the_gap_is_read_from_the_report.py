@@ -1,4 +1,4 @@
-"""A gap longer than the Events API reaches, and the report that fills it (faults B; semantics 3.5)."""
+"""A gap is longer than the Events API reaches back, and the report fills it (faults B; semantics 3.5)."""
 
 import json
 import signal
@@ -26,7 +26,8 @@ from support.worlds import DAY, NOON, live_for
 )
 def test_a_gap_of_any_length_is_read_by_report_and_feed(old_world, seconds, least):
     """
-    Whole UTC days by report up to the last 23 hours, then the Events API: none lost, none twice (faults B1).
+    The report supplies whole UTC days up to the last 23 hours, and the Events API supplies the rest. No
+    transition is lost or sent twice (faults B1).
     """
     sandbox = old_world.sandbox
     live_for(sandbox, seconds, 60)
@@ -44,7 +45,8 @@ def test_a_gap_of_any_length_is_read_by_report_and_feed(old_world, seconds, leas
 
 def test_nine_days_away_of_a_world_that_lived_on(tmp_path):
     """
-    Eight days by report, one by feed, of a living world with merges and deletions: exactly right (faults B1).
+    The report supplies eight days and the feed one. The world goes on meanwhile, with merges and deletions
+    (faults B1).
     """
     with Sandbox(
         seed=5, tempo=0.012, start=NOON, pace=0, requests_per_second=None, reports_per_minute=None
@@ -55,7 +57,7 @@ def test_nine_days_away_of_a_world_that_lived_on(tmp_path):
         done = installation.run("once", timeout=110)
         assert done.returncode == 0, done.stderr
         assert 8 <= reports_asked_for(sandbox) <= 10
-        sandbox.clock.advance(60)  # what was not visible yet
+        sandbox.clock.advance(60)  # which was not visible yet
         assert installation.run("once").returncode == 0
         assert len(sandbox.inbox.received) > 500
         assert problems(sandbox, since=NOON) == []
@@ -63,7 +65,10 @@ def test_nine_days_away_of_a_world_that_lived_on(tmp_path):
 
 
 def test_the_same_transition_from_report_and_feed_is_one_event(old_world):
-    """A resync by report over what the feed brought changes nothing and sends nothing (faults B2)."""
+    """
+    A resync reads from the report what the feed has already shown. It changes nothing and sends nothing
+    (faults B2).
+    """
     sandbox = old_world.sandbox
     live_for(sandbox, 6 * 3_600, 30)
     assert old_world.run("once").returncode == 0
@@ -79,7 +84,7 @@ def test_the_same_transition_from_report_and_feed_is_one_event(old_world):
 
 def test_what_the_report_does_not_hold_yet_comes_from_the_feed(tmp_path):
     """
-    The report trails by hours: its watermark stops 23 hours back, and the Events API covers the rest
+    The report is hours behind. Its watermark stops 23 hours back, and the Events API supplies the rest
     (faults B3).
     """
     with Sandbox(
@@ -94,7 +99,8 @@ def test_what_the_report_does_not_hold_yet_comes_from_the_feed(tmp_path):
 
 def test_a_catch_up_resumes_where_it_was_killed(old_world):
     """
-    SIGKILL after some days: those are not asked for again, and nothing is lost or sent twice (faults B6).
+    SIGKILL comes after some days have been read. Those days are not asked for again, and nothing is lost or
+    sent twice (faults B6).
     """
     sandbox = old_world.sandbox
     live_for(sandbox, 8 * DAY, 80)
@@ -112,7 +118,10 @@ def test_a_catch_up_resumes_where_it_was_killed(old_world):
 
 
 def test_the_first_start_can_lie_long_ago(tmp_path):
-    """`sync.start` of any age: the report from there, the feed to now (faults B7)."""
+    """
+    `sync.start` may be of any age. The report supplies what follows it, and the feed what is recent
+    (faults B7).
+    """
     with Sandbox(start=NOON, pace=0, lateness_s=0, requests_per_second=None) as sandbox:
         live_for(sandbox, 5 * DAY, 30)
         start = {"GLADLY_SEGMENT_SYNC__START": "2026-11-18", "GLADLY_SEGMENT_SYNC__RECONCILE": "off"}
@@ -123,7 +132,8 @@ def test_the_first_start_can_lie_long_ago(tmp_path):
 
 def test_a_gap_that_nothing_can_fill_is_recorded_with_both_ends(old_world):
     """
-    Days that the report refuses are passed over, and said: degraded, with both ends, in `status` (faults B7).
+    The sync passes over the days that the report refuses. The poll is degraded, and `status` shows both ends
+    of the gap (faults B7).
     """
     sandbox = old_world.sandbox
     live_for(sandbox, 5 * DAY, 20)

@@ -1,4 +1,4 @@
-"""Types and fields that are new, or have another name (faults A9)."""
+"""Types and fields are new, or have another name (faults A9)."""
 
 import json
 from datetime import timedelta
@@ -14,7 +14,7 @@ from support.worlds import busy_minutes
 
 def test_types_and_fields_nobody_has_heard_of_are_passed_over_at_no_cost(begin, sandbox):
     """
-    Gladly adds types and fields as it likes: a change of an unknown type is counted and means nothing
+    Gladly may add types and fields at any time. A change of an unknown type is counted, and is no transition
     (faults A9).
     """
     world = sandbox.world
@@ -34,7 +34,10 @@ def test_types_and_fields_nobody_has_heard_of_are_passed_over_at_no_cost(begin, 
 
 
 def test_new_fields_beside_those_we_know_change_nothing(begin, sandbox):
-    """In the event, in its content and in the context, of any kind (faults A9)."""
+    """
+    The new fields are in the event, in its content and in its context, and hold values of every kind
+    (faults A9).
+    """
 
     def drift(lines):
         grown = []
@@ -63,7 +66,10 @@ def test_new_fields_beside_those_we_know_change_nothing(begin, sandbox):
     ids=["timestamp", "conversationId", "type"],
 )
 def test_a_renamed_field_is_a_bad_line_with_its_reason(begin, sandbox, old, new):
-    """Of one event in the middle: the others are processed, and the reason names the field (faults A9)."""
+    """
+    One event in the middle has the renamed field. The others are processed, and the reason names the field
+    (faults A9).
+    """
     ids = busy_minutes(sandbox, 3)
     sandbox.faults.rewrite_feed(lambda lines: [*lines[:2], lines[2].replace(old, new, 1), *lines[3:]])
     program = begin()
@@ -72,7 +78,7 @@ def test_a_renamed_field_is_a_bad_line_with_its_reason(begin, sandbox, old, new)
     ((_, reason),) = quarantined(program.path)
     assert old.strip(b'":').decode() in reason
     assert verdicts(problems(sandbox)) == [("lost", ids[1])]
-    sandbox.faults.rewrite_feed(None)  # once it is mended at Gladly, a resync finds it
+    sandbox.faults.rewrite_feed(None)  # a resync finds it once Gladly has corrected it
     program.store.reset_watermark(sandbox.clock.now() - timedelta(minutes=10))
     program.run()
     assert problems(sandbox) == []

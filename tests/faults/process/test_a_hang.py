@@ -16,7 +16,7 @@ pytestmark = pytest.mark.long
 
 def test_a_daemon_that_hangs_is_found_by_the_health_check(installation):
     """
-    The process lives, but its heartbeat stands still: `status --max-lag` fails, and says since when
+    The process lives, and its watermark stands still. `status --max-lag` fails, and says since when
     (faults F3).
     """
     history(installation.sandbox)

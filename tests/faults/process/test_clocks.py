@@ -1,4 +1,4 @@
-"""What clocks can do to it: wrong ones, jumping ones, other zones, too little time (faults E1-E4)."""
+"""Clocks are wrong, jump or are in another zone, or a poll takes longer than its interval (faults E1-E4)."""
 
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -23,7 +23,9 @@ _LIBRARIES = "/usr/lib/*/faketime/libfaketime.so.1", "/usr/lib/faketime/libfaket
 
 
 def _another_clock(installation: Installation, offset_s: float) -> Path:
-    """Give the program a clock so many seconds off, by libfaketime; returns the file that says how many."""
+    """
+    Set the program's clock off by that many seconds, by libfaketime. Return the file that holds the offset.
+    """
     found = [file for pattern in _LIBRARIES for file in Path("/").glob(pattern.lstrip("/"))]
     if not found:
         pytest.skip("libfaketime is not installed (package faketime)")
@@ -50,8 +52,8 @@ OFFSETS = [
 @pytest.mark.parametrize("offset", OFFSETS)
 def test_a_wrong_clock_loses_nothing(tmp_path, offset):
     """
-    The watermark is by Gladly's clock, an overlap behind it, however far off this machine's is; `check` says
-    that it is off (faults E1).
+    The watermark is behind Gladly's clock by the overlap, however wrong this machine's clock is. `check` says
+    that this clock is off (faults E1).
     """
     with Sandbox(start=datetime.now(UTC) + offset, lateness_s=0, requests_per_second=None) as sandbox:
         installation = Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__START": "10m"})
@@ -71,7 +73,7 @@ def test_a_wrong_clock_loses_nothing(tmp_path, offset):
 
 @pytest.mark.parametrize("seconds", [300, -3 * 86_400])
 def test_a_process_with_a_wrong_clock_loses_nothing(installation, seconds):
-    """The same with the clock of the process itself put off (faults E1)."""
+    """The same holds when the clock of the process itself is off (faults E1)."""
     _another_clock(installation, seconds)
     history(installation.sandbox)
     assert_nothing_lost(installation)
@@ -82,9 +84,7 @@ def test_a_process_with_a_wrong_clock_loses_nothing(installation, seconds):
 
 @pytest.mark.parametrize("jump_s", [25 * 3_600, -3_600], ids=["25 hours on", "an hour back"])
 def test_a_clock_that_jumps_under_a_daemon_stops_nothing(installation, jump_s):
-    """
-    It goes on polling in its rhythm: what happens after the jump is delivered within seconds (faults E2).
-    """
+    """The daemon keeps its interval. What happens after the jump is delivered within seconds (faults E2)."""
     says = _another_clock(installation, 0)
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.3s"
     with running(installation, "run") as process:
@@ -99,7 +99,7 @@ def test_a_clock_that_jumps_under_a_daemon_stops_nothing(installation, jump_s):
 
 def test_gladlys_clock_put_back_moves_no_watermark_back_and_loses_nothing(installation):
     """
-    A mended server clock: the watermark waits where it is, and what is recorded later is read (faults E2).
+    Gladly's clock is corrected. The watermark stays where it is, and later changes are read (faults E2).
     """
     world, clock = installation.sandbox.world, installation.sandbox.clock
     history(installation.sandbox)
@@ -115,7 +115,7 @@ def test_gladlys_clock_put_back_moves_no_watermark_back_and_loses_nothing(instal
 
 @pytest.mark.parametrize("zone", ["Asia/Kathmandu", ":nowhere/at/all"])
 def test_the_hosts_zone_means_nothing(installation, zone):
-    """Whatever `TZ` says: instants are UTC, and the schedule runs (faults E3)."""
+    """Instants are UTC and the schedule runs, whatever `TZ` says (faults E3)."""
     installation.settings |= {"TZ": zone, "GLADLY_SEGMENT_SYNC__EVERY": "0.2s"}
     history(installation.sandbox)
     with running(installation, "run") as process:
@@ -139,7 +139,7 @@ def test_the_hosts_zone_means_nothing(installation, zone):
     ],
 )
 def test_no_poll_is_skipped_or_doubled_in_the_night_the_clocks_change(tmp_path, zone, change):
-    """Over the change of the host's summer time the interval stays the interval (faults E3)."""
+    """The interval stays the same while the host's summer time begins or ends (faults E3)."""
     begun = change - timedelta(seconds=40)
     with Sandbox(start=begun, lateness_s=0, requests_per_second=None) as sandbox:
         installation = Installation(
@@ -164,7 +164,7 @@ def test_no_poll_is_skipped_or_doubled_in_the_night_the_clocks_change(tmp_path, 
 
 
 def test_a_poll_longer_than_its_interval_is_followed_by_one_not_by_many(installation):
-    """Cycles never overlap, and those that fell due meanwhile are one (faults E4)."""
+    """Cycles never overlap. Those that fell due meanwhile become one (faults E4)."""
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.2s"
     history(installation.sandbox)
     sandbox = installation.sandbox
@@ -176,7 +176,7 @@ def test_a_poll_longer_than_its_interval_is_followed_by_one_not_by_many(installa
     polls = cycles_of(installation)
     assert all(earlier[1] <= later[0] for earlier, later in pairwise(polls))
     assert all(ended - begun >= timedelta(seconds=0.79) for begun, ended in polls[:2])
-    # Had those that fell due during the two long ones queued up, there would be six more.
+    # If the cycles that fell due during the two long ones had queued up, there would be six more.
     intervals = (polls[-1][0] - polls[0][0]) / timedelta(seconds=0.2)
     assert len(polls) - 1 <= intervals - 4
     assert_nothing_lost(installation)
@@ -185,7 +185,7 @@ def test_a_poll_longer_than_its_interval_is_followed_by_one_not_by_many(installa
 
 def test_a_cron_line_is_read_in_utc(installation):
     """
-    `sync.cron` fires by UTC in any zone: the daemon starts with a cycle and waits for the next minute
+    `sync.cron` is read in UTC in any zone. The daemon begins with a cycle, and then waits for the next minute
     (faults E4).
     """
     installation.settings |= {"TZ": "Asia/Kathmandu", "GLADLY_SEGMENT_SYNC__CRON": "* * * * *"}

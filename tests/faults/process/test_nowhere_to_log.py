@@ -1,4 +1,4 @@
-"""A log that cannot be written, and too few file descriptors (faults C7)."""
+"""The log cannot be written, or there are too few file descriptors (faults C7)."""
 
 import pytest
 
@@ -32,7 +32,10 @@ def test_a_log_that_cannot_be_written_stops_no_delivery(installation, redirectio
 
 
 def test_a_log_whose_reader_has_gone_stops_no_daemon(installation):
-    """Whoever read the daemon's output may leave; it goes on, and ends with 0 when asked to (faults C7)."""
+    """
+    Whoever reads the daemon's output may go away. The daemon goes on, and ends with 0 when asked to
+    (faults C7).
+    """
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.2s"
     process = installation.start("run")
     try:
@@ -52,9 +55,9 @@ def test_a_log_whose_reader_has_gone_stops_no_daemon(installation):
 
 @pytest.mark.parametrize("descriptors", [5, 8, 12])
 def test_too_few_descriptors_is_an_error_that_passes(installation, descriptors):
-    """Whatever cannot be opened: a documented exit code, no traceback, nothing lost (faults C7)."""
+    """The command ends with a documented exit code and without a traceback. Nothing is lost (faults C7)."""
     history(installation.sandbox)
-    installation.settings["COVERAGE_PROCESS_CONFIG"] = ""  # what measures coverage opens files, too
+    installation.settings["COVERAGE_PROCESS_CONFIG"] = ""  # the coverage measurement opens files too
     done = run_under(installation, shell(f"ulimit -n {descriptors}"), "once")
     assert done.returncode in (0, 1, 2), done.stderr
     assert "Traceback" not in done.stderr

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT at any moment (faults F1)."""
+"""SIGTERM or SIGINT comes at any moment (faults F1)."""
 
 import contextlib
 import signal
@@ -37,7 +37,7 @@ by_name = pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.n
 
 @by_name
 def test_an_idle_daemon_ends_at_once(installation, number):
-    """Between two cycles: exit 0 in a moment (faults F1)."""
+    """Between two cycles, the daemon ends with exit 0 in a moment (faults F1)."""
     history(installation.sandbox)
     with daemon_running(installation) as process:
         wait_until(lambda: "cycle.finished" in stderr_of(installation))
@@ -69,9 +69,10 @@ def _hangs(reached: threading.Event, then: Action | None = None) -> Action:
         pytest.param("SEGMENT", "/v1/batch", drip(2), signal.SIGTERM, id="Segment took them and drips"),
     ],
 )
-def test_a_signal_in_a_hanging_call_ends_it(installation, number, side, path, then):
+def test_a_signal_in_a_hanging_request_ends_the_daemon(installation, number, side, path, then):
     """
-    The socket is shut: exit 0 within five seconds, and what was not committed is read again (faults F1).
+    The socket is shut, and the daemon ends with exit 0 within five seconds. What was not committed is read
+    again (faults F1).
     """
     history(installation.sandbox)
     reached, setting = threading.Event(), f"GLADLY_SEGMENT_{side}__BASE_URL"
@@ -89,8 +90,8 @@ def test_a_signal_in_a_hanging_call_ends_it(installation, number, side, path, th
 
 
 @pytest.mark.parametrize(("side", "number"), [("gladly", signal.SIGTERM), ("segment", signal.SIGINT)])
-def test_a_signal_in_a_retry_wait_ends_it(installation, number, side):
-    """A wait between two attempts is no reason to wait (faults F1)."""
+def test_a_signal_in_a_retry_wait_ends_the_daemon(installation, number, side):
+    """The daemon does not finish the wait between two attempts (faults F1)."""
     history(installation.sandbox)
     sandbox = installation.sandbox
     sandbox.faults.add(side, "*", Fault(status=503, headers={"Retry-After": "6"}, times=None))
@@ -103,7 +104,7 @@ def test_a_signal_in_a_retry_wait_ends_it(installation, number, side):
 
 
 def _is_in_a_transaction(installation: Installation) -> bool:
-    if not installation.sandbox.gladly_requests:  # its tables may still be being made
+    if not installation.sandbox.gladly_requests:  # the tables may not be made yet
         return False
     with contextlib.closing(
         sqlite3.connect(installation.state_path, timeout=0, isolation_level=None)
@@ -127,8 +128,9 @@ def _is_hung_at(installation: Installation, name: str) -> Callable[[], bool]:
 
 def test_a_signal_in_a_cycle_that_hangs_for_good_ends_the_process(tmp_path):
     """
-    In a transaction, after a commit, in a POST: exit 0 within ten seconds, the transaction undone, the file
-    whole. Together, since each takes the whole of the daemon's patience (faults F1).
+    The cycle hangs in a transaction, after a commit, or in a POST. The daemon ends with exit 0 within ten
+    seconds. The transaction is undone, and the file is whole. The three run together, since each takes the
+    whole of the daemon's patience (faults F1).
     """
     points = [
         "commit.watermark:1:sleep",
@@ -167,8 +169,9 @@ def test_a_signal_in_a_cycle_that_hangs_for_good_ends_the_process(tmp_path):
 )
 def test_a_signal_during_the_start_leaves_nothing_half_done(installation, command, delay):
     """
-    From the first instant on: the process ends soon, with 0 unless the interpreter itself was still starting
-    (then nothing has been touched), and the next start finds everything in order (faults F1).
+    The signal comes at every instant from the first one on. The process ends soon. Its code is 0, unless the
+    interpreter itself was still starting, when nothing has been touched yet. The next start finds everything
+    in order (faults F1).
     """
     history(installation.sandbox)
     process = installation.start(command)
@@ -183,15 +186,14 @@ def test_a_signal_during_the_start_leaves_nothing_half_done(installation, comman
         assert list(installation.directory.iterdir()) == []
     elif command == "run":
         assert process.returncode == 0, err
-    else:  # stopped before its work was done, `once` has failed; after it, it has not
+    else:  # `once` fails when it is stopped before its work is done, and not after that
         assert process.returncode in (0, 1), err
     assert_nothing_lost(installation)
 
 
-def test_the_second_signal_does_not_ask(installation):
+def test_the_second_signal_ends_the_process_at_once(installation):
     """
-    Where the first one meets a hang, a second one ends the process there and then; nothing is lost
-    (faults F1).
+    When the first signal meets a hang, a second one ends the process at once. Nothing is lost (faults F1).
     """
     history(installation.sandbox)
     installation.settings[FAILPOINT] = "commit.events:1:sleep"

@@ -1,4 +1,4 @@
-"""Errors that nobody expects, and too little memory (faults F2)."""
+"""An error comes that nobody foresaw, or there is too little memory (faults F2)."""
 
 import json
 import signal
@@ -18,7 +18,9 @@ pytestmark = pytest.mark.long
 
 @pytest.mark.parametrize("name", NAMES[::3])
 def test_an_error_nobody_expects_fails_one_cycle_with_a_sentence(installation, name):
-    """`once` ends with 1 and says so, without a traceback; the next one makes up for it (faults F2)."""
+    """
+    `once` ends with 1 and one sentence, without a traceback. The next one does what was left (faults F2).
+    """
     history(installation.sandbox)
     installation.settings[FAILPOINT] = f"{name}:1:raise"
     done = installation.run("once")
@@ -35,7 +37,7 @@ SURVIVED = ["gladly.request", "commit.events", "segment.answer", "cycle.end"]
 @pytest.mark.parametrize("name", SURVIVED)
 def test_a_daemon_survives_an_error_nobody_expects(installation, name):
     """
-    Wherever in a cycle it is raised: it is logged, and the next cycle does what was left undone (faults F2).
+    The error may come anywhere in a cycle. It is logged, and the next cycle does what was left (faults F2).
     """
     history(installation.sandbox)
     installation.settings |= {"GLADLY_SEGMENT_SYNC__EVERY": "0.1s", FAILPOINT: f"{name}:1:raise"}
@@ -55,7 +57,7 @@ def test_a_daemon_survives_an_error_nobody_expects(installation, name):
 @pytest.mark.parametrize("name", ["cycle.begin", "gladly.answer", "commit.events", "segment.answer"])
 def test_an_exit_from_within_a_cycle_ends_the_daemon(installation, name):
     """
-    APScheduler would swallow it: the process ends, with a code that is not 0, and nothing is lost
+    APScheduler would swallow the exit. The process ends with a code that is not 0, and nothing is lost
     (faults F2).
     """
     history(installation.sandbox)
@@ -70,8 +72,8 @@ def test_an_exit_from_within_a_cycle_ends_the_daemon(installation, name):
 @pytest.mark.parametrize("megabytes", [60, 100, 180, 400])
 def test_too_little_memory_loses_nothing(installation, megabytes):
     """
-    From no start at all to a cycle that fails in the middle: no hang, no damage, and the rest follows
-    (faults F2).
+    The limits reach from no start at all to a failure in the middle of a cycle. Nothing hangs and nothing is
+    damaged, and the next cycle does the rest (faults F2).
     """
     history(installation.sandbox)
     people_writing_in(installation.sandbox, 100)

@@ -1,4 +1,4 @@
-"""Whom credentials are sent to (faults G3)."""
+"""The credentials are sent to the two ends, and to nobody else (faults G3)."""
 
 import pytest
 
@@ -27,7 +27,10 @@ pytestmark = pytest.mark.long
     ],
 )
 def test_an_address_that_would_give_secrets_away_is_refused(guarded, url, sentence):
-    """At either end: exit 2 before any call, the setting named, a password in it not repeated (faults G3)."""
+    """
+    For either end, the command ends with exit 2 before any request. The error names the setting, and does not
+    repeat a password in it (faults G3).
+    """
     guarded.settings |= {"GLADLY_SEGMENT_GLADLY__BASE_URL": url, "GLADLY_SEGMENT_SEGMENT__BASE_URL": url}
     done = guarded.run("once")
     assert done.returncode == 2
@@ -41,7 +44,7 @@ def test_an_address_that_would_give_secrets_away_is_refused(guarded, url, senten
 
 @pytest.mark.parametrize("side", ["gladly", "segment"])
 def test_credentials_go_to_the_configured_host_alone(guarded, side):
-    """A redirect to a foreign host is an error; that host sees no connection (faults G3)."""
+    """A redirect to a foreign host is an error. That host sees no connection (faults G3)."""
     history(guarded.sandbox)
     with RawServer(lambda request, sock: None) as foreign:
         guarded.sandbox.faults.add(

@@ -1,4 +1,4 @@
-"""Text from outside that would be more than text (faults G5)."""
+"""Text from outside would act as a path, a log line, a terminal command or SQL (faults G5)."""
 
 import json
 import re
@@ -29,9 +29,9 @@ HOSTILE = {
 
 def test_hostile_ids_do_no_harm(installation):
     """
-    In a conversation's and in a customer's id: no other path is asked for, no line is forged, no terminal
-    spoken to, no SQL run; the rest is delivered, and what is no id of Gladly's is kept in quarantine
-    (faults G5).
+    The text stands in the id of a conversation or a customer. No other path is asked for, no log line is
+    forged, nothing reaches a terminal, and no SQL runs. The rest is delivered. An id that cannot be Gladly's
+    goes to quarantine (faults G5).
     """
     world = installation.sandbox.world
     history(installation.sandbox)
@@ -62,8 +62,7 @@ def test_hostile_ids_do_no_harm(installation):
 
 def test_hostile_names_reach_segment_and_no_terminal(installation):
     """
-    A customer may be called anything: as data it goes through unchanged, on a screen it is escaped
-    (faults G5).
+    A customer may have any name. The name is sent unchanged as data, and escaped on a screen (faults G5).
     """
     world = installation.sandbox.world
     for text in HOSTILE.values():
@@ -78,7 +77,7 @@ def test_hostile_names_reach_segment_and_no_terminal(installation):
 
 
 def test_hostile_answers_are_escaped_in_errors(installation):
-    """What an end says in its error answer is quoted on one line, without control characters (faults G5)."""
+    """The text of an end's error answer is quoted on one line, without control characters (faults G5)."""
     text = "".join(HOSTILE.values())
     history(installation.sandbox)
     body = json.dumps({"errors": [{"attr": "x", "code": "y", "detail": text}]}, ensure_ascii=False).encode()
@@ -106,7 +105,9 @@ def test_hostile_answers_are_escaped_in_errors(installation):
     ],
 )
 def test_an_organization_that_would_be_another_host_is_refused(installation, name):
-    """Exit 2 before any call, or what is left of it is the organization's own host (faults G5)."""
+    """
+    The command ends with exit 2 before any request, or the host is still the organization's own (faults G5).
+    """
     from sync.settings.values import organization_of
 
     installation.settings["GLADLY_SEGMENT_GLADLY__ORGANIZATION"] = name

@@ -1,4 +1,4 @@
-"""Personal data at rest, in logs and in copies (faults G4)."""
+"""Personal data is in the state file, in logs and in copies (faults G4)."""
 
 import contextlib
 import re
@@ -25,7 +25,10 @@ EVENT_DATA = [NAME.encode(), EMAIL.encode(), PHONE.encode(), b"cAnArY-tier"]
 
 
 def _with_a_canary(installation: Installation, seconds_ago: float) -> str:
-    """A customer of whom everything is recognisable, with an open and closed conversation."""
+    """
+    Add a customer whose data can all be recognised, with a conversation that was opened and closed. Return
+    the customer's id.
+    """
     world, now = installation.sandbox.world, installation.sandbox.clock.now()
     customer = world.add_customer(
         NAME,
@@ -47,13 +50,14 @@ def _with_a_canary(installation: Installation, seconds_ago: float) -> str:
 
 
 def _bytes_at_rest(installation: Installation) -> bytes:
+    """Return the bytes of the state file and of all files beside it."""
     return b"\0".join(
         file.read_bytes() for file in installation.directory.glob(installation.state_path.name + "*")
     )
 
 
 def _killed_at_its_end(installation: Installation) -> None:
-    """A cycle that leaves its log beside the file, as a power cut would."""
+    """Run a cycle that is killed and leaves its write-ahead log beside the file, as a power cut would."""
     installation.settings[FAILPOINT] = "cycle.end"
     assert installation.run("once").returncode == -9
     del installation.settings[FAILPOINT]
@@ -62,8 +66,8 @@ def _killed_at_its_end(installation: Installation) -> None:
 
 def test_only_what_an_event_needs_is_stored(installation):
     """
-    Of a customer the fields of the event; no address, no other system's id, no text, no attribute
-    (faults G4).
+    The state file holds the fields of the event. It holds no address, no id of another system, no text and no
+    attribute (faults G4).
     """
     _with_a_canary(installation, 60)
     _killed_at_its_end(installation)
@@ -75,7 +79,7 @@ def test_only_what_an_event_needs_is_stored(installation):
 
 def test_what_is_past_its_retention_is_gone_from_the_bytes(installation):
     """
-    After the payloads of delivered events are erased nothing of them is in the file, nor in its log
+    After the payloads of delivered events are erased, neither the file nor its log holds anything of them
     (faults G4).
     """
     _with_a_canary(installation, 60)
@@ -92,7 +96,7 @@ def test_what_is_past_its_retention_is_gone_from_the_bytes(installation):
 
 
 def test_a_deleted_customer_is_gone_from_the_bytes(installation):
-    """Delivered and still pending payloads alike; the pending ones are never sent (faults G4)."""
+    """Delivered and pending payloads are both erased. The pending ones are never sent (faults G4)."""
     customer = _with_a_canary(installation, 60)
     installation.sandbox.faults.add(
         "segment", "*", Fault(status=429, headers={"Retry-After": "600"}, times=1)
@@ -110,8 +114,7 @@ def test_a_deleted_customer_is_gone_from_the_bytes(installation):
 
 def test_a_reader_in_the_way_only_delays_the_erasing(installation):
     """
-    While someone reads an older state it is still there for them; the next cycle after that wipes it
-    (faults G4).
+    Someone who reads an older state still sees the data. The first cycle after that wipes it (faults G4).
     """
     customer = _with_a_canary(installation, 60)
     run_until_delivered(installation)
@@ -128,7 +131,7 @@ def test_a_reader_in_the_way_only_delays_the_erasing(installation):
 
 
 def test_no_log_line_holds_personal_data(installation):
-    """At the debug level, with rejected, suppressed and retried events (faults G4)."""
+    """The log is at level debug, and has rejected, suppressed and retried events (faults G4)."""
     customer = _with_a_canary(installation, 60)
     installation.settings["GLADLY_SEGMENT_LOG__LEVEL"] = "debug"
     installation.sandbox.faults.reject_message(lambda event: event["event"].endswith("Closed"))
@@ -140,7 +143,7 @@ def test_no_log_line_holds_personal_data(installation):
 
 
 def test_a_dry_run_leaves_no_copy_behind(installation):
-    """The copy that it works on is for its owner alone, and gone afterwards (faults G4)."""
+    """Only the owner may read the copy that a dry run works on. Afterwards the copy is gone (faults G4)."""
     _with_a_canary(installation, 60)
     run_until_delivered(installation)
     temporary = installation.directory / "temporary"

@@ -1,4 +1,4 @@
-"""Secrets, and where they must not come out (faults G1, G2)."""
+"""Secrets never come out (faults G1, G2)."""
 
 import base64
 import contextlib
@@ -19,7 +19,10 @@ pytestmark = pytest.mark.long
 
 @pytest.mark.parametrize("layer", ["gladly.request", "gladly.answer", "commit.events", "segment.request"])
 def test_no_traceback_of_a_cycle_shows_a_secret(guarded, layer):
-    """With --debug and an error raised in each layer: names and lines, no values (faults G1)."""
+    """
+    With --debug, an error is raised in each layer. The traceback shows names and lines, and no values
+    (faults G1).
+    """
     history(guarded.sandbox)
     guarded.settings[FAILPOINT] = f"{layer}:1:raise"
     said = guarded.run("--debug", "once").stderr
@@ -29,7 +32,7 @@ def test_no_traceback_of_a_cycle_shows_a_secret(guarded, layer):
 
 @pytest.mark.parametrize("shape", ["console", "json"])
 def test_no_traceback_in_a_daemons_log_shows_a_secret(guarded, shape):
-    """The log's own tracebacks, in both formats, hold no locals (faults G1)."""
+    """The tracebacks in the log hold no local variables, in both formats (faults G1)."""
     history(guarded.sandbox)
     guarded.settings |= {
         FAILPOINT: "segment.request:1:raise",
@@ -42,7 +45,7 @@ def test_no_traceback_in_a_daemons_log_shows_a_secret(guarded, shape):
         assert process.wait(10) == 0
     assert "FailpointError" in stderr_of(guarded)
     assert_no_canary(guarded, stderr_of(guarded))
-    assert "Traceback" in stderr_of(guarded)  # what --debug is for
+    assert "Traceback" in stderr_of(guarded)  # --debug shows the traceback
 
 
 FAULTS = {
@@ -59,7 +62,8 @@ FAULTS = {
 @pytest.mark.parametrize("side", ["gladly", "segment"])
 def test_no_error_shows_a_secret(guarded, side):
     """
-    Whatever an end answers: not in logs, errors, the state file or what the commands show of it (faults G1).
+    An end may answer anything. No secret is in the logs, the errors, the state file or what the commands show
+    of it (faults G1).
     """
     said = []
     for number, fault in enumerate(FAULTS.values()):
@@ -75,13 +79,14 @@ def test_no_error_shows_a_secret(guarded, side):
 
 def test_no_end_that_cannot_be_reached_makes_it_show_a_secret(guarded):
     """
-    Refused, unresolvable, and with a certificate nobody knows: the host is named and no more (faults G1).
+    The end refuses the connection, has no address, or has an unknown certificate. The error names the host
+    and nothing more (faults G1).
     """
     history(guarded.sandbox)
     urls = ("http://127.0.0.1:9", "https://nowhere.invalid", guarded.sandbox.gladly_url.replace("p:", "ps:"))
     with contextlib.ExitStack() as stack:
         processes = []
-        for url in urls:  # at the same time: each waits between its attempts
+        for url in urls:  # at the same time, because each waits between its attempts
             guarded.settings["GLADLY_SEGMENT_GLADLY__BASE_URL"] = url
             processes.append(stack.enter_context(guarded.start("--debug", "check")))
         said = [text for process in processes for text in process.communicate(timeout=30)]
@@ -91,7 +96,7 @@ def test_no_end_that_cannot_be_reached_makes_it_show_a_secret(guarded):
 
 
 def test_no_kept_line_or_row_shows_a_secret(guarded):
-    """Lines in quarantine, rejected events and a log left behind by a kill hold none (faults G1)."""
+    """Quarantined lines, rejected events and the log that a kill leaves behind hold no secret (faults G1)."""
     history(guarded.sandbox)
     guarded.sandbox.faults.rewrite_feed(lambda lines: [b"{broken\n", *lines, b'{"id":"x"}\n'])
     guarded.sandbox.faults.reject_message(lambda event: event["event"].endswith("Closed"))
@@ -106,7 +111,7 @@ def test_no_kept_line_or_row_shows_a_secret(guarded):
 @pytest.mark.parametrize("side", ["gladly", "segment"])
 def test_a_secret_that_an_answer_repeats_is_not_passed_on(guarded, side):
     """
-    A gateway's error page may quote the request's headers: what of ours is in it is not written down
+    A gateway's error page may quote the request's headers. The secrets in it are not written down
     (faults G1).
     """
     history(guarded.sandbox)
@@ -121,9 +126,7 @@ def test_a_secret_that_an_answer_repeats_is_not_passed_on(guarded, side):
 
 
 def test_no_secret_is_among_the_arguments(guarded):
-    """
-    `ps` shows a command and perhaps a path; the command line knows no option that takes a secret (faults G2).
-    """
+    """`ps` shows the command and perhaps a path. No option of the command line takes a secret (faults G2)."""
     with running(guarded, "run") as process:
         wait_until(lambda: "cycle.finished" in stderr_of(guarded))
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
@@ -139,7 +142,10 @@ def test_no_secret_is_among_the_arguments(guarded):
 
 
 def test_a_secret_in_the_settings_file_is_refused(guarded):
-    """Exit 2 and where it belongs, without repeating it; nothing has been called (faults G2)."""
+    """
+    The command ends with exit 2 and says where the secret belongs, without repeating it. No request is made
+    (faults G2).
+    """
     (guarded.directory / "config.toml").write_text(
         f"[gladly]\napi_token = {json.dumps(TOKEN)}\n[segment]\nwrite_key = {json.dumps(WRITE_KEY)}\n"
     )
@@ -155,7 +161,10 @@ def test_a_secret_in_the_settings_file_is_refused(guarded):
 
 
 def test_a_secret_file_that_others_can_read_is_warned_of(guarded):
-    """`check` names the file and the mode to give it; a file for its owner alone is no matter (faults G2)."""
+    """
+    `check` names the file and the mode to give it. It does not mention a file that only its owner can read
+    (faults G2).
+    """
     environment = {"GLADLY_API_TOKEN": "", "SEGMENT_WRITE_KEY": ""}
     for name, secret in (("token", TOKEN), ("key", WRITE_KEY)):
         (guarded.directory / name).write_text(secret + "\n")

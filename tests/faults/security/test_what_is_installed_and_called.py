@@ -1,4 +1,4 @@
-"""What is installed, and whom it calls (faults G6)."""
+"""What is installed, and what the program connects to (faults G6)."""
 
 import re
 import tomllib
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 @pytest.mark.parametrize("lock", ["run.lock", "dev.lock"])
 def test_every_pinned_package_has_hashes_and_no_address(lock):
     """
-    `pip install --require-hashes` takes nothing that was changed, from whatever index is configured
+    `pip install --require-hashes` refuses a package that was changed, whichever index is configured
     (faults G6).
     """
     text = (ROOT / "requirements" / lock).read_text("utf-8")
@@ -34,12 +34,16 @@ def test_every_pinned_package_has_hashes_and_no_address(lock):
 
 
 def _numbers(text: str) -> tuple[int, ...]:
+    """Return the numbers of a version."""
     return tuple(int(part) for part in re.findall(r"\d+", text)[:3])
 
 
 @pytest.mark.parametrize(("package", "floor"), [("requests", "2.33"), ("urllib3", "2.7")])
 def test_no_release_with_a_known_hole_is_accepted(package, floor):
-    """Asked for, pinned and installed: none is older than the first release without it (faults G6)."""
+    """
+    The releases asked for, pinned and installed are not older than the first one without the hole
+    (faults G6).
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     asked = next(line for line in project["dependencies"] if re.match(rf"{package}\b", line))
     assert _numbers(asked.partition(">=")[2]) >= _numbers(floor)
@@ -65,7 +69,10 @@ sys.addaudithook(witness)
 
 
 def test_nobody_but_the_two_ends_is_called(installation):
-    """No telemetry, no update check: every address connected to is one of the two configured (faults G6)."""
+    """
+    There is no telemetry and no update check. The program connects to the two configured addresses only
+    (faults G6).
+    """
     history(installation.sandbox)
     (installation.directory / "witness").mkdir()
     (installation.directory / "witness" / "sitecustomize.py").write_text(_WITNESS)

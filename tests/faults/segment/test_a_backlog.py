@@ -1,4 +1,4 @@
-"""Very much to send at once, and many that send (faults D11)."""
+"""Very many events are pending, or many instances send at once (faults D11)."""
 
 import threading
 import time
@@ -13,7 +13,7 @@ from sync.stop import Stop
 
 
 def test_a_backlog_of_fifty_thousand_leaves_in_full_batches_at_a_flat_cost(begin, sandbox, monkeypatch):
-    """No more requests than it takes, at a cost per event that does not grow (faults D11)."""
+    """The sync makes no more requests than needed, and the cost of an event does not grow (faults D11)."""
     program = begin()
     count = 50_000
     payload, at = payload_of(0, 300), sandbox.clock.now()
@@ -36,13 +36,13 @@ def test_a_backlog_of_fifty_thousand_leaves_in_full_batches_at_a_flat_cost(begin
     posts = sandbox.segment_requests
     assert len(posts) <= count * 310 / 490_000 + 1
     assert all(r.body_bytes > 480_000 for r in posts[:-1])
-    half = len(costs) // 2  # in this thread's CPU time, whatever else the machine does
+    half = len(costs) // 2  # this thread's CPU time, which does not depend on what else the machine does
     assert costs[-1] - costs[half] < 2 * (costs[half] - costs[0]) + 0.2
     assert len(sandbox.inbox) == count
 
 
 def test_a_limit_on_requests_is_kept_to_while_a_backlog_drains(begin, sandbox, tuned):
-    """A 429 with its wait slows the drain down and loses nothing (faults D11)."""
+    """A 429 that asks for a wait slows the delivery down, and loses nothing (faults D11)."""
     tuned(segment={"batch_max_events": 10})
     program = begin()
     fill_outbox(program.store, [payload_of(n) for n in range(60)], sandbox.clock.now())
@@ -58,8 +58,8 @@ def test_a_limit_on_requests_is_kept_to_while_a_backlog_drains(begin, sandbox, t
 
 def test_ten_instances_do_not_come_back_in_step(sandbox):
     """
-    Each waits a different while after the same refusal, so a recovering Segment is not hit at once
-    (faults D11).
+    Each instance waits for a different time after the same refusal. So they do not all hit a recovering
+    Segment at once (faults D11).
     """
     instances = 10
     sandbox.segment.check_write_key = False

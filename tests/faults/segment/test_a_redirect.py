@@ -1,4 +1,4 @@
-"""Segment points somewhere else (faults D7)."""
+"""Segment's answer points to another address (faults D7)."""
 
 import re
 
@@ -14,7 +14,10 @@ from sync.cli.errors import exit_code_of
 
 @pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 305, 307, 308])
 def test_a_redirect_is_an_error_and_nothing_counts_as_sent(begin, sandbox, proxy, status):
-    """It would turn the POST into a GET that answers 200; the write key goes nowhere else (faults D7)."""
+    """
+    Following it would turn the POST into a GET that answers 200. The write key goes to no other host
+    (faults D7).
+    """
     busy_minutes(sandbox, 2)
 
     def handler(request, sock):

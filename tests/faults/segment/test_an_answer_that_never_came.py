@@ -12,7 +12,7 @@ from sync.cli.errors import exit_code_of
 def test_a_batch_that_arrived_but_was_not_acknowledged_is_sent_again_byte_for_byte(
     begin, sandbox, proxy, impatient, tuned
 ):
-    """Under the same messageIds, so that Segment keeps one of the two (faults D1)."""
+    """The messageIds are the same, so that Segment keeps one of the two (faults D1)."""
     tuned(segment={"request_deadline_s": 0.4})
     busy_minutes(sandbox, 5)
     proxy.on(BATCH, swallow("never"), times=2)
@@ -26,7 +26,7 @@ def test_a_batch_that_arrived_but_was_not_acknowledged_is_sent_again_byte_for_by
 
 
 def test_the_same_bytes_also_come_from_the_next_process(begin, sandbox, proxy, tuned):
-    """An event is pending until Segment has answered, whoever sends it then (faults D1)."""
+    """An event is pending until Segment has answered, whichever process sends it (faults D1)."""
     tuned(retry={"max_attempts": 1})
     busy_minutes(sandbox, 2)
     proxy.on(BATCH, swallow("reset"), times=1)
@@ -67,7 +67,7 @@ def _slow_close(exchange):
     ],
 )
 def test_a_connection_that_breaks_anywhere_costs_no_event(begin, sandbox, proxy, impatient, fault, repeats):
-    """It is made again within the cycle, and the same bytes are sent (faults D2)."""
+    """The sync connects again within the cycle, and sends the same bytes (faults D2)."""
     busy_minutes(sandbox, 20)
     proxy.on(BATCH, fault, times=1)
     program = begin(segment=proxy.url)

@@ -1,4 +1,6 @@
-"""`segment.gzip`: the same events at fewer bytes, and nothing lost where the receiver does not take them."""
+"""
+`segment.gzip` sends the same events in fewer bytes, and loses nothing where the receiver does not take gzip.
+"""
 
 import gzip
 
@@ -17,11 +19,12 @@ MAX_ATTEMPTS = RetryPolicy().max_attempts
 
 
 def is_compressed(post):
+    """Return whether the body of this POST is gzip."""
     return post.headers.get("content-encoding") == "gzip"
 
 
 def refuses_gzip(status):
-    """A receiver that knows nothing of Content-Encoding; what it is sent plain it passes on."""
+    """Return an action of a receiver that does not know Content-Encoding. It passes plain batches on."""
 
     def action(exchange):
         if exchange.request.header("content-encoding") == "gzip":
@@ -33,7 +36,7 @@ def refuses_gzip(status):
 
 
 def test_the_same_events_arrive_at_fewer_bytes(begin, sandbox):
-    """What arrives is what is stored, and a quarter of it or less was on the line."""
+    """What arrives is what is stored. At most a quarter of those bytes were on the wire."""
     busy_minutes(sandbox, 50)
     program = begin(SEGMENT__GZIP="true")
     result = program.run()
@@ -45,8 +48,11 @@ def test_the_same_events_arrive_at_fewer_bytes(begin, sandbox):
     assert problems(sandbox) == []
 
 
-def test_unless_asked_for_nothing_is_compressed(begin, sandbox):
-    """Off by default: it costs a little CPU, and not every Segment-compatible receiver takes it."""
+def test_nothing_is_compressed_by_default(begin, sandbox):
+    """
+    Compression is off by default. It costs a little CPU time, and some Segment-compatible receivers do not
+    take it.
+    """
     busy_minutes(sandbox, 2)
     assert begin().run().errors == []
     assert not is_compressed(sandbox.segment_requests[0])
@@ -54,7 +60,7 @@ def test_unless_asked_for_nothing_is_compressed(begin, sandbox):
 
 @pytest.mark.parametrize("status", [400, 413, 415])
 def test_a_receiver_that_takes_no_gzip_is_sent_plain_batches(begin, sandbox, proxy, status):
-    """Found with the first batch, said once, and no event is blamed for it."""
+    """The first batch shows it. It is logged once, and no event is rejected for it."""
     busy_minutes(sandbox, 4)
     proxy.on(BATCH, refuses_gzip(status))
     program = begin(segment=proxy.url, SEGMENT__GZIP="true")
@@ -69,7 +75,10 @@ def test_a_receiver_that_takes_no_gzip_is_sent_plain_batches(begin, sandbox, pro
 
 
 def test_a_bad_event_is_found_among_compressed_ones(begin, sandbox):
-    """A receiver that has taken gzip means the events by its 400: halved at once, with no plain repeat."""
+    """
+    When a receiver that has taken gzip answers 400, it refuses the events. The batch is halved at once, and
+    not repeated uncompressed.
+    """
     program = begin(SEGMENT__GZIP="true")
     fill_outbox(program.store, [payload_of(n) for n in range(2)], sandbox.clock.now())
     assert program.run().poll.delivered == 2
@@ -83,7 +92,7 @@ def test_a_bad_event_is_found_among_compressed_ones(begin, sandbox):
 
 
 def test_every_attempt_is_the_same_bytes(begin, sandbox, impatient):
-    """Compressed anew, a batch is what it was (semantics 4.3)."""
+    """A batch that is compressed again has the same bytes (semantics 4.3)."""
     busy_minutes(sandbox, 5)
     sandbox.faults.add("segment", BATCH, Fault(503, times=MAX_ATTEMPTS + 1))
     program = begin(SEGMENT__GZIP="true")

@@ -1,4 +1,6 @@
-"""While a poll takes its time: what it has taken in leaves, and neither end's trouble is the other's."""
+"""
+While a poll takes long, what it has recorded is delivered. Trouble at one end does not disturb the other.
+"""
 
 import itertools
 import math
@@ -24,13 +26,13 @@ BATCH_MAX_BYTES = SegmentLimits().batch_max_bytes
 
 @pytest.fixture
 def small_chunks(tuned):
-    """A chunk is four transitions, and whatever is pending is due at once."""
+    """Make a chunk of four transitions, and make whatever is pending due at once."""
     tuned(delivery={"part_batch_after_s": 0.0})
     tuned(gladly={"chunk_transitions": 4})
 
 
 def batches_under_way(program):
-    """The batches that Segment's client is sending, at any moment."""
+    """Return the list of the batches that Segment's client is sending at the moment."""
     segment, on_the_way = program.pipeline.ends.segment, []
     deliver = segment.deliver
 
@@ -46,12 +48,12 @@ def batches_under_way(program):
 
 
 def look_ups_after(sandbox, at):
-    """How many conversations and profiles were asked for after that moment (`time.monotonic`)."""
+    """Return how many conversations and profiles were asked for after that moment (`time.monotonic`)."""
     return sum(r.at > at and r.path.count("/") == 4 for r in sandbox.gladly_requests)
 
 
 def test_whole_batches_leave_while_the_poll_still_fetches(begin, sandbox):
-    """And no more of them than the bytes need, and one."""
+    """There is at most one POST more than the bytes need."""
     fill(sandbox.world, conversations=1_000, closed_fraction=0.6, over_s=400)
     program = begin(GLADLY__REQUESTS_PER_SECOND="100000")
     result = program.run()
@@ -66,7 +68,7 @@ def test_whole_batches_leave_while_the_poll_still_fetches(begin, sandbox):
 
 
 def test_part_of_a_batch_leaves_once_it_has_waited(begin, sandbox, small_chunks):
-    """In recorded order, each once, and noted as delivered while the poll goes on."""
+    """The events go out once each in recorded order. They are marked as delivered while the poll goes on."""
     busy_minutes(sandbox, 20)
     program = begin()
     seen = []
@@ -88,12 +90,12 @@ def test_part_of_a_batch_leaves_once_it_has_waited(begin, sandbox, small_chunks)
 
 
 def test_a_backlog_leaves_beside_a_long_poll(begin, sandbox, down, small_chunks):
-    """What an earlier cycle could not deliver does not wait for the end of this one."""
+    """What an earlier cycle could not deliver does not wait for the end of this poll."""
     busy_minutes(sandbox, 5)
     program = begin()
     sandbox.faults.add("segment", BATCH, down)
     assert [str(e).endswith("pending.") for e in program.run().errors] == [True]
-    program.restart()  # its pause ends with it
+    program.restart()  # the pause ends with the cycle
     sandbox.faults.clear()
     later = [sandbox.world.add_customer(f"Later {n}", recorded=False) for n in range(12)]
     for customer in later:
@@ -106,7 +108,7 @@ def test_a_backlog_leaves_beside_a_long_poll(begin, sandbox, down, small_chunks)
 
 
 def test_a_segment_that_hangs_does_not_hold_the_poll_up(begin, sandbox, proxy, small_chunks):
-    """Gladly is asked for all the rest while one call waits for its answer."""
+    """The poll makes all its requests to Gladly while one request to Segment waits for its answer."""
     busy_minutes(sandbox, 20)
     answered = threading.Event()
 
@@ -133,7 +135,10 @@ def test_a_segment_that_hangs_does_not_hold_the_poll_up(begin, sandbox, proxy, s
 def test_a_segment_that_fails_beside_a_poll_is_asked_as_rarely_as_at_its_end(
     begin, sandbox, impatient, small_chunks
 ):
-    """One call's attempts, said when they failed and not an hour later; all stays pending, in order."""
+    """
+    Only one request's attempts are made. The failure is logged when it happens, not an hour later. All events
+    stay pending, in order.
+    """
     busy_minutes(sandbox, 20)
     sandbox.faults.add("segment", BATCH, Fault(503, times=None))
     sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.01, times=None))
@@ -154,7 +159,7 @@ def test_a_segment_that_fails_beside_a_poll_is_asked_as_rarely_as_at_its_end(
 
 
 def test_a_segment_that_comes_back_within_a_poll_is_found(begin, sandbox, impatient, small_chunks, tuned):
-    """Left alone for a while, it is tried again beside the same poll, and the cycle is a good one."""
+    """After a pause the sync tries again beside the same poll, and the cycle is a good one."""
     tuned(delivery={"again_after_s": 0.05})
     busy_minutes(sandbox, 20)
     sandbox.faults.add("segment", BATCH, Fault(503, times=MAX_ATTEMPTS))
@@ -169,7 +174,7 @@ def test_a_segment_that_comes_back_within_a_poll_is_found(begin, sandbox, impati
 
 
 def test_a_refused_key_is_not_tried_again_beside_a_poll(begin, sandbox, small_chunks, tuned):
-    """However long the poll takes: a person has to mend it (faults A16)."""
+    """The poll may take as long as it likes. A person has to correct the key (faults A16)."""
     tuned(delivery={"again_after_s": 0.0})
     busy_minutes(sandbox, 20)
     sandbox.faults.add("segment", BATCH, Fault(401, times=None))
@@ -180,7 +185,7 @@ def test_a_refused_key_is_not_tried_again_beside_a_poll(begin, sandbox, small_ch
 
 
 def test_one_bad_event_is_found_beside_a_poll_and_the_others_go_out(begin, sandbox, small_chunks):
-    """Split there as at the end (semantics 4.4)."""
+    """The batch is split there as at the end of a poll (semantics 4.4)."""
     bad = busy_minutes(sandbox, 20)[3]
     sandbox.faults.reject_message(
         lambda event: event["properties"]["conversationId"] == bad and event["event"].endswith("Closed")
@@ -193,8 +198,11 @@ def test_one_bad_event_is_found_beside_a_poll_and_the_others_go_out(begin, sandb
 
 
 def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, small_chunks, tuned):
-    """From then on nothing of them is sent, not by a repeat of a call begun before either (semantics 5.1)."""
-    tuned(gladly={"kept_profiles": 0})  # asked for again, and so found to be gone
+    """
+    Nothing of the customer is sent from then on, not even by an attempt of a request that began before
+    (semantics 5.1).
+    """
+    tuned(gladly={"kept_profiles": 0})  # looked up again, and so found to be deleted
     world, customer = sandbox.world, sandbox.world.add_customer("Ida Roe", recorded=False)
     for _ in range(3):
         world.close(world.open_conversation(customer))
@@ -211,14 +219,14 @@ def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, s
 
     program.store.commit = and_look
     result = program.run()
-    assert erasing == [(1, 0)]  # a call had been made, and was over
+    assert erasing == [(1, 0)]  # a request had been made, and was over
     assert (result.errors, result.poll.delivered) == ([], 4)
     assert [event["payload"] for event in program.events()] == [None] * 6
     assert len(proxy.seen) == 1
 
 
 def test_what_a_resync_has_found_leaves_beside_it(begin, sandbox, small_chunks):
-    """And nothing is under way between its turns, when a daemon beside it may write."""
+    """No request is under way between the resync's turns, when a daemon beside it may write."""
     program = begin(SYNC__START="now")
     assert program.run().errors == []
     busy_minutes(sandbox, 20)
@@ -235,7 +243,10 @@ def test_what_a_resync_has_found_leaves_beside_it(begin, sandbox, small_chunks):
 
 
 def test_a_stop_beside_a_poll_notes_what_is_known(begin, sandbox, small_chunks):
-    """What Segment has answered is delivered; what was under way is sent again, the same."""
+    """
+    The events that Segment has answered for are delivered. Those under way are sent again, with the same
+    bytes.
+    """
     busy_minutes(sandbox, 20)
     program = begin()
     sandbox.faults.add("gladly", CONVERSATIONS, Fault(delay_s=0.01, times=None))
@@ -262,7 +273,7 @@ def test_a_stop_beside_a_poll_notes_what_is_known(begin, sandbox, small_chunks):
 def test_a_connection_that_breaks_beside_a_poll_costs_no_event(
     begin, sandbox, proxy, impatient, small_chunks
 ):
-    """The same bytes again, as at the end."""
+    """The same bytes are sent again, as at the end of a poll."""
     busy_minutes(sandbox, 20)
     proxy.on(BATCH, hang_up(100), times=1)
     program = begin(segment=proxy.url)

@@ -1,4 +1,4 @@
-"""What is sent again is what was stored, or derived anew to the byte (faults D8)."""
+"""What is sent again is what was stored, or is derived again with the same bytes (faults D8)."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from support.worlds import busy_minutes
 
 
 def test_what_an_earlier_release_stored_goes_out_byte_for_byte(begin, sandbox):
-    """Also where this release would have written it otherwise (faults D8)."""
+    """This also holds where this release would write the event differently (faults D8)."""
     program = begin()
     old = b'{ "messageId" : "message-0", "event":"Gladly Conversation Created","type":"track",' + (
         b'"userId":"\\u0061", "timestamp": "2026-11-02T12:00:00Z" ,"properties":{"old":1.50} }'
@@ -23,8 +23,8 @@ def test_what_an_earlier_release_stored_goes_out_byte_for_byte(begin, sandbox):
 
 def test_a_transition_read_again_after_its_payload_was_erased_is_not_sent_again(begin, sandbox):
     """
-    What has been sent is known by its id when its content is long gone; a reset sends nothing twice
-    (faults D8).
+    The id of a sent event is known long after its content was erased. A reset of the watermark sends nothing
+    twice (faults D8).
     """
     busy_minutes(sandbox, 5)
     program = begin()
@@ -41,7 +41,10 @@ def test_a_transition_read_again_after_its_payload_was_erased_is_not_sent_again(
 
 
 def test_the_same_transitions_have_the_same_message_ids_in_an_empty_store(begin, sandbox):
-    """A lost state file repeats what Segment then drops: one messageId, one content (faults D8)."""
+    """
+    Without its state file the sync repeats events, and Segment drops the repeats. One messageId has one
+    content (faults D8).
+    """
     busy_minutes(sandbox, 5)
     program = begin()
     program.run()

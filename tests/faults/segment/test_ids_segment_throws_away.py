@@ -1,4 +1,4 @@
-"""Ids that Segment takes and throws the event away for (faults D12)."""
+"""Segment takes an event with an unusable id, and throws it away (faults D12)."""
 
 import json
 
@@ -26,7 +26,9 @@ def _profile(**changes):
 
 @pytest.mark.parametrize("id_", [..., ""], ids=["left out", "empty"])
 def test_a_profile_without_an_id_is_sent_under_the_id_it_was_asked_for(begin, sandbox, id_):
-    """Never without a userId, which Segment would take and throw away (faults D12)."""
+    """
+    The event always has a userId. Segment would take an event without one, and throw it away (faults D12).
+    """
     busy_minutes(sandbox, 2)
     with Proxy(sandbox.gladly_url) as proxy:
         proxy.on(PROFILES, _profile(id=id_))
@@ -36,9 +38,10 @@ def test_a_profile_without_an_id_is_sent_under_the_id_it_was_asked_for(begin, sa
 
 
 @pytest.mark.parametrize("id_", [17, None, True, ["x"], {"id": "x"}, 1.5], ids=repr)
-def test_a_profile_whose_id_is_no_text_is_an_error_before_the_outbox(begin, sandbox, impatient, id_):
+def test_a_profile_whose_id_is_not_text_is_an_error_before_the_outbox(begin, sandbox, impatient, id_):
     """
-    Nothing is made up or sent; the watermark waits, and when it is mended nothing is missing (faults D12).
+    The sync invents no id and sends nothing, and the watermark stays. Once Gladly has corrected the id,
+    nothing is missing (faults D12).
     """
     busy_minutes(sandbox, 2)
     with Proxy(sandbox.gladly_url) as proxy:
@@ -60,8 +63,8 @@ def test_a_profile_whose_id_is_no_text_is_an_error_before_the_outbox(begin, sand
 )
 def test_a_change_without_a_customer_is_kept_aside(begin, sandbox, customer):
     """
-    A line whose customer is nobody's id is quarantined with its reason; nothing was asked or sent
-    (faults D12).
+    A line whose customer id cannot be one goes to quarantine with its reason. The sync looks nothing up for
+    it, and sends nothing (faults D12).
     """
     busy_minutes(sandbox, 1)
     bad = line_of("from-nowhere", sandbox).replace(b'"nobody"', customer)
@@ -78,7 +81,7 @@ def test_a_change_without_a_customer_is_kept_aside(begin, sandbox, customer):
 
 @pytest.mark.parametrize("length", [100, 200])
 def test_a_long_id_is_sent_whole(begin, sandbox, length):
-    """What is an id is an id: none is cut or dropped for its length (faults D12)."""
+    """No id is cut or dropped because of its length (faults D12)."""
     world = sandbox.world
     customer = world.add_customer("Ana", id="c" * length, recorded=False)
     world.open_conversation(customer, id="v" * length)

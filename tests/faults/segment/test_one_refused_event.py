@@ -12,7 +12,9 @@ from support.worlds import busy_minutes
 
 @pytest.mark.parametrize("bad", [0, 499, 999], ids=["the first", "in the middle", "the last"])
 def test_one_event_refused_among_a_thousand_is_found_by_halving(begin, sandbox, bad):
-    """The 999 others are delivered, each once and in order; the one keeps Segment's reason (faults D4)."""
+    """
+    The 999 others are delivered once each and in order. The refused event keeps Segment's reason (faults D4).
+    """
     program = begin()
     fill_outbox(program.store, [payload_of(n) for n in range(1000)], sandbox.clock.now())
     sandbox.faults.reject_message(lambda event: event["messageId"] == f"message-{bad}")
@@ -31,7 +33,10 @@ def test_one_event_refused_among_a_thousand_is_found_by_halving(begin, sandbox, 
 
 
 def test_a_rejected_event_goes_out_when_it_is_retried(installation, sandbox):
-    """It is shown, can be made pending by its id, and then arrives with the messageId it had (faults D4)."""
+    """
+    The event is shown, and `retry` makes it pending by its id. It then arrives with the same messageId
+    (faults D4).
+    """
     busy_minutes(sandbox, 2)
     sandbox.faults.reject_message(lambda event: event["event"].endswith("Closed"))
     assert installation.run("once").returncode == 0
@@ -45,7 +50,7 @@ def test_a_rejected_event_goes_out_when_it_is_retried(installation, sandbox):
 
 
 def test_an_error_in_the_middle_of_halving_keeps_what_is_known(begin, sandbox, tuned):
-    """Halves already delivered are not sent again, the rest stays pending (faults D4)."""
+    """Halves that were delivered are not sent again, and the rest stays pending (faults D4)."""
     tuned(retry={"max_attempts": 1})
     program = begin()
     fill_outbox(program.store, [payload_of(n) for n in range(64)], sandbox.clock.now())

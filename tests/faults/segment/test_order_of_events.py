@@ -12,10 +12,7 @@ from support.worlds import busy_minutes
 
 @pytest.mark.parametrize("failing", [1, 2, 3], ids=["the first", "the second", "the third"])
 def test_no_event_overtakes_one_whose_batch_failed(begin, sandbox, tuned, failing):
-    """
-    Of several batches the one that fails ends the delivery; the next cycle goes on exactly there
-    (faults D10).
-    """
+    """The first batch that fails ends the delivery. The next cycle goes on exactly there (faults D10)."""
     tuned(retry={"max_attempts": 1})
     program = begin()
     fill_outbox(program.store, [payload_of(n, 30_000) for n in range(60)], sandbox.clock.now())
@@ -31,7 +28,7 @@ def test_no_event_overtakes_one_whose_batch_failed(begin, sandbox, tuned, failin
 
 
 def test_a_conversation_s_creation_arrives_before_its_close(begin, sandbox, proxy, impatient):
-    """Whatever breaks in between: batches fail before and after they arrive (faults D10)."""
+    """Batches fail in between, before and after they arrive (faults D10)."""
     ids = busy_minutes(sandbox, 40)
     proxy.on(BATCH, hang_up(500), nth=1).on(BATCH, swallow("reset"), nth=2).on(BATCH, hang_up(), nth=3)
     program = begin(segment=proxy.url)

@@ -26,8 +26,8 @@ def test_however_long_segment_is_down_everything_is_kept_and_polling_goes_on(
     begin, sandbox, impatient, status, hours
 ):
     """
-    Said once; when it ends all goes out in order, as it was, and what happened meanwhile after it
-    (faults D3).
+    The failure is logged once. When it ends, everything goes out unchanged and in order, followed by what
+    happened meanwhile (faults D3).
     """
     world = sandbox.world
     sandbox.clock.advance(-3600 * hours)
@@ -58,7 +58,7 @@ def test_however_long_segment_is_down_everything_is_kept_and_polling_goes_on(
 
 
 def _hours_pass(path, hours):
-    """As if the events now in the outbox had been put there that much earlier."""
+    """Make the events in the outbox look as if they had been put there that many hours earlier."""
     with closing(sqlite3.connect(path)) as connection, connection:
         rows = connection.execute("SELECT message_id, created_at FROM events").fetchall()
         for id_, at in rows:
@@ -78,8 +78,8 @@ def test_what_may_have_arrived_before_segment_forgot_it_is_marked(
     begin, sandbox, proxy, monkeypatch, hours, tried, marked, tuned
 ):
     """
-    Segment drops repeats for about a day: delivered after that, an earlier attempt may be a duplicate
-    (faults D3).
+    Segment drops repeats for about a day. An event delivered after that may be a duplicate of an earlier
+    attempt (faults D3).
     """
     tuned(retry={"max_attempts": 1})
     busy_minutes(sandbox, 2)
@@ -106,7 +106,8 @@ def test_what_may_have_arrived_before_segment_forgot_it_is_marked(
 
 def test_an_event_delivered_six_hours_late_keeps_its_time(begin, sandbox, impatient):
     """
-    There is no `sentAt`, by which Segment would move `timestamp`, in an event nor beside it (faults D9).
+    Segment would move `timestamp` by `sentAt`. So there is no `sentAt`, neither in an event nor beside it
+    (faults D9).
     """
     busy_minutes(sandbox, 2)
     program = begin()
@@ -123,7 +124,7 @@ def test_an_event_delivered_six_hours_late_keeps_its_time(begin, sandbox, impati
 
 
 def test_polling_goes_on_while_segment_is_down(begin, sandbox, impatient):
-    """A failing delivery costs the poll nothing: the watermark moves, the outbox grows (faults D3)."""
+    """A failing delivery does not stop the poll. The watermark moves, and the outbox grows (faults D3)."""
     sandbox.stop_segment()
     program = begin()
     positions = []

@@ -1,4 +1,4 @@
-"""A refused write key, and answers that prove nothing (faults D6)."""
+"""Segment refuses the write key, or gives an answer that proves nothing (faults D6)."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from sync.cli.errors import exit_code_of
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_write_key_exits_3_after_gladly_was_read(installation, sandbox, status):
     """
-    The sentence names the setting and not the key, and says that nothing is lost; nothing is (faults D6).
+    The sentence names the setting and not the key. It says that nothing is lost, and nothing is (faults D6).
     """
     busy_minutes(sandbox, 2)
     if status == 401:
@@ -36,8 +36,8 @@ def test_a_refused_write_key_exits_3_after_gladly_was_read(installation, sandbox
 
 def test_check_says_that_a_200_proves_no_write_key(installation, sandbox):
     """
-    Some edges of Segment's answer 200 to any key and drop the events: nobody is told that all is well
-    (faults D6).
+    Some of Segment's servers answer 200 to any key and drop the events. So `check` does not say that the key
+    is right (faults D6).
     """
     sandbox.segment.check_write_key = False
     installation.settings["SEGMENT_WRITE_KEY"] = "wrong"
@@ -66,7 +66,7 @@ def test_check_says_that_a_200_proves_no_write_key(installation, sandbox):
     ],
 )
 def test_a_200_that_is_not_segment_s_delivers_nothing(begin, sandbox, impatient, body, content_type, says):
-    """The events stay pending, the error says what came, and they go out when Segment answers (faults D6)."""
+    """The events stay pending, and the error says what came. They go out once Segment answers (faults D6)."""
     busy_minutes(sandbox, 2)
     sandbox.faults.add("segment", BATCH, Fault(200, body=body, content_type=content_type, times=None))
     program = begin()
@@ -83,7 +83,7 @@ def test_a_200_that_is_not_segment_s_delivers_nothing(begin, sandbox, impatient,
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"success":true}', b"ok", b"null", b"\xff"])
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_any_other_2xx_delivers(begin, sandbox, status, body):
-    """Segment-compatible receivers answer with an empty body, or one of their own (faults D6)."""
+    """Segment-compatible receivers answer with an empty body, or with a body of their own (faults D6)."""
     busy_minutes(sandbox, 1)
     body = b"" if status == 204 else body
     sandbox.faults.add("segment", BATCH, Fault(status, body=body, taken=True))
@@ -96,7 +96,7 @@ def test_any_other_2xx_delivers(begin, sandbox, status, body):
 @pytest.mark.parametrize("status", [404, 405, 410, 418, 451])
 def test_an_answer_that_no_segment_gives_is_an_error_and_rejects_nothing(begin, sandbox, status):
     """
-    A wrong address must not use up events: they stay pending, and the sentence names the setting (faults D6).
+    A wrong address must not use up events. They stay pending, and the sentence names the setting (faults D6).
     """
     busy_minutes(sandbox, 2)
     sandbox.faults.add("segment", BATCH, Fault(status, times=None))

@@ -1,4 +1,4 @@
-"""Events and batches of every size (faults D5)."""
+"""Events and batches have every size (faults D5)."""
 
 import pytest
 
@@ -14,8 +14,8 @@ BATCH_MAX_BYTES = SegmentLimits().batch_max_bytes
 @pytest.mark.parametrize("over", [-1, 0, 1], ids=["a byte less", "exactly", "a byte more"])
 def test_an_event_of_32_kb_is_sent_and_a_larger_one_rejected_before_it_is(begin, sandbox, over):
     """
-    Decided when it is put into the outbox, with its size; the others of its batch are not disturbed
-    (faults D5).
+    The size is checked when the event is put into the outbox, and the reason names it. The other events of
+    its batch are not disturbed (faults D5).
     """
     world = sandbox.world
     busy_minutes(sandbox, 2)
@@ -45,14 +45,17 @@ def test_an_event_of_32_kb_is_sent_and_a_larger_one_rejected_before_it_is(begin,
     assert max(lengths) < EVENT_MAX_BYTES
     assert all(r.body_bytes < EVENT_MAX_BYTES for r in sandbox.segment_requests)
     assert verdicts(problems(sandbox)) == [("lost", conversation.id)]
-    program.store.outbox.retry(None)  # it has not become any smaller
+    program.store.outbox.retry(None)  # it is still as large
     program.run()
     assert program.events(conversation=conversation.id)[-1]["status"] == "rejected"
     assert all(r.status == 200 for r in sandbox.segment_requests)
 
 
 def test_batches_stay_within_segment_s_500_kb_whatever_the_events(begin, sandbox):
-    """Nothing is refused for its size: from tiny events to the largest, in one go (faults D5)."""
+    """
+    Events of every size, from tiny ones to the largest, go out in one delivery. Segment refuses none for its
+    size (faults D5).
+    """
     program = begin()
     sizes = [300, 32_000, 31_999, 5_000, 400, 12_345, 32_000] * 30
     fill_outbox(program.store, [payload_of(n, size) for n, size in enumerate(sizes)], sandbox.clock.now())
@@ -67,7 +70,7 @@ def test_batches_stay_within_segment_s_500_kb_whatever_the_events(begin, sandbox
 
 @pytest.mark.parametrize(("count", "posts"), [(2_500, [2_500]), (2_501, [2_500, 1])])
 def test_no_batch_has_more_than_2500_events(begin, sandbox, count, posts):
-    """Over the count Segment answers 200 and drops: it is counted here (faults D5)."""
+    """Segment answers 200 to a larger batch and drops the events. So the sync counts them (faults D5)."""
     program = begin()
     tiny = b'{"type":"track","event":"e","userId":"u","messageId":"message-%d"}'
     fill_outbox(program.store, [tiny % n for n in range(count)], sandbox.clock.now())

@@ -1,4 +1,4 @@
-"""SIGKILL at every point, and at random moments (faults C1)."""
+"""SIGKILL comes at every failpoint, and at random moments (faults C1)."""
 
 import ast
 import itertools
@@ -25,16 +25,16 @@ pytestmark = pytest.mark.long
 ROOT = Path(__file__).parents[3]
 
 
-# The suite kills this often at random moments; GLADLY_SEGMENT_KILLS=200 is the long run.
+# The suite kills so many times at random moments. GLADLY_SEGMENT_KILLS=200 is the long run.
 KILLS = int(os.environ.get("GLADLY_SEGMENT_KILLS", "25"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_kill_at_any_point_of_a_first_cycle_loses_nothing(installation, name):
     """
-    Every point is passed by a first cycle; before the commit nothing of it is there, after it everything;
-    only a kill between Segment's answer and the note of it sends twice, the same bytes under the same ids
-    (faults C1).
+    A first cycle passes every failpoint. Before the commit the file holds nothing of the cycle, and after it
+    everything. Only a kill between Segment's answer and the note of it sends events twice, with the same
+    bytes and ids (faults C1).
     """
     history(installation.sandbox)
     installation.settings[FAILPOINT] = name
@@ -49,7 +49,7 @@ def test_a_kill_at_any_point_of_a_first_cycle_loses_nothing(installation, name):
     assert bool(installation.sandbox.inbox.repeats) == (name == "segment.answer")
 
 
-def test_no_point_is_passed_that_the_list_does_not_name():
+def test_the_list_of_failpoints_names_exactly_those_in_the_code():
     """The names in the code and those in `failpoints.NAMES` are the same (faults C1)."""
     ends = {"gladly", "segment"}
     used: set[str] = set()
@@ -84,7 +84,7 @@ LATER = [
 
 def test_kills_at_later_passes_of_a_running_daemon_lose_nothing(tmp_path):
     """
-    A daemon in a lively world is killed at one point after another, each time by the next one's start
+    A daemon in a busy world is killed at one failpoint after another. After each kill the next daemon starts
     (faults C1).
     """
     with Sandbox(seed=3, tempo=10, pace=10, lateness_s=5, requests_per_second=None) as sandbox:
@@ -98,12 +98,12 @@ def test_kills_at_later_passes_of_a_running_daemon_lose_nothing(tmp_path):
             assert_whole(installation)
         del installation.settings[FAILPOINT]
         until = sandbox.clock.now()
-        time.sleep(0.6)  # the feed is 5 world seconds late
+        time.sleep(0.6)  # the feed is late by 5 seconds of the world
         assert_nothing_lost(installation, until=until)
     assert len(sandbox.inbox) > 20
 
 
-# Every poll a long one: a chunk is two transitions, and leaves while the next is fetched.
+# Make every poll a long one: a chunk is two transitions, and is delivered while the next is fetched.
 _BESIDE = """
 from sync.cli.main import main
 from sync.gladly.limits import GladlyLimits
@@ -117,8 +117,8 @@ main(tuning=Tuning(delivery=delivery, gladly=GladlyLimits(chunk_transitions=2)))
 @pytest.mark.timeout(60 + 3 * KILLS)
 def test_kills_at_random_moments_lose_nothing(tmp_path):
     """
-    Cycles and daemons killed at arbitrary instants while the world goes on: in the end Segment has exactly
-    the world's history, each messageId with one content (faults C1).
+    Cycles and daemons are killed at random instants while the world goes on. In the end Segment has exactly
+    the world's history, and each messageId has one content (faults C1).
     """
     moments = random.Random(KILLS)
     kills = 0
@@ -130,7 +130,7 @@ def test_kills_at_random_moments_lose_nothing(tmp_path):
             command = moments.choice(["once", "run"])
             program = moments.choice([["-m", "sync"], ["-c", _BESIDE]])
             process = installation.start(command, program=program)
-            # A start takes about 0.4 s: most kills fall into the cycles after it, some into the start itself.
+            # A start takes about 0.4 s. Most kills hit the cycles after it, and some the start itself.
             spread = (0.05, 0.6) if command == "once" else (0.3, 1.3)
             try:
                 process.communicate(timeout=moments.uniform(*spread))
@@ -142,6 +142,6 @@ def test_kills_at_random_moments_lose_nothing(tmp_path):
                 assert process.returncode == 0
         assert_whole(installation)
         until = sandbox.clock.now()
-        time.sleep(1.6)  # the feed is 15 world seconds late
+        time.sleep(1.6)  # the feed is late by 15 seconds of the world
         assert_nothing_lost(installation, until=until)
     assert len(sandbox.inbox) > KILLS

@@ -1,4 +1,4 @@
-"""A state file whose bytes are not what was written (faults C9)."""
+"""The bytes of the state file are not those that were written (faults C9)."""
 
 import random
 import subprocess
@@ -16,6 +16,7 @@ pytestmark = pytest.mark.long
 
 
 def _damaged(installation: Installation, offset: int, garbage: bytes) -> dict[str, bytes]:
+    """Overwrite part of the state file, and return the bytes it then has."""
     with installation.state_path.open("r+b") as file:
         file.seek(offset)
         file.write(garbage)
@@ -24,7 +25,7 @@ def _damaged(installation: Installation, offset: int, garbage: bytes) -> dict[st
 
 @pytest.fixture
 def filled(installation):
-    """An installation with a state file of some hundred pages."""
+    """The installation has a state file of some hundred pages."""
     with Store(installation.state_path) as store:
         for number in range(1, 30):
             chunk = nth_chunk(number, 20)
@@ -36,7 +37,10 @@ def filled(installation):
 
 @pytest.mark.parametrize("command", ["once", "run", "check", "status"])
 def test_garbage_in_the_header_is_refused_untouched(filled, command):
-    """Exit 2, the file as it was, byte for byte, and nothing created in its place (faults C9)."""
+    """
+    The command ends with exit 2. The file stays byte for byte the same, and no new one is made in its place
+    (faults C9).
+    """
     before = _damaged(filled, 0, random.Random(9).randbytes(100))
     done = filled.run(command, timeout=20)
     assert done.returncode == 2
@@ -47,7 +51,10 @@ def test_garbage_in_the_header_is_refused_untouched(filled, command):
 
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_overwritten_pages_are_found_at_the_start(filled, command):
-    """Before anything is read or sent: exit 2, the file untouched, both ways out named (faults C9)."""
+    """
+    They are found before anything is read or sent. The command ends with exit 2, leaves the file untouched,
+    and names both remedies (faults C9).
+    """
     requests = len(filled.sandbox.gladly_requests)
     middle = filled.state_path.stat().st_size // 2 // 4096 * 4096
     before = _damaged(filled, middle, random.Random(9).randbytes(8 * 4096))
@@ -69,9 +76,7 @@ def test_overwritten_pages_are_found_at_the_start(filled, command):
 
 @pytest.mark.parametrize("seed", range(2))
 def test_damage_met_in_the_middle_of_a_cycle_is_told_as_such(filled, seed):
-    """
-    A cycle either does its work on whole pages or ends with a documented code and a sentence (faults C9).
-    """
+    """A cycle does its work on the whole pages, or ends with a documented code and a sentence (faults C9)."""
     draw = random.Random(seed)
     history(filled.sandbox)
     pages = filled.state_path.stat().st_size // 4096

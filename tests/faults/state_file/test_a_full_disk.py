@@ -1,4 +1,4 @@
-"""No room for the state file (faults C6)."""
+"""There is no room for the state file (faults C6)."""
 
 import time
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.long
 
 def test_a_disk_full_at_any_page_undoes_the_whole_transaction(tmp_path):
     """
-    However many pages there still is room for: rolled back, the watermark unmoved, the path named
+    Whatever room is left, the transaction is rolled back and the watermark stays. The error names the path
     (faults C6).
     """
     with Store(tmp_path / "state.db") as store:
@@ -47,11 +47,12 @@ def test_a_disk_full_at_any_page_undoes_the_whole_transaction(tmp_path):
 @pytest.mark.parametrize("blocks", [8, 150])
 def test_a_file_that_may_not_grow_stops_a_cycle_and_loses_nothing(installation, blocks):
     """
-    Exit 1 (or no harm at all), a sentence that names the file, and the next cycle carries on (faults C6).
+    The cycle ends with exit 1 and a sentence that names the file, or is not disturbed at all. The next cycle
+    goes on (faults C6).
     """
     history(installation.sandbox)
     people_writing_in(installation.sandbox, 60)
-    installation.settings["COVERAGE_PROCESS_CONFIG"] = ""  # what measures coverage writes files, too
+    installation.settings["COVERAGE_PROCESS_CONFIG"] = ""  # the coverage measurement writes files too
     done = run_under(installation, shell(f"ulimit -f {blocks}"), "once")
     if done.returncode:
         assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
@@ -62,7 +63,7 @@ def test_a_file_that_may_not_grow_stops_a_cycle_and_loses_nothing(installation, 
 
 
 def test_a_full_volume_stops_a_cycle_and_room_lets_it_carry_on(installation):
-    """On a volume of its own, filled to the last block while the sync stands still (faults C6)."""
+    """The state file has its own volume, which is filled to the last block between two cycles (faults C6)."""
     prefix = in_a_mount_namespace()
     history(installation.sandbox)
     (installation.directory / "volume").mkdir()
@@ -94,7 +95,7 @@ def test_a_full_volume_stops_a_cycle_and_room_lets_it_carry_on(installation):
 
 
 def test_a_daemon_on_a_full_disk_stays_and_recovers(installation):
-    """It says what is wrong, goes on polling, and catches up once there is room (faults C6)."""
+    """The daemon says what is wrong and goes on polling. It catches up once there is room (faults C6)."""
     prefix = in_a_mount_namespace()
     (installation.directory / "volume").mkdir()
     installation.settings |= {

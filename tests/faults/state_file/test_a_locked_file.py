@@ -1,4 +1,4 @@
-"""Somebody else holds a lock on the state file (faults C5)."""
+"""Another process holds a lock on the state file (faults C5)."""
 
 import contextlib
 import sqlite3
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.long
 
 
 def test_a_lock_of_another_process_is_waited_for(installation):
-    """Someone's transaction in the sqlite3 shell delays a cycle and does not break it (faults C5)."""
+    """A transaction in someone's sqlite3 shell delays a cycle, and does not make it fail (faults C5)."""
     history(installation.sandbox)
     assert installation.run("once").returncode == 0
     people_writing_in(installation.sandbox, 1, seconds_ago=20)
@@ -34,7 +34,9 @@ def test_a_lock_of_another_process_is_waited_for(installation):
 
 
 def test_a_lock_held_too_long_is_an_error_that_passes(tmp_path):
-    """The sentence names the file and the way out; nothing is written; the next try succeeds (faults C5)."""
+    """
+    The sentence names the file and the remedy, and nothing is written. The next attempt succeeds (faults C5).
+    """
     with (
         Store(tmp_path / "state.db") as store,
         contextlib.closing(sqlite3.connect(tmp_path / "state.db", isolation_level=None)) as other,
@@ -53,7 +55,8 @@ def test_a_lock_held_too_long_is_an_error_that_passes(tmp_path):
 
 def test_every_transaction_takes_the_write_lock_at_its_beginning(tmp_path):
     """
-    A deferred one could find at its first write that what it has read is stale, and fail at once (faults C5).
+    A deferred transaction could find at its first write that its reads are out of date, and fail at once
+    (faults C5).
     """
     with Store(tmp_path / "state.db") as store:
         said: list[str] = []

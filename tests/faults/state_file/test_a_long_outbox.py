@@ -1,4 +1,4 @@
-"""An outbox that has grown long (faults C15)."""
+"""The outbox has grown long (faults C15)."""
 
 import contextlib
 import sqlite3
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.long
 
 def test_a_long_outbox_is_kept_whole_and_drained_in_order(installation):
     """
-    Segment down for long: `once` gives up soon, `status` raises the alarm, nothing is dropped or moved
-    (faults C15).
+    Segment is down for long. `once` gives up soon, and `status` raises the alarm. No event is dropped or
+    moved (faults C15).
     """
     sandbox, count = installation.sandbox, 20_000
     with Store(installation.state_path) as store:

@@ -1,4 +1,4 @@
-"""The power fails: the log is cut, or bits of it are wrong (faults C2)."""
+"""The power fails, and the write-ahead log is cut or has wrong bits (faults C2)."""
 
 import random
 
@@ -15,7 +15,7 @@ pytestmark = pytest.mark.long
 
 def test_a_log_cut_at_any_byte_or_with_a_flipped_bit_leaves_one_commit_whole(tmp_path):
     """
-    State, outbox and watermark are of the same commit, and the longer the log the later that commit
+    The conversations, the outbox and the watermark are of the same commit. A longer log leaves a later commit
     (faults C2).
     """
     with Store(tmp_path / "live.db") as store:
@@ -35,7 +35,7 @@ def test_a_log_cut_at_any_byte_or_with_a_flipped_bit_leaves_one_commit_whole(tmp
         (tmp_path / "after.db-wal").write_bytes(changed_log)
         with Store(path) as reopened:
             number = commits_in(reopened)
-            reopened.commit(nth_chunk(number + 1))  # and it carries on
+            reopened.commit(nth_chunk(number + 1))  # and the store goes on from there
             assert commits_in(reopened) == number + 1
         return number
 
@@ -55,7 +55,7 @@ def test_a_log_cut_at_any_byte_or_with_a_flipped_bit_leaves_one_commit_whole(tmp
         flipped[at] ^= 1 << draw.randrange(8)
         assert 10 <= survivors(bytes(flipped)) <= 30
 
-    # The power fails while the log is being copied into the file: any mixture of pages is mended from it.
+    # The power fails while the log is copied into the file. The log repairs any mixture of pages.
     with Store(tmp_path / "live.db"):
         copied = (tmp_path / "live.db").read_bytes()
     for _ in range(5):
@@ -68,7 +68,7 @@ def test_a_log_cut_at_any_byte_or_with_a_flipped_bit_leaves_one_commit_whole(tmp
 
 @pytest.mark.parametrize("part_kept", [0.0, 0.5])
 def test_what_a_power_cut_undid_is_read_and_sent_again_under_the_same_ids(installation, part_kept):
-    """An event may reach Segment twice then, with the same bytes; none is lost (faults C2)."""
+    """An event may then reach Segment twice, with the same bytes. None is lost (faults C2)."""
     history(installation.sandbox)
     installation.settings[FAILPOINT] = "cycle.end"
     installation.run("once")

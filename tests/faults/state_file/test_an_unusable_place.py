@@ -1,4 +1,4 @@
-"""A place where no state file can be written (faults C8)."""
+"""The state file cannot be written where it should be (faults C8)."""
 
 import pytest
 
@@ -19,8 +19,8 @@ pytestmark = pytest.mark.long
         pytest.param(".", "is a directory", id="the working directory in its place"),
     ],
 )
-def test_an_unusable_place_is_told_before_any_call(installation, where, sentence):
-    """Exit 2 and what to mend, without a request to anyone (faults C8)."""
+def test_an_unusable_place_is_reported_before_any_request(installation, where, sentence):
+    """The command ends with exit 2 and says what to correct. It makes no request (faults C8)."""
     prefix = plain_user()
     directory = installation.directory
     (directory / "folder").mkdir()

@@ -1,4 +1,4 @@
-"""The state file is taken away, or an older copy put in its place (faults C10)."""
+"""The state file is taken away, or an older copy is put in its place (faults C10)."""
 
 import shutil
 import subprocess
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.long
 
 def test_a_store_restored_from_an_old_copy_sends_only_what_it_does_not_know(installation):
     """
-    Nothing recorded in the copy goes out again; the rest does, with the same ids and bytes (faults C10).
+    What the copy has recorded is not sent again. The rest is sent with the same ids and bytes (faults C10).
     """
     history(installation.sandbox)
     run_until_delivered(installation)
@@ -36,7 +36,10 @@ def test_a_store_restored_from_an_old_copy_sends_only_what_it_does_not_know(inst
 
 @pytest.mark.parametrize("replaced", [False, True], ids=["deleted", "replaced by another file"])
 def test_a_daemon_whose_file_is_taken_away_ends(installation, replaced):
-    """It must not go on writing to a file that nobody will find again: exit 2 and a sentence (faults C10)."""
+    """
+    The daemon must not go on writing to a file that nobody will find again. It ends with exit 2 and a
+    sentence (faults C10).
+    """
     history(installation.sandbox)
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.3s"
     with running(installation, "run") as process:

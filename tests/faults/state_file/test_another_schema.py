@@ -1,4 +1,4 @@
-"""A state file of an older or a newer release (faults C11)."""
+"""The state file is of an older or a newer release (faults C11)."""
 
 import contextlib
 import signal
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.long
 
 
 def test_a_kill_inside_the_first_migration_leaves_an_empty_file(installation):
-    """The half-made file answers `status`, is empty, and the next cycle makes it whole (faults C11)."""
+    """The half-made file is empty, and `status` can read it. The next cycle completes it (faults C11)."""
     installation.settings[FAILPOINT] = "migrate.commit"
     assert installation.run("once").returncode == -signal.SIGKILL
     del installation.settings[FAILPOINT]
@@ -44,7 +44,9 @@ Store(Path(sys.argv[1]), migrate=True, schema=NEXT_RELEASE).close()
 
 @pytest.mark.parametrize("name", ["migrate.begin", "migrate.commit"])
 def test_a_file_of_an_older_release_survives_a_kill_in_its_migration(installation, name):
-    """What it held is there before and after, and it is brought up to date by the next start (faults C11)."""
+    """
+    The file's content is there before and after the kill. The next start migrates the file (faults C11).
+    """
 
     def migrate():
         process = installation.start(str(installation.state_path), program=["-c", _MIGRATE])
@@ -70,7 +72,7 @@ def test_a_file_of_an_older_release_survives_a_kill_in_its_migration(installatio
 
 @pytest.mark.parametrize("command", ["once", "run", "status", "check"])
 def test_a_file_of_a_newer_release_is_refused_untouched(installation, command):
-    """Exit 2, both versions named, not a byte changed (faults C11)."""
+    """The command ends with exit 2 and names both versions. It does not change a byte (faults C11)."""
     Store(installation.state_path).close()
     with contextlib.closing(sqlite3.connect(installation.state_path)) as db:
         db.execute("PRAGMA user_version = 99")
@@ -84,7 +86,7 @@ def test_a_file_of_a_newer_release_is_refused_untouched(installation, command):
 
 
 def test_a_newer_file_is_an_error_of_its_own(tmp_path):
-    """For a caller, "upgrade" and "damaged" are different things to do (faults C11)."""
+    """A caller has to do different things about a newer file and about a damaged one (faults C11)."""
     Store(tmp_path / "state.db").close()
     with contextlib.closing(sqlite3.connect(tmp_path / "state.db")) as db:
         db.execute("PRAGMA user_version = 99")

@@ -1,4 +1,4 @@
-"""Who may read what the program writes (faults C14)."""
+"""Only the owner may read what the program writes (faults C14)."""
 
 import signal
 import stat
@@ -14,8 +14,8 @@ pytestmark = pytest.mark.long
 
 def test_what_the_program_writes_is_for_its_owner_alone(installation):
     """
-    Under umask 022, and where a copy had come back readable by all: 0600 for the file and its siblings
-    (faults C14).
+    The umask is 022, and then the files are readable by all, as a restored copy may be. The state file and
+    the files beside it get mode 0600 (faults C14).
     """
     history(installation.sandbox)
     installation.settings[FAILPOINT] = "cycle.end"

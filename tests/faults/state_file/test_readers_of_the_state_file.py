@@ -1,4 +1,4 @@
-"""Others read the state file meanwhile (faults C4, C12)."""
+"""Others read the state file while the program writes it (faults C4, C12)."""
 
 import contextlib
 import shutil
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.long
 
 def test_readers_neither_wait_nor_disturb(tmp_path):
     """
-    While one process writes, readers in a loop are never told "locked", and see whole commits only
+    One process writes while readers run in a loop. They are never told "locked", and see whole commits only
     (faults C4).
     """
     path, failures, seen = tmp_path / "state.db", [], set()
@@ -51,7 +51,10 @@ def test_readers_neither_wait_nor_disturb(tmp_path):
 
 
 def test_a_reader_never_writes_the_file(tmp_path):
-    """Not even to tidy up after a writer that was killed: the log is the writer's to copy (faults C4)."""
+    """
+    A reader does not even tidy up after a writer that was killed. Only a writer copies the log into the file
+    (faults C4).
+    """
     path = tmp_path / "state.db"
     with Store(path) as store:
         store.commit(nth_chunk(1))
@@ -65,7 +68,10 @@ def test_a_reader_never_writes_the_file(tmp_path):
 
 
 def test_a_long_reader_delays_the_tidying_and_nothing_else(installation):
-    """Cycles go on beside it; once it has gone the log is copied and cut to nothing (faults C12)."""
+    """
+    Cycles go on beside the reader. Once it has gone, the log is copied into the file and cut to nothing
+    (faults C12).
+    """
     history(installation.sandbox)
     run_until_delivered(installation)
     log = installation.state_path.with_name(installation.state_path.name + "-wal")

@@ -1,4 +1,4 @@
-"""Company: a second writer, a child process, another thread (faults C3, C13)."""
+"""A second writer, a child process or another thread uses the state file (faults C3, C13)."""
 
 import signal
 import subprocess
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.long
 
 
 def test_a_second_writer_is_turned_away_and_the_first_not_disturbed(installation):
-    """Exit 4 and who holds the file; a killed holder holds nothing (faults C3)."""
+    """The second writer ends with exit 4 and names the first. A killed process holds no lock (faults C3)."""
     history(installation.sandbox)
     with running(installation, "run") as first:
         wait_until(lambda: problems(installation.sandbox) == [])
@@ -37,7 +37,7 @@ def test_a_second_writer_is_turned_away_and_the_first_not_disturbed(installation
 
 
 def test_the_store_serves_a_thread_that_did_not_open_it(tmp_path):
-    """The scheduler's thread uses what the main thread opened: no ProgrammingError (faults C13)."""
+    """The scheduler's thread uses what the main thread opened, without a ProgrammingError (faults C13)."""
     with Store(tmp_path / "state.db") as store:
         failures = []
 
@@ -56,7 +56,8 @@ def test_the_store_serves_a_thread_that_did_not_open_it(tmp_path):
 
 def test_a_child_process_keeps_neither_the_lock_nor_the_file(tmp_path):
     """
-    What the program starts inherits nothing of it: the lock is free when the program has ended (faults C13).
+    A child process inherits nothing of the state file. The lock is free once the program has ended
+    (faults C13).
     """
     with Store(tmp_path / "state.db"):
         child = subprocess.Popen(["sleep", "30"], close_fds=False)

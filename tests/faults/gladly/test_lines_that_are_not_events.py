@@ -1,4 +1,4 @@
-"""Lines of the feed that are no events (faults A8)."""
+"""Lines of the feed are not events (faults A8)."""
 
 import pytest
 
@@ -25,9 +25,9 @@ _BAD_LINES = [
 ]
 
 
-def test_lines_that_are_no_events_are_kept_with_their_reason_and_passed_over(installation, sandbox):
+def test_lines_that_are_not_events_are_kept_with_their_reason_and_passed_over(installation, sandbox):
     """
-    One bad line does not stop the sync, is not lost, and marks the poll that met it, and only that one
+    A bad line does not stop the sync and is not lost. It degrades the poll that met it, and no other
     (faults A8).
     """
     busy_minutes(sandbox, 10)
@@ -51,7 +51,8 @@ def test_lines_that_are_no_events_are_kept_with_their_reason_and_passed_over(ins
 @pytest.mark.parametrize("killed_at", ["commit.events:1", "commit.watermark:1", "transaction.commit:1"])
 def test_the_watermark_never_passes_a_bad_line_that_is_not_stored(installation, sandbox, killed_at):
     """
-    The quarantined row and the watermark are one transaction: killed within it, neither is there (faults A8).
+    The quarantined row and the watermark are one transaction. A kill within the transaction leaves neither
+    (faults A8).
     """
     sandbox.faults.rewrite_feed(lambda lines: [*lines, b"{broken\n"])
     installation.settings["GLADLY_SEGMENT_FAILPOINT"] = killed_at

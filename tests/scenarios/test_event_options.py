@@ -1,4 +1,7 @@
-"""More and less than Gladly's own integration sends, from Gladly's answers to what arrives (1.3)."""
+"""
+Events hold more or less than Gladly's own integration sends (semantics 1.3), from Gladly's answers to what
+arrives.
+"""
 
 import hashlib
 
@@ -6,7 +9,10 @@ from support.installation import Installation
 
 
 def test_what_a_person_asks_for_arrives_and_nothing_else_changes(installation: Installation) -> None:
-    """By the environment, commas between; names of topics cost one more request in all."""
+    """
+    The environment sets the properties, with commas between. The names of topics cost one more request in
+    all.
+    """
     sandbox, world = installation.sandbox, installation.sandbox.world
     topics = [world.add_topic(name) for name in ("Sizes", "Returns")]
     talks = {}
@@ -41,7 +47,7 @@ def test_what_a_person_asks_for_arrives_and_nothing_else_changes(installation: I
 
 
 def test_topics_are_asked_for_only_where_their_names_are_wanted(installation: Installation) -> None:
-    """By default nothing more than Gladly's own integration sends is read, either."""
+    """By default the sync reads no more than Gladly's own integration sends."""
     world = installation.sandbox.world
     talk = world.open_conversation(world.add_customer("Zoë Quinn"))
     world.add_topic_to(talk, world.add_topic("Sizes"))
