@@ -110,14 +110,10 @@ def test_the_checker_convicts_a_sync_that_repeats_under_another_id(begin, sandbo
         make_wrong(monkeypatch)
         program = begin()
         program.run()
-        program.close()
-        for file in program.path.parent.glob("gladly-segment.db*"):
-            file.unlink()
+        program.lose_the_state_file()
         program.restart()
         program.run()
-        program.close()
-        for file in program.path.parent.glob("gladly-segment.db*"):
-            file.unlink()
+        program.lose_the_state_file()
         found = [problem.split(":")[0] for problem in problems(sandbox)]
         assert sorted(set(found)) == verdict
 

@@ -1,6 +1,6 @@
 """
 No secret and no customer is in what others can see: output, logs, the state file, the process list
-(interface 5.4).
+(semantics 5.4).
 """
 
 import base64

@@ -3,14 +3,8 @@
 from sandbox import Sandbox
 
 EVENTS = "/api/v1/events"
-
-
 PROFILES = "/api/v1/customer-profiles/*"
-
-
 CONVERSATIONS = "/api/v1/conversations/*"
-
-
 BATCH = "/v1/batch"
 
 

@@ -47,6 +47,12 @@ class Program:
             self.pipeline.close()
             self.store.close()
 
+    def lose_the_state_file(self) -> None:
+        """Close everything, and delete the state file and the files beside it."""
+        self.close()
+        for file in self.path.parent.glob(f"{self.path.name}*"):
+            file.unlink()
+
     def restart(self) -> None:
         """Close everything, and open it again on the same state file, as a new process would."""
         self.close()

@@ -2,13 +2,13 @@
 
 import json
 import signal
-import time
 
 from sandbox import Fault
 from state.instants import to_text
 from state.reader import Reader
 from support.checker import problems
 from support.endpoints import reports_asked_for
+from support.waiting import wait_until
 from support.worlds import DAY, live_for
 
 
@@ -52,8 +52,7 @@ def test_a_resync_goes_on_where_it_was_interrupted(old_world):
     sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=0.25, times=None))
     command = ("resync", "--since", "2026-11-20", "--until", "2026-11-28")
     process = old_world.start(*command)
-    while reports_asked_for(sandbox) < 5:
-        time.sleep(0.02)
+    wait_until(lambda: reports_asked_for(sandbox) >= 5)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = reports_asked_for(sandbox)
@@ -74,8 +73,7 @@ def test_a_daemon_goes_on_polling_beside_a_resync_and_a_second_resync_is_refused
     try:
         sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=0.4, times=None))
         resync = old_world.start("resync", "--since", "2026-11-20", "--until", "2026-11-26")
-        while reports_asked_for(sandbox) < 2:
-            time.sleep(0.02)
+        wait_until(lambda: reports_asked_for(sandbox) >= 2)
         second = old_world.run("resync", "--since", "2026-11-21", "--until", "2026-11-22")
         assert second.returncode == 4
         assert "resync" in second.stderr

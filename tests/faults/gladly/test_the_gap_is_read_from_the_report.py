@@ -2,7 +2,6 @@
 
 import json
 import signal
-import time
 from datetime import timedelta
 
 import pytest
@@ -13,6 +12,7 @@ from state.reader import Reader
 from support.checker import problems, suppressed
 from support.endpoints import reports_asked_for
 from support.installation import Installation
+from support.waiting import wait_until
 from support.worlds import DAY, NOON, live_for
 
 
@@ -106,8 +106,7 @@ def test_a_catch_up_resumes_where_it_was_killed(old_world):
     live_for(sandbox, 8 * DAY, 80)
     sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=0.25, times=None))
     process = old_world.start("once")
-    while reports_asked_for(sandbox) < 5:
-        time.sleep(0.02)
+    wait_until(lambda: reports_asked_for(sandbox) >= 5)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     before = reports_asked_for(sandbox)

@@ -48,9 +48,7 @@ def test_the_same_transitions_have_the_same_message_ids_in_an_empty_store(begin,
     busy_minutes(sandbox, 5)
     program = begin()
     program.run()
-    program.close()
-    for file in program.path.parent.glob("gladly-segment.db*"):
-        file.unlink()
+    program.lose_the_state_file()
     program.restart()
     program.run()
     assert len(sandbox.inbox.attempts) == 20
