@@ -23,9 +23,9 @@ from state.errors import (
 )
 from state.schema.version import APPLICATION_ID, CURRENT, Schema
 
-# At so many pages (40 MB) the write-ahead log is copied into the file. SQLite's own 1,000 pages are one chunk
+# At so many pages (60 MB) the write-ahead log is copied into the file. SQLite's own 1,000 pages are one chunk
 # of a file with millions of rows, whose indexes are written all over: each commit would wait for the copying.
-CHECKPOINT_PAGES = 10_000
+CHECKPOINT_PAGES = 15_000
 
 # How long a statement waits for another connection's lock. Readers never lock a WAL file for long. A person's
 # own transaction in the sqlite3 shell does.

@@ -36,7 +36,7 @@ from state.writer.resyncs import Resyncs
 LOW_DISK_BYTES = 1_000_000_000
 
 # Above this a warning says that the write-ahead log has grown. A reader that never ends causes that.
-LARGE_WAL_BYTES = 64_000_000
+LARGE_WAL_BYTES = 100_000_000
 
 # How long closing waits for the turn. A resync that hangs while it has the turn must not hold up the end.
 _TURN_AT_CLOSE_S = 2.0
