@@ -1,5 +1,5 @@
 """
-What the sync remembers between cycles: one SQLite file, and the only SQL of the program.
+Keeps what the sync remembers between cycles in one SQLite file. The program's only SQL is here.
 
 It imports nothing of the other rooms. Its tables and views are public: people query them (docs/querying.md).
 
@@ -9,6 +9,6 @@ The doors, and what others import from them:
 * `state.reader`: `Reader`, the file open for reading, beside the daemon; `read_status`.
 * `state.queries`: every question about the file, each defined once. The reader and the inspector ask them.
 * `state.records`, `state.instants`: plain data and times. They import no SQL, so the pure room can use them.
-* `state.errors`, `state.locks`: what can be wrong with the file, and for what a process can hold it.
+* `state.errors`, `state.locks`: what can be wrong with the file, and the roles in which a process holds it.
 * `state.failpoints`: where a test ends, breaks or hangs the process.
 """

@@ -1,5 +1,5 @@
 """
-What can be wrong with the state file, by what the caller does next.
+Defines what can be wrong with the state file: one error for each thing that the caller can do next.
 
 * StateError
   x StateFileError     the file is not ours, damaged, or not writable: a person mends it; nothing was touched
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class StateError(Exception):
-    """Something about the state file. The message says what, where and what to do."""
+    """Base class of every error of the state file. The message says what is wrong, where, and what to do."""
 
 
 class StateFileError(StateError):

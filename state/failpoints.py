@@ -1,5 +1,5 @@
 """
-Places where a test can end, break or hang the process, to prove that nothing is lost there (faults C1, F).
+Lets a test end, break or hang the process at named points, to prove that nothing is lost (faults C1, F).
 
 `GLADLY_SEGMENT_FAILPOINT=name:n` kills the process with SIGKILL at the n-th pass of a point. `name:n:raise`
 raises there, `name:n:exit` calls `sys.exit`, `name:n:sleep` hangs. While the variable is not set, a point

@@ -1,5 +1,5 @@
 """
-The state file as a file: whether it is ours, who may read it, and how a connection to it is opened.
+Opens the state file: checks that it is ours, keeps it to its owner, and sets up each connection.
 
 Opening a file that has tables changes nothing in it. Durability (semantics 4.6): WAL with `synchronous=FULL`,
 so every commit is on the disk before it counts. A power cut costs at most work that had not been committed,
@@ -23,8 +23,9 @@ from state.errors import (
 )
 from state.schema.version import APPLICATION_ID, CURRENT, Schema
 
-# At so many pages (60 MB) the write-ahead log is copied into the file. SQLite's own 1,000 pages are one chunk
-# of a file with millions of rows, whose indexes are written all over: each commit would wait for the copying.
+# When the write-ahead log has so many pages (60 MB), it is copied into the file. SQLite's default is 1,000.
+# In a file with millions of rows one chunk fills these, because it changes indexes all over the file. Each
+# commit would then wait for the copying.
 CHECKPOINT_PAGES = 15_000
 
 # How long a statement waits for another connection's lock. Readers never lock a WAL file for long. A person's
@@ -42,7 +43,7 @@ def open_for_reading(path: Path, schema: Schema = CURRENT) -> sqlite3.Connection
 
     Args:
         path: The state file.
-        schema: The schema that this release knows. A file of an older one is opened, too.
+        schema: The schema that this release knows. A file of an older schema is opened, too.
 
     Raises:
         StateFileError: The file is missing, not SQLite, not ours or damaged.
@@ -56,7 +57,7 @@ def open_for_reading(path: Path, schema: Schema = CURRENT) -> sqlite3.Connection
 
 def open_for_writing(path: Path, schema: Schema = CURRENT, *, migrating: bool = False) -> sqlite3.Connection:
     """
-    Open the state file for writing, in autocommit mode: transactions are begun and ended by name.
+    Open the state file for writing, in autocommit mode: the caller executes BEGIN and COMMIT.
 
     A file that is missing or empty is created, marked as ours and without tables.
 
@@ -89,8 +90,8 @@ def open_for_writing(path: Path, schema: Schema = CURRENT, *, migrating: bool = 
     with _closing_on_error(connection, path):
         _keep_to_the_owner(path)
         if is_new:
-            # While the file still has a rollback journal. So the mark is in the file itself, where the next
-            # start looks for it. A write-ahead log may be all that a crash leaves of a mark set later.
+            # The mark is set while the file still has a rollback journal. So the mark is in the file itself,
+            # where the next start looks for it. After a crash, a mark set later may be only in the log.
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -117,7 +118,7 @@ def is_there(path: Path) -> bool:
 
 def check_writable(path: Path) -> None:
     """
-    Make sure that this user may write the file and next to it, without writing anything.
+    Make sure that this user may write the file and its directory. Write nothing.
 
     Raises:
         StateFileError: The file or its directory cannot be written.
@@ -135,7 +136,7 @@ def log_size(path: Path) -> int:
 
 
 def explained(error: sqlite3.Error, path: Path) -> StateError:
-    """Turn what SQLite says into what a person can do about it."""
+    """Return the error that tells a person what to do about an error of SQLite."""
     text = str(error)
     if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
         return damaged(path, text)
@@ -179,7 +180,7 @@ def _create(path: Path) -> None:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Refuse what is not ours before SQLite, which repairs what it opens, sees it."""
+    """Refuse a file that is not ours before SQLite opens it. SQLite repairs what it opens."""
     with _explaining_the_path(path):
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
@@ -212,14 +213,14 @@ def _open_ours(path: Path, schema: Schema) -> sqlite3.Connection:
 def _open(path: Path, mode: str) -> sqlite3.Connection:
     uri = f"{path.absolute().as_uri()}?mode={mode}"
     with explaining(path):
-        # One thread at a time uses it (the cycle's), and not always the thread that opened it.
+        # One thread at a time uses the connection: the cycle's, which may not be the one that opened it.
         connection = sqlite3.connect(uri, uri=True, isolation_level=None, check_same_thread=False)
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     return connection
 
 
 def _keep_to_the_owner(path: Path) -> None:
-    """Take the rights of others away from the file, and from its siblings, which have the mode it had."""
+    """Take the rights of others away from the file, and from -wal and -shm, which have its old mode."""
     for each in (path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")):
         with contextlib.suppress(FileNotFoundError):
             if each.stat().st_mode & 0o077:

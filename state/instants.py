@@ -1,5 +1,5 @@
 """
-Instants and durations, as people and files write them. It imports no other room and no SQL.
+Reads and writes instants and durations, for people and for files. It imports no other room and no SQL.
 
 In the state file an instant is ISO 8601 text in UTC with milliseconds and `Z`. So instants sort as text, and
 SQLite's date functions read them (interface 4). In Python an instant is an aware UTC `datetime`.

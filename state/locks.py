@@ -1,5 +1,5 @@
 """
-Who may write the state file: one process for each role, and one of them at a time.
+Decides who may write the state file: one process for each role, and one process at a time.
 
 A process takes a role when it opens the file and keeps it until it closes the file. The processes of
 different roles take turns: a process has the turn while it reads something and writes what follows from it.
@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from state.errors import StateFileError, StateLockedError
 
-# How often a process that waits for the turn looks whether it is free.
+# A process that waits for the turn looks again after so many seconds.
 _TURN_LOOK_S = 0.05
 
 
@@ -90,7 +90,7 @@ class FileLock:
 
     @property
     def holder(self) -> str:
-        """The id of the process that took the lock last, as text. It is empty where it is not known."""
+        """Return the id of the process that took the lock last, as text. Return `""` if it is not known."""
         return os.pread(self._fd, 20, 0).decode("ascii", "replace").strip()
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class Turn:
 
     @contextmanager
     def held_if_free_within(self, seconds: float) -> Iterator[None]:
-        """Hold the turn for as long as the block takes. After *seconds* go on without the turn."""
+        """Hold the turn for as long as the block takes. If *seconds* pass first, run the block without it."""
         until = time.monotonic() + seconds
         while not (taken := self._lock.try_to_take()) and time.monotonic() < until:
             time.sleep(_TURN_LOOK_S)

@@ -1,5 +1,5 @@
 """
-The state file, open for reading: beside the daemon or without it, and without a lock.
+Opens the state file for reading, whether the daemon runs or not, and without a lock.
 
 A reader never writes, checkpoints or waits for the writer.
 """
@@ -46,10 +46,10 @@ class Reader:
 
     Args:
         path: The state file.
-        schema: The schema that this release knows. A file of an older one can be read, too.
+        schema: The schema that this release knows. A file of an older schema can be read, too.
 
     Raises:
-        StateFileError: There is no file, or it is not ours or damaged. Every method can find damage.
+        StateFileError: There is no file, or it is not ours or damaged. Every method raises it for damage.
         NewerSchemaError: A newer release wrote it.
     """
 
@@ -87,7 +87,7 @@ class Reader:
             return str(self._connection.execute("PRAGMA quick_check(1)").fetchone()[0])
 
     def copy_to(self, path: Path) -> None:
-        """Copy the file as it stands at this instant, to where a dry run works on it."""
+        """Copy the file as it is at this instant to *path*. A dry run works on the copy."""
         with explaining(self.path):
             copy = sqlite3.connect(path)
             try:

@@ -1,5 +1,5 @@
 """
-What the state file takes and gives: plain data in Gladly's and Segment's terms.
+Defines what the state file takes and gives: plain data in Gladly's and Segment's terms.
 
 It imports no other room and no SQL, because the pure room uses it.
 """
@@ -153,18 +153,18 @@ class BadLine(NamedTuple):
 
     @property
     def id(self) -> str:
-        """The key of its row in `quarantine`: the same line, read again in the overlap, is the same row."""
+        """Return the key of its row in `quarantine`. A line read again in the overlap has the same key."""
         return hashlib.sha256(self.source.encode() + b"\0" + self.line).hexdigest()[:24]
 
 
 @dataclass(slots=True)
 class TakenIn:
     """
-    What one chunk of changes comes to. It is written in one transaction or not at all (semantics 4.1).
+    All that is to be written for one chunk of changes. One transaction writes all or nothing (semantics 4.1).
 
     Attributes:
         position: The new watermark. None leaves it where it is.
-        resync: The resync whose position moves in place of the watermark: a row of `resyncs`, or None.
+        resync: The id of the resync whose position moves in place of the watermark, or None.
         seen: The changes taken in near the watermark: the id of each, and when it was recorded.
         seen_since: Ids of changes recorded before this are forgotten. None forgets none.
         conversations: Conversations as they are now.

@@ -1,9 +1,8 @@
 """
-The state file, open for writing.
+Opens the state file for writing.
 
-Two transactions carry the promise that nothing is lost (semantics 4): `Store.commit`, which writes what a
-chunk of changes came to together with the watermark, and the acknowledgements of `Store.outbox`, which note
-what Segment answered.
+Two kinds of transaction keep the promise that nothing is lost (semantics 4). `Store.commit` writes what was
+decided about a chunk of changes, together with the watermark. `Store.outbox` notes what Segment answered.
 """
 
 import shutil
@@ -38,7 +37,7 @@ LOW_DISK_BYTES = 1_000_000_000
 # Above this a warning says that the write-ahead log has grown. A reader that never ends causes that.
 LARGE_WAL_BYTES = 100_000_000
 
-# How long closing waits for the turn. A resync that hangs while it has the turn must not hold up the end.
+# How long closing waits for the turn, in seconds. A resync that hangs must not delay it more.
 _TURN_AT_CLOSE_S = 2.0
 
 
@@ -52,7 +51,7 @@ class Store:
     Args:
         path: The state file. A missing or empty one is created.
         role: What this process holds the file for.
-        migrate: Whether to bring a file of an older schema to this release's first. If not, it is refused.
+        migrate: Whether to migrate a file of an older schema. If not, such a file is refused.
         schema: The schema of this release.
         waiting: Called once if another process has the turn, which may be in a long cycle.
 
@@ -107,7 +106,7 @@ class Store:
         self, sleep: Callable[[float], object] = time.sleep, waiting: Callable[[], object] | None = None
     ) -> Iterator[None]:
         """
-        Be the only one who writes, among the daemon and a resync, for as long as the block takes.
+        Hold the turn for as long as the block takes. No other daemon or resync writes in that time.
 
         What the block reads in order to decide on a write is still true when it writes.
 
@@ -209,7 +208,7 @@ class Store:
         return {id_: from_text(recorded_at) for id_, recorded_at in found}
 
     def conversations(self, ids: Iterable[str]) -> dict[str, StoredConversation]:
-        """Return the stored conversations among *ids*, each with the transitions `events` records of it."""
+        """Return the stored conversations among *ids*, each with its transitions that `events` holds."""
         return stored_conversations(self._db, ids)
 
     def deleted_customers(self, ids: Iterable[str]) -> dict[str, str]:
@@ -224,7 +223,7 @@ class Store:
 
     def commit(self, taken: TakenIn) -> None:
         """
-        Write what a chunk of changes came to, and the new watermark, in one transaction (semantics 4.1).
+        Write what a chunk of changes led to, and the new watermark, in one transaction (semantics 4.1).
 
         Args:
             taken: What to write. An event already recorded under the same message id is left as it is.
@@ -278,7 +277,7 @@ class Store:
             rows.write_poll(db, poll)
 
     def reset_watermark(self, to: datetime) -> None:
-        """Put the watermark elsewhere. What is recorded stays, so nothing is sent twice (semantics 3.7)."""
+        """Move the watermark to *to*. Recorded events stay, so nothing is sent twice (semantics 3.7)."""
         with self._db.transaction() as db:
             rows.move_watermark(db, to)
             db.execute("DELETE FROM seen_changes")

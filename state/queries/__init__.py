@@ -1,5 +1,5 @@
 """
-Every question about the state file, each defined once: a plain function that takes an open connection.
+Answers the questions about the state file. Each is defined once: a function that takes an open connection.
 
 `Reader` asks them for `status`, `events`, `explain` and the metrics; the inspector asks the same ones for its
 pages. No question writes, each is bounded, and each finds its rows by an index of `state.schema.steps`, so

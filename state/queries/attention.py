@@ -1,4 +1,4 @@
-"""What needs a person."""
+"""Finds what needs a person."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""The figures of the charts: over time by bucket, and open conversations by age."""
+"""Reads the figures of the charts: over time by bucket, and open conversations by age."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -21,12 +21,12 @@ def first_event(connection: sqlite3.Connection) -> datetime | None:
 
 def transitions(connection: sqlite3.Connection, since: datetime, step_s: int) -> list[Row]:
     """
-    Return how many of each transition were recorded since then: rows with `bucket`, `transition` and `n`.
+    Return how many of each transition were recorded since *since*: rows with `bucket`, `transition` and `n`.
 
     Args:
         connection: The state file.
-        since: The instant.
-        step_s: The length of a bucket, in seconds. Bucket number n begins n times as long after 1970.
+        since: Only events recorded at or after this instant.
+        step_s: The length of a bucket, in seconds. Bucket number n begins `n * step_s` after 1970-01-01.
     """
     return rows(
         connection,

@@ -1,4 +1,4 @@
-"""One conversation: as stored, its changes, its events, its customer."""
+"""Reads one conversation: its row, its changes, its events, its customer."""
 
 import sqlite3
 
@@ -44,7 +44,7 @@ def customer(connection: sqlite3.Connection, customer_id: str) -> Row | None:
 def other_conversations_of(
     connection: sqlite3.Connection, customer_id: str, conversation_id: str
 ) -> list[Row]:
-    """Return conversations of a customer, apart from the one given. At most 20."""
+    """Return at most 20 conversations of a customer, without the conversation that is given."""
     return rows(
         connection,
         "SELECT id, status, created_at, updated_at FROM conversations"

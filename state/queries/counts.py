@@ -1,4 +1,4 @@
-"""How many events and conversations there are, and how long the outbox has waited."""
+"""Counts events and conversations, and finds how long the outbox has waited."""
 
 import sqlite3
 
@@ -8,7 +8,8 @@ from state.records import EventStatus, Status
 EVENT_STATUSES = tuple(status.value for status in EventStatus)
 CONVERSATION_STATUSES = tuple(status.value.lower() for status in Status)
 
-# A backlog may be a million events. Those that leave first have waited longest, or came with them.
+# A backlog may be a million events, so only the first to leave are looked at. The event that has waited
+# longest is among these, or came at the same time as one of them.
 _OLDEST_AMONG = 1_000
 
 
@@ -22,7 +23,7 @@ def conversation_counts(connection: sqlite3.Connection) -> dict[str, int]:
     Return how many conversations there are of each status, in lower case. The file keeps these counts.
 
     `open` are the conversations that Gladly shows as OPEN or WAITING; `waiting` says how many of them wait
-    for the customer. So `waiting` is part of `open`, and the other counts are apart.
+    for the customer. So `waiting` is part of `open`, and the other counts do not overlap.
     """
     kept = {status.lower(): n for status, n in _kept_counts(connection, "conversations").items()}
     counts = dict.fromkeys(CONVERSATION_STATUSES, 0) | kept
@@ -37,9 +38,9 @@ def conversation_total(counts: dict[str, int]) -> int:
 
 def oldest_pending(connection: sqlite3.Connection) -> str | None:
     """
-    Return since when the event that has waited longest stands in the outbox. Return None while it is empty.
+    Return when the event that has waited longest came into the outbox. Return None while the outbox is empty.
 
-    What counts is when the event was put into the outbox (`events.created_at`), not when Gladly recorded the
+    This is when the event was put into the outbox (`events.created_at`), not when Gladly recorded the
     change: a resync puts old changes into the outbox, and their events are not late.
     """
     oldest: str | None = value(

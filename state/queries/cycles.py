@@ -1,4 +1,4 @@
-"""The watermark, the cycles, and the requests that they made."""
+"""Reads the watermark, the cycles, and the requests that the cycles made."""
 
 import sqlite3
 

@@ -1,4 +1,4 @@
-"""Events as the debugger page lists them: without their payload, with the customer's name, and searchable."""
+"""Lists and searches events for the debugger page: without their payload, with the customer's name."""
 
 import sqlite3
 
@@ -18,7 +18,7 @@ _LISTED = """
     CASE WHEN json_valid(payload) THEN json_extract(payload, '$.properties.customerName') END AS customer_name
 """
 
-# `+` keeps SQLite from walking an index in the wanted order past everything that does not match.
+# `+` keeps SQLite from reading an index in the wanted order: it would pass every row that does not match.
 _SEARCH = f"""
     SELECT {_LISTED} FROM events
     WHERE rowid IN (
@@ -54,7 +54,7 @@ def listed_events(
     Args:
         connection: The state file.
         status: Only events of this status.
-        q: Only events with this id of a conversation, customer or message, or with an id that begins so.
+        q: Only events whose conversation, customer or message id is this text, or begins with it.
         before: Only events older than this one (`occurred_at`, place).
         limit: How many to return at most.
     """

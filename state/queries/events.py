@@ -1,4 +1,4 @@
-"""Events as the command `events` shows them: with their payload as an object."""
+"""Lists events for the command `events`, with their payload as an object."""
 
 import json
 import sqlite3

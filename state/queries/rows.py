@@ -1,4 +1,4 @@
-"""How a question is asked: rows as dictionaries, whatever the connection makes of rows by itself."""
+"""Runs SQL and returns rows as dictionaries, whatever row factory the connection has."""
 
 import sqlite3
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""What `status` says: where the sync stands and what needs a person, read from the state file alone."""
+"""Reads what `status` says from the state file alone: where the sync stands and what needs a person."""
 
 import sqlite3
 from datetime import datetime, timedelta
@@ -28,13 +28,13 @@ def status(connection: sqlite3.Connection, now: datetime, attention_limit: int =
     Return where the sync stands, with the keys of `status --json` (interface 4).
 
     `lag_seconds` is the age of the watermark. `gap_seconds_left` is the time until the watermark is older
-    than the Events API reaches. `rate_limit_share` is the share of what Gladly allows that the last hour's
-    requests took. The other figures are defined by the questions of this package.
+    than the Events API reaches. `rate_limit_share` is the last hour's requests as a share of what Gladly
+    allows. The other figures are defined by the questions of this package.
 
     Args:
         connection: The state file.
         now: The instant from which ages count.
-        attention_limit: How many things that need a person to name at most.
+        attention_limit: How many of the things that need a person to return at most.
     """
     mark = watermark(connection)
     position = mark["position"] if mark else None
@@ -57,7 +57,7 @@ def status(connection: sqlite3.Connection, now: datetime, attention_limit: int =
 
 
 def empty_status() -> Row:
-    """Return what `status` says of an empty state file, without one: before the first cycle has made it."""
+    """Return what `status` says of an empty state file, for use before the first cycle creates the file."""
     return {
         "watermark": None,
         "lag_seconds": None,

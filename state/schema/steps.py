@@ -1,5 +1,5 @@
 """
-The steps by which a state file comes to its schema. A step is only ever added: each release adds its own.
+Defines the steps that give a state file its schema. Steps are only ever added: each release adds its own.
 
 The tables, columns and views are public (interface 4): people query these names. A step must not change what
 an earlier one made in a way that breaks their queries.
@@ -18,7 +18,7 @@ _STATUSES = {
 
 
 def m001_first_release(db: Database) -> None:
-    """The tables of interface 4, what the sync needs besides, and views that answer what people ask."""
+    """Create the tables of interface 4, others that the sync needs, and views that answer what people ask."""
     _create_tables(db)
     _create_indexes(db)
     _create_views(db)
@@ -129,7 +129,7 @@ def _create_tables(db: Database) -> None:
 
 
 def _create_indexes(db: Database) -> None:
-    """Create an index for every question that a cycle asks, so that no cycle grows with the file."""
+    """Create an index for every question that a cycle asks, so that no cycle slows down as the file grows."""
     for statement in (
         "CREATE INDEX conversations_by_customer ON conversations (customer_id)",
         "CREATE INDEX conversations_by_status ON conversations (status, updated_at)",
@@ -140,8 +140,8 @@ def _create_indexes(db: Database) -> None:
         "CREATE INDEX events_by_status ON events (status, occurred_at)",
         "CREATE INDEX delivered_payloads ON events (delivered_at)"
         " WHERE status = 'delivered' AND payload IS NOT NULL",
-        # The time comes first: new changes then stand side by side, on a page or two a chunk, not on a page
-        # each. `explain` reads the whole of `changes`, which holds a month.
+        # The time comes first. So the new changes of a chunk stand side by side on one or two pages, and not
+        # each on its own. In return `explain` reads the whole of `changes`, which holds a month.
         "CREATE UNIQUE INDEX changes_once ON changes (recorded_at, conversation_id, type)",
         "CREATE INDEX seen_changes_by_time ON seen_changes (recorded_at)",
         "CREATE INDEX customers_to_wipe ON customers (deleted_at) WHERE wiped_at IS NULL",

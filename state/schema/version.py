@@ -1,5 +1,5 @@
 """
-What a release knows of the schema, and the mark of our files. It imports no migrations, so reading is cheap.
+Defines the schema of this release and the mark of our files. It imports no migrations: reading is cheap.
 """
 
 from collections.abc import Callable, Sequence

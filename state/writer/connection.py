@@ -1,4 +1,4 @@
-"""The one connection through which a process writes the state file: its transactions and its reads."""
+"""Wraps the one connection through which a process writes the state file: its transactions and its reads."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,7 +15,7 @@ _PARAMETERS = 900
 
 class WriterConnection:
     """
-    An open connection, with which every SQLite error becomes a `StateError` that says what to do.
+    An open connection that turns every SQLite error into a `StateError`, which says what to do.
 
     Args:
         path: The state file, for messages.
@@ -31,8 +31,8 @@ class WriterConnection:
         """
         Make the block one transaction. Where the block raises, nothing of it is written.
 
-        It begins with BEGIN IMMEDIATE, because a deferred transaction could find at its first write that what
-        it has read is out of date.
+        The transaction begins with BEGIN IMMEDIATE, because a deferred transaction could find at its first
+        write that what it has read is out of date.
 
         Raises:
             StateWriteError: The transaction could not be written.

@@ -1,4 +1,4 @@
-"""The conversations as stored, each with the transitions that are recorded of it."""
+"""Reads the stored conversations, each with the transitions that are recorded of it."""
 
 from collections.abc import Iterable
 

@@ -1,5 +1,5 @@
 """
-Erasure (semantics 5): payloads and decisions that must go, and the bytes they leave in the file and its log.
+Erases payloads and decisions that must go, and the bytes they leave in the file and its log (semantics 5).
 
 Rows are erased in a transaction. `Erasure.wipe` then overwrites what the erased rows left behind.
 """
@@ -20,7 +20,7 @@ _EVERYONE = (
 
 class Erasure:
     """
-    What must be erased, and what is still to be overwritten.
+    Erases what must go, and remembers what is still to be overwritten.
 
     Args:
         connection: The connection of the store.
@@ -79,7 +79,7 @@ class Erasure:
 
     def erase_old_payloads(self, delivered_before: datetime, limit: int = 5_000) -> int:
         """
-        Erase payloads of events delivered before then (semantics 5.3). Ids and times stay.
+        Erase payloads of events delivered before an instant (semantics 5.3). Ids and times stay.
 
         Args:
             delivered_before: The instant.
@@ -88,7 +88,7 @@ class Erasure:
         Returns: how many were erased. Zero means that none is left.
         """
         due = (
-            # Left to choose, SQLite takes the index by status and reads every delivered event.
+            # Without INDEXED BY, SQLite takes the index by status and reads every delivered event.
             "SELECT rowid FROM events INDEXED BY delivered_payloads"
             " WHERE status = 'delivered' AND payload IS NOT NULL AND delivered_at < ?"
         )
@@ -107,7 +107,7 @@ class Erasure:
 
     def forget_old_changes(self, seen_before: datetime, limit: int = 5_000) -> int:
         """
-        Forget the decisions about changes that were seen before then.
+        Forget the decisions about changes that were seen before an instant.
 
         Args:
             seen_before: The instant.

@@ -1,4 +1,4 @@
-"""The outbox: which events are to be delivered, and what Segment answered about them."""
+"""Keeps the outbox: which events are to be delivered, and what Segment answered about them."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,13 +8,13 @@ from state.records import PendingEvent
 from state.writer.connection import WriterConnection
 
 # Segment drops repeats of a messageId for about 24 hours (Segment docs, "Handling Duplicate Data"). An event
-# that is delivered so long after it was recorded, and after an attempt without an answer, is marked: that
-# attempt may have arrived.
+# that is delivered so long after it was recorded is marked if there was an earlier attempt: that attempt may
+# have arrived.
 MAY_DUPLICATE_AFTER = timedelta(hours=20)
 
 
 class Outbox:
-    """The events that are pending, and how they leave."""
+    """Reads the pending events, and notes what became of each."""
 
     def __init__(self, connection: WriterConnection) -> None:
         self._connection = connection
@@ -57,7 +57,7 @@ class Outbox:
 
     def mark_attempted(self, message_ids: Sequence[str], reason: str) -> None:
         """
-        Note that an attempt failed, not because of these events. They stay pending (semantics 4.5).
+        Note that an attempt failed for a reason outside these events. They stay pending (semantics 4.5).
 
         Args:
             message_ids: The events of the attempt. Those that are not pending any more are left alone.

@@ -1,4 +1,4 @@
-"""The quarantine: lines of the feed and of reports that could not be read, kept for a person to see."""
+"""Keeps the lines of the feed and of reports that could not be read, for a person to see."""
 
 from collections.abc import Iterable, Sequence
 
@@ -8,7 +8,7 @@ from state.writer.connection import WriterConnection
 
 
 class Quarantine:
-    """The lines that could not be read."""
+    """Finds and dismisses the lines that could not be read."""
 
     def __init__(self, connection: WriterConnection) -> None:
         self._connection = connection

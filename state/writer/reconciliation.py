@@ -1,4 +1,4 @@
-"""What the reconciler needs: which conversations are quiet, and when each was last compared."""
+"""Finds the quiet conversations for the reconciler, and notes when each was last compared."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -10,7 +10,7 @@ from state.writer.conversations import stored_conversations
 
 
 class Reconciliation:
-    """When stored conversations were last compared with Gladly's."""
+    """Reads and notes when stored conversations were last compared with Gladly's."""
 
     def __init__(self, connection: WriterConnection) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Resyncs: past intervals that are read again, and how far each has come."""
+"""Stores the resyncs: past intervals that are read again, and how far each has come."""
 
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from state.writer.connection import WriterConnection
 
 
 class Resyncs:
-    """The resyncs. `Store.commit` moves the position of one."""
+    """Notes when a resync begins and ends. `Store.commit` moves its position."""
 
     def __init__(self, connection: WriterConnection) -> None:
         self._connection = connection
