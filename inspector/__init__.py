@@ -1,6 +1,6 @@
 """
-The state file in a browser: Datasette over the live file, read-only and on loopback, with three pages of our
-own (debugger, overview, conversation).
+Shows the state file in a browser: Datasette over the live file, read-only and on loopback, with three pages
+of our own (debugger, overview, conversation).
 
 It may import `state` and no other room. Its door is `inspector.server`: `serve`, `DEFAULT_PORT`.
 

@@ -1,5 +1,5 @@
 """
-Who may ask for what, before Datasette sees the request.
+Decides who may ask for what, before Datasette sees the request.
 
 The state file holds names, e-mails and phone numbers, and every web page that the person has open can reach
 a loopback port. So only GET and HEAD are answered, and only for the addresses that our pages need. The name
@@ -38,7 +38,7 @@ _HEADERS = (
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
-    (b"cache-control", b"no-store"),  # nothing of it stays in the browser's cache on disk
+    (b"cache-control", b"no-store"),  # no answer stays in the browser's cache on disk
 )
 _REPLACED = frozenset(name for name, _ in _HEADERS) | {b"set-cookie"}  # no page of ours needs a cookie
 
@@ -49,7 +49,7 @@ class AccessControl:
 
     Args:
         app: The application that answers them.
-        host: What the server listens on.
+        host: The address or name on which the server listens.
     """
 
     def __init__(self, app: App, host: str) -> None:
@@ -57,7 +57,7 @@ class AccessControl:
         self._names = set(_LOOPBACK_NAMES)
         self._any_address = host.lower() not in self._names
         if self._any_address:
-            # Told to listen to others: by address, or by a name that is this machine's own.
+            # Other machines may ask, too: by an address, or by a name of this machine.
             self._names |= {host.lower(), socket.gethostname().lower()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -108,7 +108,7 @@ class AccessControl:
 
 
 def _is_link(scope: Scope, headers: dict[bytes, str]) -> bool:
-    """Return whether the person followed a link from elsewhere, which must not bring its own SQL."""
+    """Return whether the person followed a link from another site, and the link brings no SQL of its own."""
     followed = headers.get(b"sec-fetch-mode") == "navigate" and headers.get(b"sec-fetch-dest") == "document"
     return followed and "sql" not in parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)
 

@@ -15,8 +15,8 @@ from inspector.database import NAME, StateDatabase
 _HERE = Path(__file__).parent
 
 _SETTINGS = {
-    # The longest that a read may last. The daemon's wiping of erased payloads (semantics 5.1) waits as long
-    # for us. Every question of our own pages is bounded by an index and takes a few milliseconds.
+    # The longest that a read may last. It can delay the daemon's wiping of erased payloads (semantics 5.1) by
+    # as long. Every question of our own pages is bounded by an index and takes a few milliseconds.
     "sql_time_limit_ms": 2_000,
     "facet_time_limit_ms": 300,
     "suggest_facets": False,  # a query over the whole table for every column
@@ -35,8 +35,8 @@ class Inspector:
     The application over one state file.
 
     Args:
-        path: The state file, there or not.
-        host: What the server listens on.
+        path: The state file. It may be missing.
+        host: The address or name on which the server listens.
     """
 
     def __init__(self, path: Path, host: str = "127.0.0.1") -> None:
@@ -70,7 +70,7 @@ class Inspector:
 
 
 def _remember_connections(database: Any, opened: list[sqlite3.Connection]) -> None:
-    """Note the connections of the database in memory where Datasette keeps its notes: it closes none."""
+    """Note the connections to the in-memory database of Datasette, which does not close them itself."""
     connect = database.connect
 
     def remembered(write: bool = False) -> sqlite3.Connection:

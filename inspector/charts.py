@@ -31,7 +31,7 @@ class Bucket(NamedTuple):
 
 
 class Series(NamedTuple):
-    """What a value is: its name, and its class in the style sheet."""
+    """What the values of a series are: their name, and their class in the style sheet."""
 
     name: str
     style: str
@@ -78,13 +78,13 @@ def bars(
     Draw a bar chart over time.
 
     Args:
-        name: Begins the ids of its elements, which must differ from those of another chart on the page.
-        title: What stands above it.
-        description: What it shows, in a sentence, for those who do not see it.
+        name: The first part of the ids of the chart's elements. Each chart on a page needs its own.
+        title: The title above the chart.
+        description: A sentence that says what the chart shows, for people who do not see it.
         buckets: The values, in order of time.
         series: What the values of a bucket are, in the same order.
-        label_s: Buckets that begin at a multiple of so many seconds get a label: the time, or the day where
-            this is a day or more.
+        label_s: Buckets that begin at a multiple of so many seconds get a label. It is the time, or the day
+            if *label_s* is a day or more.
         step_of: Returns the distance between ticks, given the largest value.
         words_of: Words a value.
         layered: Whether the bars of a bucket stand in front of one another, the first at the back. Otherwise
@@ -125,7 +125,7 @@ def bars(
 
 
 def share_bar(share: float) -> Markup:
-    """Draw a bar of a table's cell for a share from 0 to 1. The number in the next cell says the same."""
+    """Draw a bar in a table's cell for a share from 0 to 1. The number in the next cell says the same."""
     return Markup(
         '<svg class="share" width="100%" height="12" aria-hidden="true">'
         '<rect class="track" width="100%" height="12" rx="3"/>'

@@ -1,5 +1,5 @@
 """
-The state file as Datasette sees it: live, read-only, and possibly not there yet.
+Gives Datasette the state file: live, read-only, and possibly not there yet.
 
 Three things set it apart from Datasette's own `Database`:
 
@@ -32,10 +32,10 @@ T = TypeVar("T")
 # The name in Datasette's addresses: /state/events.
 NAME = "state"
 
-# How long a query waits where SQLite has to wait, while the daemon recovers or truncates the log.
+# How long a query waits for SQLite while the daemon recovers or truncates the log.
 _BUSY_TIMEOUT_S = 5.0
 
-# An answer that took long is given again until this many times as long has passed.
+# An answer is given again for this many times as long as the question took.
 _REST = 10
 
 _Identity = tuple[int, int] | None
@@ -48,7 +48,7 @@ class _Held(NamedTuple):
 
 # misc: Datasette comes without types.
 class StateDatabase(Database):  # type: ignore[misc]
-    """The state file, read-only, one connection for each of Datasette's threads."""
+    """Reads the state file with one read-only connection for each of Datasette's threads."""
 
     def __init__(self, datasette: Any, path: Path) -> None:
         super().__init__(datasette, path=str(path.absolute()), is_mutable=True)
@@ -93,10 +93,10 @@ class StateDatabase(Database):  # type: ignore[misc]
         """
         Return the answer to a question, or its last answer while asking again would take too much time.
 
-        A question that took a second is asked again after ten: it never takes more than a tenth of the time.
+        A question that took one second is asked again after ten: it takes at most a tenth of the time.
 
         Args:
-            key: What the answer is kept under.
+            key: The name under which the answer is kept.
             question: A function that takes a connection and then *args* and *kwargs*.
         """
         until, answer = self._answers.get(key, (0.0, None))
@@ -143,7 +143,7 @@ class StateDatabase(Database):  # type: ignore[misc]
         return self._identity() is not None
 
     def close(self) -> None:
-        """Close the connections of all threads; none may be running a query."""
+        """Close the connections of all threads. No thread may be running a query."""
         with self._guard:
             while self._all:
                 self._all.pop().close()

@@ -1,4 +1,4 @@
-"""The Datasette plugin: where our pages are, and how cells look on the pages of Datasette itself."""
+"""Tells Datasette where our pages are, and how cells look on the pages of Datasette itself."""
 
 import logging
 import re
@@ -93,8 +93,8 @@ def handle_exception(datasette: Any, request: Any, exception: Exception) -> Any:
     """
     Answer an error with a page, or with JSON.
 
-    This takes the place of Datasette's own handler, which prints every local variable to the terminal:
-    customers' data, too.
+    This takes the place of Datasette's own handler, which prints every local variable to the terminal,
+    including customers' data.
     """
 
     async def answer() -> Any:

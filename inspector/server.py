@@ -15,10 +15,10 @@ import uvicorn
 from inspector.application import Inspector
 from state.file import is_there, open_for_reading
 
-# The next after the sandbox's 8410 and 8411.
+# The next port after the sandbox's 8410 and 8411.
 DEFAULT_PORT = 8412
 
-# How long a page that is being served may hold up the end, in seconds.
+# How long the server waits at its end for a page that is being served, in seconds.
 _GRACE_S = 2
 
 _BACKLOG = 128
@@ -67,7 +67,8 @@ def serve(
     Args:
         path: The state file. While there is none, the pages say so; they show it as soon as it is there.
         port: The port to listen on. 0 takes any free one.
-        host: What to listen on. Whoever can reach it can read the state file: names, e-mails, phone numbers.
+        host: The address or name on which to listen. Whoever can reach it can read the state file: names,
+            e-mails, phone numbers.
         open_browser: Whether to open the person's browser.
         ready: Called with the address once the server answers.
 

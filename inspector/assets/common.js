@@ -1,7 +1,7 @@
 // What every page shares: instants in the viewer's own time, ages that tick, copying, JSON in colours, and
 // pages that refresh themselves. Text is only ever set as text, never as markup.
 
-// As inspector/text.py: characters that change how other text looks are written out.
+// As in inspector/formatting.py: characters that change how other text looks are written out.
 const INVISIBLE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]|\udb40[\udc00-\udc7f]/g;
 
 export function visible(text) {
@@ -97,7 +97,7 @@ export function colourJson(pre) {
   pre.replaceChildren(...parts);
 }
 
-/** Bring a part of the page to life. */
+/** Show times, JSON and ages in a part of the page as the viewer reads them. */
 export function enliven(root) {
   root.querySelectorAll("time[datetime]").forEach(showTime);
   root.querySelectorAll("[data-instant]").forEach((each) => {
@@ -157,7 +157,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// Pages drawn by the server ask for themselves again; nothing moves while it is being used.
+// A page drawn by the server fetches itself again and again. It does not change while a person uses it.
 const page = document.querySelector("[data-refresh]");
 let drawn = null;
 

@@ -1,7 +1,7 @@
 // The debugger: events as they arrive, as Segment's source debugger shows them.
 //
-// Unfiltered, each second asks only for what arrived after the newest one known (`after`), and for what became
-// of those still pending (`watch`). Filtered, it asks for the first page again, since what matches may change.
+// Without a filter the page asks each second only for events newer than the newest one it has (`after`), and for
+// what became of pending ones (`watch`). With a filter it asks for the first page again: matches may change.
 
 import { copy, colourJson, element, isTyping, say, setWatermark, timeElement } from "./common.js";
 
@@ -55,7 +55,7 @@ async function poll() {
     return;
   }
   if (answer.reset || (answer.full && !first)) {
-    // Another file, or more at once than a page holds: begin again with the newest.
+    // This is another file, or more events arrived at once than a page holds: begin again with the newest.
     clear();
     head = null;
     schedule(0);
@@ -72,7 +72,7 @@ async function poll() {
   showLive("live");
 }
 
-/** The first page again: what is no longer in it, and not older than it, is gone. */
+/** Take over the first page. Drop events that are missing from it, unless they are older than its last. */
 function merge(events, full) {
   const places = new Set(events.map((event) => event.place));
   const last = full ? events[events.length - 1] : null;
@@ -259,7 +259,7 @@ function setPaused(on) {
   if (!on) schedule(0);
 }
 
-/** The filters changed: the list begins anew. */
+/** Begin the list anew, because the filters changed. */
 function again() {
   clear();
   head = null;

@@ -1,4 +1,4 @@
-"""One conversation's whole history, and the page from which to choose one."""
+"""Shows one conversation's whole history, and the page from which to choose a conversation."""
 
 import sqlite3
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""The debugger: events as they arrive. The list is the script's, which asks the two addresses here."""
+"""Serves the debugger page, which shows events as they arrive. Its script asks the two addresses here."""
 
 import sqlite3
 from typing import Any, NamedTuple
@@ -20,7 +20,7 @@ from state.queries.event_list import (
 from state.queries.events import last_event
 from state.queries.rows import Row
 
-# How many events the debugger's script may ask to be told about again.
+# For how many pending events the debugger's script may ask what became of them.
 _WATCHED = 200
 
 
@@ -44,9 +44,9 @@ async def api_events(datasette: Any, request: Any) -> Any:
     """
     Answer with events for the list, as JSON.
 
-    With `after=PLACE` they are those that arrived since. Otherwise they are the newest that `status` and `q`
-    let through, or, with `before=INSTANT,PLACE`, those that are older than that one. `watch=PLACE,…` adds
-    what became of events that were still pending.
+    With `after=PLACE` these are the events that arrived after that place. Otherwise they are the newest that
+    match `status` and `q`. With `before=INSTANT,PLACE` they are the newest of those older than that event.
+    `watch=PLACE,…` adds what became of events that were still pending.
     """
     arguments = request.args
     try:
@@ -83,7 +83,7 @@ def _answer(connection: sqlite3.Connection, asked: _Asked) -> Row:
 
 
 async def api_event(datasette: Any, request: Any) -> Any:
-    """Answer with one whole event as JSON, its payload as people read it."""
+    """Answer with one whole event as JSON. Its payload is indented for people."""
     event = await database_of(datasette).ask(whole_event, request.args.get("id") or "")
     if event is None:
         return Response.json({"error": "There is no such event."}, status=404)

@@ -1,4 +1,4 @@
-"""What all pages share: the state file, the template, and how times are worded."""
+"""Gives all pages what they share: the state file, the template, and how times are worded."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ async def render(
 
 
 def duration(seconds: float | None) -> str:
-    """Word a duration as `status` does; a dash stands for one that is not known."""
+    """Word a duration as `status` does. Return a dash where it is not known."""
     return "—" if seconds is None else short_duration(seconds)
 
 

@@ -1,4 +1,4 @@
-"""The overview: what `gladly-segment status` says, and charts of how it came there."""
+"""Shows the overview: what `gladly-segment status` says, and charts of the time before."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from state.queries.cycles import latest_polls
 from state.queries.rows import Row
 from state.queries.status import EVENTS_API_REACH_S, status
 
-# The page names so many things that need a person, and then leads to the table of all.
+# The page names so many things that need a person at most. Then it links to the table of all of them.
 _ATTENTION = 20
 
 
@@ -47,7 +47,7 @@ _OLDER = "over 7 days"
 
 
 async def overview(datasette: Any, request: Any) -> Any:
-    """Answer with where the sync stands: what `gladly-segment status` says, and how it came there."""
+    """Answer with what `gladly-segment status` says, and with charts of the time before."""
     database = database_of(datasette)
     now = utc_now()
     found = await database.ask(status, now, _ATTENTION)
@@ -88,7 +88,7 @@ def _begin_of(bucket: int, step_s: int) -> datetime:
 
 
 def _fitting_range(first: datetime | None, now: datetime) -> Range:
-    """Return the shortest range that holds every event since *first*, or the one of a day."""
+    """Return the shortest range that holds every event since *first*, and at most the one of 24 hours."""
     if first is None:
         return _BY_DEFAULT
     age = (now - first).total_seconds()
@@ -126,7 +126,7 @@ def _lag_chart(lags: dict[int, list[float]], first: int, shown: Range) -> Any:
     together = sorted(lag for some in lags.values() for lag in some)
     middle, slow = _quantile(together, 0.5), _quantile(together, 0.95)
     said = (
-        f"Of the events of the last {shown.name}, half were delivered within {charts.seconds_words(middle)} "
+        f"Half of the events of the last {shown.name} were delivered within {charts.seconds_words(middle)} "
         f"of being recorded at Gladly, and 95 of 100 within {charts.seconds_words(slow)}."
         if middle is not None and slow is not None
         else f"Nothing was delivered in the last {shown.name}."
