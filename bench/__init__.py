@@ -2,10 +2,10 @@
 Benchmarks: what the sync costs, each figure beside its physical limit or a peer measured in the same run.
 
 `python -m bench` prints a table of medians; `--json PATH` keeps every run. Bars are ratios, so that they hold
-on any machine; a noisy one needs more `--runs`.
+on any machine. A noisy machine needs more `--runs`.
 
-* What stands at the other end runs in a process of its own: `bench.counterpart` (canned answers, about ten
-  times as fast as the sandbox) or `bench.serve` (the sandbox, where its latency or request log is needed).
-* CPU and memory are those of the measured process alone, start to end, from `wait4`.
+* Gladly and Segment run in a process of their own: `bench.counterpart` (canned answers, about ten times as
+  fast as the sandbox) or `bench.serve` (the sandbox, where its latency or request log is needed).
+* CPU and memory are those of the measured process alone, from start to end, as `wait4` reports them.
 * `bench.floor` is the bare script: the same requests, rows and bytes with `requests`, `json` and `sqlite3`.
 """

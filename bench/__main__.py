@@ -1,4 +1,4 @@
-"""`python -m bench`: which figures, how often, and the table (see the package)."""
+"""Measure the chosen figures, and print the table of medians (see the package)."""
 
 import argparse
 import importlib
@@ -18,16 +18,16 @@ from rich.console import Console
 
 from bench.harness import Figure, Options, show
 
-# In the order of the table; each is a module of this package with a `measure`.
+# In the order of the table. Each group is a module of this package with a `measure`.
 GROUPS = ("economy", "pace", "throughput", "scale", "idle", "freshness")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure, and show."""
+    """Measure the chosen groups, show their figures, and return the exit code."""
     options = _parser().parse_args(arguments)
     unknown = set(options.groups) - set(GROUPS)
     if unknown:
-        _parser().error(f"no such figures: {', '.join(sorted(unknown))}; there are {', '.join(GROUPS)}")
+        _parser().error(f"no such figures: {', '.join(sorted(unknown))}. Choose from {', '.join(GROUPS)}.")
     runs = options.runs or (1 if options.quick else 5)
     console = Console(width=None if sys.stdout.isatty() else 130)
     found: dict[str, list[Figure]] = {}
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     kept = sum(figure.passes is True for figure in figures)
     console.print(f"medians of {runs} runs; {kept} bars kept, {len(missed)} missed")
     if options.quick:
-        console.print("a quick run: small windows, no figure to rely on")
+        console.print("This was a quick run with small windows. Do not rely on its figures.")
     if options.json:
         made = {group: [figure.as_json() for figure in of] for group, of in found.items()}
         options.json.write_text(json.dumps({**_machine(runs), "figures": made}, indent=1) + "\n", "utf-8")
@@ -53,11 +53,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("groups", nargs="*", metavar="FIGURES", help=f"of: {', '.join(GROUPS)} (all)")
-    parser.add_argument("--runs", type=int, help="medians of so many (5)")
-    parser.add_argument("--quick", action="store_true", help="a smoke run of a minute")
-    parser.add_argument("--json", type=Path, metavar="PATH", help="every run, as JSON")
-    parser.add_argument("--strict", action="store_true", help="exit 1 where a bar is missed")
+    parser.add_argument(
+        "groups", nargs="*", metavar="FIGURES", help=f"any of {', '.join(GROUPS)} (default: all)"
+    )
+    parser.add_argument("--runs", type=int, help="how many runs each median is of (default: 5)")
+    parser.add_argument("--quick", action="store_true", help="do a smoke run of a minute")
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write every run to PATH as JSON")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 when a bar is missed")
     return parser
 
 

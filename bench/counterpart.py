@@ -1,10 +1,10 @@
 """
-A Gladly and a Segment of canned answers on one loopback port, for reading and sending at full speed.
+Serve a Gladly and a Segment with canned answers on one loopback port, to read and send at full speed.
 
-One process, plain asyncio: about ten times as fast as the sandbox, and as fast for everyone measured against
-it. Commands come as JSON lines on standard input, answers go as JSON lines to standard output; it ends when
-its input does. Every transition is of a conversation and a customer of its own, so that each costs both
-look-ups: the worst case.
+The server is one process of plain asyncio. It is about ten times as fast as the sandbox, and equally fast for
+every program measured against it. It reads commands as JSON lines from standard input, answers as JSON lines
+on standard output, and ends when its input ends. Every transition has a conversation and a customer of its
+own, so that each costs both look-ups: the worst case.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ _BLOCK_LINES = 400
 
 
 def text(instant: datetime) -> str:
-    """An instant as Gladly writes it."""
+    """Return an instant as Gladly writes it."""
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -39,9 +39,13 @@ class Feed:
     A window of changes, evenly spread, that ends *ago_s* before now.
 
     Args:
-        salt: Other ids and so other events than those of another salt.
+        changes: How many changes the window has.
         transitions: How many of the changes are creations and closes, in turn.
-        start: Where it begins, in place of that; the same window again has the same events.
+        salt: Decides the ids. Another salt gives other ids and so other events.
+        over_s: The length of the window in seconds.
+        ago_s: How many seconds before now the window ends.
+        start: The instant at which the window begins, instead of *ago_s*. The same window has the same
+            events.
     """
 
     def __init__(
@@ -60,7 +64,7 @@ class Feed:
         self._step_s = over_s / (changes + 1)
 
     def lines(self, since: datetime) -> Iterator[bytes]:
-        """The changes from *since* on, as JSON lines in blocks."""
+        """Yield the changes from *since* on, as JSON lines in blocks."""
         first = max(0, int((since - self.start).total_seconds() / self._step_s))
         block = []
         for n in range(first, self.changes):
@@ -87,19 +91,19 @@ class Feed:
         )
 
     def _id(self, kind: str, k: int) -> str:
-        """22 characters in no order, the kind among them."""
+        """Return an id of 22 characters without an order. Its 13th character is the kind."""
         mixed = hashlib.blake2b(f"{self.salt} {k}".encode(), digest_size=6).hexdigest()
         return f"{mixed}{kind}{k:09x}"
 
 
 class Ends:
-    """What both ends answer, and what they saw since the last `feed`."""
+    """What both ends answer, and the requests that they saw since the last `feed` command."""
 
     def __init__(self) -> None:
         self.take_feed({"changes": 0, "transitions": 0})
 
     def take_feed(self, feed: dict[str, Any]) -> dict[str, Any]:
-        """Another window; forgets what was seen."""
+        """Answer from another window from now on. Forget the requests seen so far."""
         self.feed = Feed(**feed)
         self.kinds: Counter[str] = Counter()
         self.bodies: list[bytes] = []
@@ -109,7 +113,7 @@ class Ends:
         return {"start": text(self.feed.start)}
 
     def seen(self) -> dict[str, Any]:
-        """Requests by kind, and what the events that arrived come to."""
+        """Return the number of requests by kind, and the counts and the digest of the events that arrived."""
         digest, ids, size, count = 0, set(), 0, 0
         for body in self.bodies:
             for event in json.loads(body)["batch"]:
@@ -133,7 +137,7 @@ class Ends:
         }
 
     def conversation(self, id_: str) -> bytes:
-        """As `GET /conversations/{id}`."""
+        """Return the answer to `GET /conversations/{id}`."""
         is_closed = id_[12:13] == "c"
         more = f',"closedAt":"{self.created_at}","topicIds":["topic1","topic2"]' if is_closed else ""
         return (
@@ -143,7 +147,7 @@ class Ends:
         ).encode()
 
     def profile(self, id_: str) -> bytes:
-        """As `GET /customer-profiles/{id}`."""
+        """Return the answer to `GET /customer-profiles/{id}`."""
         return (
             f'{{"id":"{id_}","name":"Customer {id_[-4:]}","address":"1 Main Street, Springfield",'
             f'"emails":[{{"normalized":"{id_}@example.com","original":"{id_}@Example.com","primary":true}}],'
@@ -154,7 +158,7 @@ class Ends:
 
 
 class Connection(asyncio.Protocol):
-    """One connection, kept alive; requests one after another."""
+    """One connection that is kept alive. It answers requests one after another."""
 
     def __init__(self, ends: Ends) -> None:
         self._ends = ends
@@ -232,7 +236,7 @@ class Connection(asyncio.Protocol):
         )
         for block in self._ends.feed.lines(since):
             self._transport.write(b"%x\r\n%b\r\n" % (len(block), block))
-            await asyncio.sleep(0)  # the look-ups of what was read already come in between
+            await asyncio.sleep(0)  # look-ups for the changes already read are answered in between
             await self._writable.wait()
             if self._is_over:
                 return

@@ -1,9 +1,9 @@
 """
-Idle cycles as they run inside the daemon: one process, its connections and state file open, N cycles.
+Run N idle cycles as they run inside the daemon: in one process, with connections and state file open.
 
     python -m bench.cycles N
 
-Prints seconds of wall and CPU as JSON, for one.
+The program prints the wall and CPU seconds of one cycle as JSON.
 """
 
 import json
@@ -18,7 +18,7 @@ from sync.telemetry import log
 
 
 def main(cycles: int) -> None:
-    """Three to warm up, then N measured."""
+    """Run three cycles to warm up, then measure *cycles* cycles."""
     config = load(None)
     log.configure(config.settings.log)
     with Store(config.state_path) as store, build_pipeline(config, store, Stop()) as pipeline:

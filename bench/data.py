@@ -1,5 +1,5 @@
 """
-State files with much in them: the program's own `Store` creates the file, plain SQL fills it.
+Make large state files: the program's own `Store` creates the file, plain SQL fills it.
 
     python -m bench.data pending PATH EVENTS
     python -m bench.data history PATH CONVERSATIONS
@@ -23,7 +23,7 @@ DAY_S = 86_400.0
 
 
 def track(n: int) -> dict[str, Any]:
-    """An event like those of a busy day."""
+    """Return the *n*-th event, like the events of a busy day."""
     is_closed = bool(n % 2)
     id_ = f"{uuid.uuid5(uuid.NAMESPACE_OID, str(n // 2)).hex[:22]}"
     properties: dict[str, Any] = {
@@ -51,8 +51,10 @@ def track(n: int) -> dict[str, Any]:
 @contextmanager
 def filling(path: Path, *, watermark: datetime | None) -> Iterator[sqlite3.Connection]:
     """
-    A new state file, open for filling: row by row into its indexes, as a file grows in life. An index made
-    afterwards is packed full, and the first inserts into it split or rearrange every page they meet.
+    Create a state file and open it for filling.
+
+    Rows enter its indexes one by one, as in use. An index made afterwards is packed full, and the first
+    inserts into it split or rearrange every page they meet.
     """
     with Store(path) as store:
         if watermark is not None:
@@ -67,7 +69,7 @@ def filling(path: Path, *, watermark: datetime | None) -> Iterator[sqlite3.Conne
 
 
 def pending(path: Path, events: int) -> None:
-    """A backlog: so many events that Segment has not taken yet."""
+    """Make a backlog: *events* events that Segment has not taken yet."""
     now = datetime.now(UTC)
     began = now - timedelta(hours=20)
     with filling(path, watermark=now - timedelta(seconds=60)) as db:
@@ -92,9 +94,13 @@ def pending(path: Path, events: int) -> None:
 
 
 def history(path: Path, conversations: int) -> None:
-    """Three years: so many closed conversations, twice as many events, the payloads of the last month."""
+    """
+    Make a history of three years: *conversations* closed conversations and twice as many events.
+
+    Only the events of the last month have a payload.
+    """
     now = datetime.now(UTC)
-    day_s = 3 * 365 * DAY_S / conversations  # one conversation every so many seconds of three years
+    day_s = 3 * 365 * DAY_S / conversations  # seconds from one conversation to the next
     with filling(path, watermark=now - timedelta(seconds=60)) as db:
         db.create_function("instant", 1, lambda n: to_text(now - timedelta(seconds=3_600 + n * day_s)))
         db.execute(
@@ -125,7 +131,7 @@ def history(path: Path, conversations: int) -> None:
 
 
 def jsonl(path: Path, events: int) -> None:
-    """The events of `pending` as JSON lines."""
+    """Write the events of `pending` as JSON lines."""
     with path.open("w") as file:
         for n in range(events):
             file.write(json.dumps(track(n)) + "\n")

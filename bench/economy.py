@@ -1,7 +1,9 @@
 """
-Economy: requests to Gladly per event, in the worst case there is. Cold, `once` on an empty state file meets
-only creations, each of another conversation and another customer. Warm, a daemon sees conversations created
-in one poll and closed in a later one, and still knows the customers.
+Measure economy: requests to Gladly per event, in the worst case.
+
+Cold: `once` on an empty state file reads only creations, each of another conversation and another customer.
+Warm: a daemon sees conversations created in one poll and closed in a later poll, and still knows the
+customers.
 """
 
 import time
@@ -10,7 +12,7 @@ from bench.harness import Ends, Figure, Options, daemon, python, run
 
 
 def measure(options: Options) -> list[Figure]:
-    """By the sandbox's own count."""
+    """Count the requests as the sandbox saw them."""
     conversations = options.size(400, 60)
     colds, warms = [], []
     for _ in range(options.runs):
@@ -54,5 +56,5 @@ def _wait_for(ends: Ends, *, requests: int = 0, events: int = 0) -> None:
     deadline = time.monotonic() + 60
     while (seen := ends.ask("seen"))["gladly"] < requests or seen["events"] < events:
         if time.monotonic() > deadline:
-            raise RuntimeError(f"only {seen} after a minute")
+            raise RuntimeError(f"After 60 s there were only {seen}.")
         time.sleep(0.02)

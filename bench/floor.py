@@ -1,11 +1,13 @@
 """
-The floor: the same requests, the same rows and the same bytes with `requests`, `json` and `sqlite3`, in one
-thread, and nothing else: no pace, no retries, no deadlines, no report, no privacy, hardly an index.
+Do the job of the sync with a bare script: the floor that the sync is compared with.
+
+The script makes the same requests, rows and bytes with `requests`, `json` and `sqlite3`, in one thread. It
+has no pace, no retries, no deadlines, no report, no privacy, and hardly an index.
 
     python bench/floor.py STATE [--start INSTANT] [--cycles N]
 
-with the same environment as the program. With `--cycles` it runs so many in this process and prints seconds
-of wall and CPU as JSON, for one.
+It reads the same environment as the program. With `--cycles` it runs N cycles in this process and prints the
+wall and CPU seconds of one cycle as JSON.
 """
 
 import hashlib
@@ -48,12 +50,12 @@ CREATE UNIQUE INDEX changes_once ON changes (recorded_at, conversation_id, type)
 
 
 def text(instant: datetime) -> str:
-    """An instant as the state file has it."""
+    """Return an instant as the state file has it."""
     return instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 class Floor:
-    """A session, a file, and what a cycle does with them."""
+    """A session, a state file, and the steps of a cycle."""
 
     def __init__(self, path: str, start: str | None) -> None:
         self.gladly = os.environ["GLADLY_SEGMENT_GLADLY__BASE_URL"] + "/api/v1"
@@ -74,13 +76,13 @@ class Floor:
             self.db.executescript(SCHEMA)
 
     def get(self, path: str) -> Any:
-        """One call to Gladly."""
+        """Make one request to Gladly and return its JSON answer."""
         answer = self.session.get(self.gladly + path, auth=self.auth, timeout=30)
         answer.raise_for_status()
         return json.loads(answer.content)
 
     def cycle(self) -> None:
-        """Poll, take in, deliver, note."""
+        """Poll, store the changes, deliver, and record the poll."""
         started = text(datetime.now(UTC))
         rows = self.db.execute("SELECT position FROM watermark").fetchall()
         if rows:
@@ -120,14 +122,14 @@ class Floor:
             )
 
     def lines(self, answer: requests.Response) -> Any:
-        """The lines of a body."""
+        """Yield the lines of a body."""
         held = b""
         for part in answer.iter_content(65_536):
             *ends, held = (held + part).split(b"\n")
             yield from ends
 
     def take_in(self, changes: list[dict[str, Any]], seen: set[str]) -> int:
-        """Look up, and write the rows of one chunk in one transaction."""
+        """Look up what one chunk needs, and write its rows in one transaction."""
         changes = [change for change in changes if change["id"] not in seen]
         wanted = [change for change in changes if change["type"] in NAMES]
         conversations, profiles = {}, {}
@@ -180,7 +182,7 @@ class Floor:
     def event(
         self, type_: str, at: str, conversation: dict[str, Any], profile: dict[str, Any]
     ) -> dict[str, Any]:
-        """The track event."""
+        """Return the track event of a transition."""
         transition = "closed" if type_.endswith("CLOSED") else "created"
         parts = [self.fingerprint, self.host, conversation["id"], transition]
         if transition == "closed":
@@ -209,7 +211,7 @@ class Floor:
         }
 
     def deliver(self) -> int:
-        """Send what is pending, batch by batch."""
+        """Send the pending events, batch by batch. Return how many were delivered."""
         delivered = 0
         while True:
             rows = self.db.execute(
@@ -255,7 +257,7 @@ class Floor:
 
 
 def main(arguments: list[str]) -> None:
-    """One cycle, or so many."""
+    """Run one cycle, or measure as many as `--cycles` says."""
     options = dict(zip(arguments[1::2], arguments[2::2], strict=True))
     floor = Floor(arguments[0], options.get("--start"))
     if "--cycles" not in options:

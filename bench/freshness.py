@@ -1,6 +1,7 @@
 """
-Freshness: from visible at Gladly to received at Segment, under a daemon that polls every two seconds. The
-least there can be is the wait for the next poll: half the interval on average.
+Measure freshness: the time from visible at Gladly to received at Segment. The daemon polls every 2 seconds.
+
+The shortest possible time is the wait for the next poll: half the interval on average.
 """
 
 import random
@@ -13,7 +14,7 @@ EVERY_S = 2.0
 
 
 def measure(options: Options) -> list[Figure]:
-    """Conversations that begin at moments of no pattern."""
+    """Measure conversations that begin at random moments."""
     medians, slowest = [], []
     for number in range(options.runs):
         seconds = _one(options, number)

@@ -1,4 +1,4 @@
-"""Running things side by side: processes measured from outside, medians, and the table of what came of it."""
+"""Run programs side by side: measure their processes from outside, take medians, and show the table."""
 
 import json
 import math
@@ -26,12 +26,15 @@ _TAIL = 2_000
 @dataclass(frozen=True)
 class Run:
     """
-    One process, start to end.
+    The figures of one process, from start to end.
 
     Attributes:
-        started_at: `time.monotonic()` just before it was started, which other processes' clocks agree with.
-        cpu_s: User and system time of the process and its threads.
-        memory_mb: Its peak resident set.
+        started_at: `time.monotonic()` just before the process started. The clocks of other processes agree
+            with it.
+        wall_s: Seconds from start to end.
+        cpu_s: User and system time of the process and its threads, in seconds.
+        memory_mb: The peak resident set, in MiB.
+        out: What the process printed on standard output.
     """
 
     started_at: float
@@ -42,13 +45,13 @@ class Run:
 
     @property
     def told(self) -> dict[str, Any]:
-        """What it printed, as JSON."""
+        """The JSON that the process printed."""
         told: dict[str, Any] = json.loads(self.out)
         return told
 
 
 def python(*arguments: str) -> list[str]:
-    """The command line of this interpreter."""
+    """Return a command line for this interpreter with *arguments*."""
     return [sys.executable, *arguments]
 
 
@@ -58,8 +61,8 @@ def run(
     """
     Run a process to its end and measure it.
 
-    Peak memory is the child's own as long as this process stays small: across a fork the kernel counts the
-    parent's too. So nothing large is ever built here.
+    The peak memory is the child's own only while this process stays small: across a fork the kernel also
+    counts the parent's memory. So this process never builds anything large.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         started_at = time.monotonic()
@@ -97,7 +100,7 @@ def _wait(pid: int) -> Any:
 
 
 class Ends:
-    """A process that plays Gladly and Segment, spoken to in JSON lines; a context manager."""
+    """A process that plays Gladly and Segment and takes commands as JSON lines. A context manager."""
 
     def __init__(self, module: str, *arguments: str) -> None:
         self._command = python("-m", module, *arguments)
@@ -130,7 +133,7 @@ class Ends:
             self._process.wait()
 
     def ask(self, name: str, value: Any = None) -> Any:
-        """Give one command and wait for its answer."""
+        """Send one command and return its answer."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps({name: value}) + "\n")
         self._process.stdin.flush()
@@ -146,7 +149,7 @@ class Ends:
 
 @contextmanager
 def daemon(environment: dict[str, str], directory: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """`run`, until the block is left."""
+    """Run the daemon (`run`) until the block is left."""
     with (directory / "daemon.log").open("wb") as log:
         process = subprocess.Popen(  # noqa: S603 (our own command line)
             python("-m", "sync", "run"), cwd=directory, env=environment, stdout=log, stderr=log
@@ -165,22 +168,24 @@ def daemon(environment: dict[str, str], directory: Path) -> Iterator["subprocess
 
 def cpu_s_of(pid: int) -> float:
     """
-    Seconds on a core of a running process so far, all of its threads: in nanoseconds, where the clock ticks
-    of `stat` are too coarse for what idles (Linux, scheduler statistics).
+    Return the CPU seconds that all threads of a running process have used so far.
+
+    Linux's scheduler statistics count nanoseconds. The clock ticks of `stat` are too coarse for an idle
+    process.
     """
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
 
 
 def memory_mb_of(pid: int) -> float:
-    """The resident set of a running process."""
+    """Return the resident set of a running process, in MiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
 @dataclass
 class Options:
-    """How to measure. `quick` is a smoke run: small windows, and no figure to rely on."""
+    """How to measure. `quick` is a smoke run with small windows: its figures are not reliable."""
 
     runs: int
     quick: bool
@@ -188,17 +193,17 @@ class Options:
     say: Callable[[str], None]
 
     def fresh(self, name: str) -> Path:
-        """An empty directory of that name."""
+        """Make an empty directory whose name begins with *name*."""
         path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self.directory))
         return path
 
     def size(self, full: int, quick: int) -> int:
-        """How much of something."""
+        """Return *quick* for a quick run, otherwise *full*."""
         return quick if self.quick else full
 
 
 def alternate(runs: int, *measured: Callable[[], Run]) -> list[list[Run]]:
-    """Run each in turn, *runs* times, so that what else the machine does meets all alike."""
+    """Run each in turn, *runs* times, so that other load on the machine affects all of them equally."""
     found: list[list[Run]] = [[] for _ in measured]
     for _ in range(runs):
         for place, measure in zip(found, measured, strict=True):
@@ -209,12 +214,17 @@ def alternate(runs: int, *measured: Callable[[], Run]) -> list[list[Run]]:
 @dataclass
 class Figure:
     """
-    One line of the table: medians of runs, and what stands beside them.
+    One line of the table: our median, and the median of the peer or limit beside it.
 
     Attributes:
-        bar: What the ratio (or, where nothing stands beside it, the figure) may come to.
-        sense: Whether that is the most or the least.
-        ratio_of: `ours/beside`, or the reverse where a peer is to be slower.
+        name: What is measured.
+        unit: The unit of the values, as the table shows it.
+        ours: Our value in each run.
+        beside: The value of the peer or limit in each run. An empty list means that there is none.
+        beside_name: The name of the peer or limit.
+        bar: The limit of the ratio, or of our median when nothing is beside it. None means no bar.
+        sense: Whether the bar is the highest or the lowest value allowed.
+        ratio_of: `ours/beside`, or `beside/ours` where the peer must be slower.
     """
 
     name: str
@@ -228,12 +238,12 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """Of our runs."""
+        """The median of our runs."""
         return statistics.median(self.ours)
 
     @property
     def ratio(self) -> float | None:
-        """Of the medians."""
+        """The ratio of the two medians. None when nothing is beside ours."""
         if not self.beside:
             return None
         ours, beside = self.median, statistics.median(self.beside)
@@ -242,14 +252,14 @@ class Figure:
 
     @property
     def passes(self) -> bool | None:
-        """Whether it keeps its bar; None without one."""
+        """Whether the figure keeps its bar. None when it has no bar."""
         if self.bar is None:
             return None
         value = self.median if self.ratio is None else self.ratio
         return value <= self.bar if self.sense == "at most" else value >= self.bar
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, every run included."""
+        """Return all values, every run included, as JSON."""
         return asdict(self) | {
             "median": self.median,
             "beside_median": statistics.median(self.beside) if self.beside else None,
@@ -259,7 +269,7 @@ class Figure:
 
 
 def show(console: Console, group: str, figures: Sequence[Figure]) -> None:
-    """One group as a table."""
+    """Print the figures of one group as a table."""
     table = Table(box=box.SIMPLE, title=group, title_justify="left", title_style="bold")
     table.add_column("figure", max_width=58)
     for name in ("ours", "beside", "ratio", "bar"):

@@ -1,6 +1,8 @@
 """
-Idle: what it costs when nothing happened, which is most of the time. An idle `once` as a process; a cycle as
-it runs inside the daemon; an hour of `run`; and the commands that health checks and people ask for.
+Measure what the sync costs when nothing happens, which is most of the time.
+
+The figures are an idle `once` as a process, an idle cycle inside the daemon, an hour of `run`, and the
+commands that health checks and people use.
 """
 
 import time
@@ -24,7 +26,7 @@ CYCLES_AN_HOUR = 60
 
 
 def measure(options: Options) -> list[Figure]:
-    """Beside the floor, and beside an interpreter that does nothing."""
+    """Measure beside the floor, and beside an interpreter that does nothing."""
     with Ends("bench.counterpart") as ends:
         return _once(ends, options) + _cycles(ends, options) + _hour(ends, options) + _commands(ends, options)
 
@@ -39,7 +41,7 @@ def _once(ends: Ends, options: Options) -> list[Figure]:
     def floor() -> Run:
         return run(python(FLOOR, floor_state), ends.environment, where)
 
-    sync()  # the first makes the files, and asks for Gladly's clock
+    sync()  # the first run creates the files, and asks for Gladly's clock
     floor()
     ours, bare = alternate(options.runs * 2, sync, floor)
     return [
@@ -73,7 +75,11 @@ def _cycles(ends: Ends, options: Options) -> list[Figure]:
 
 
 def _hour(ends: Ends, options: Options) -> list[Figure]:
-    """Not waited for: the rate while it waits, and a cycle's cost from polling often, come to an hour's."""
+    """
+    Calculate the cost of an hour from shorter runs.
+
+    One run only waits. Another run polls often, which gives the cost of one cycle.
+    """
     seconds = options.size(10, 3)
     hours, memory = [], []
     for _ in range(options.runs):
@@ -84,13 +90,13 @@ def _hour(ends: Ends, options: Options) -> list[Figure]:
         hours.append(3_600 / seconds * waiting_s + CYCLES_AN_HOUR * a_cycle)
         memory.append(megabytes)
     return [
-        Figure("an idle hour of run, polling every minute: CPU, reckoned from shorter runs", "s", hours),
+        Figure("an idle hour of run, polling every minute: CPU, calculated from shorter runs", "s", hours),
         Figure("run, idle: resident memory", "MB", memory),
     ]
 
 
 def _run_for(ends: Ends, where: Path, every: str, seconds: float) -> tuple[float, int, float]:
-    """CPU seconds, cycles and memory of a daemon over so many seconds after its first cycle."""
+    """Return the CPU seconds, cycles and memory of a daemon for *seconds* seconds after its first cycle."""
     ends.ask("feed", {"changes": 0, "transitions": 0})
     environment = ends.environment | {"GLADLY_SEGMENT_SYNC__EVERY": every}
     with daemon(environment, where) as process:

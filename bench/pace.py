@@ -1,10 +1,11 @@
 """
-Pace: how much of the allowed rate is used while there is work, at 200 ms latency, and whether any second sees
-more than it, every stretch of a second counted, not only whole ones.
+Measure the pace at 200 ms latency: the share of the allowed rate that is used while there is work, and the
+largest number of requests in any second. Every period of one second counts, not only whole seconds of the
+clock.
 
-The second is judged where requests leave, at the pacer, with as many threads as the look-ups have. When they
-arrive is shown beside it: on a busy machine a thread that got its turn may still wait for a core, and the
-next one then seems to come early.
+The largest number has its bar where requests leave, at the pacer, with as many threads as the look-ups have.
+The number of arrivals is shown without a bar. On a busy machine a thread that got its turn may still wait for
+a core, and then the next request seems to come early.
 """
 
 import json
@@ -19,11 +20,11 @@ from sync.stop import Stop
 
 LATENCY_S = 0.2
 THREADS = 8
-CLOCK_S = 0.002  # between the pacer's look at the clock and ours
+CLOCK_S = 0.002  # between the pacer's reading of the clock and ours
 
 
 def measure(options: Options) -> list[Figure]:
-    """At the default pace and at one that eight calls at once can just keep."""
+    """Measure at the default pace, and at a pace that eight concurrent requests can just keep."""
     figures = []
     for allowed in (7.0, 30.0):
         conversations = options.size(int(allowed * 10), int(allowed * 2))

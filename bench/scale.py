@@ -1,5 +1,5 @@
 """
-Scale: long windows, big backlogs, and a state file of years, each beside the same with little in it.
+Measure scale: long windows, big backlogs and a state file of years, each beside a small one.
 """
 
 import shutil
@@ -15,7 +15,7 @@ MEMORY_MB = 90.0
 
 
 def measure(options: Options) -> list[Figure]:
-    """A figure that grows with nothing but the work is what is hoped for."""
+    """Measure every figure. Each must grow only with the amount of work."""
     return _long_window(options) + _memory(options) + _history(options) + _backlog(options)
 
 
@@ -39,7 +39,7 @@ def _memory(options: Options) -> list[Figure]:
     with Ends("bench.counterpart") as ends:
         long = Window(ends, options, changes, changes // 100)
         short = Window(ends, options, 1_000, 10)
-        # The long one is the same every time to a megabyte, and takes its time.
+        # The long run is slow, and its memory is the same to a megabyte each time. Half the runs are enough.
         ours, beside = alternate(max(1, options.runs // 2), long.sync, short.sync)
     title = f"peak memory, {changes:,} changes"
     megabytes = [r.memory_mb for r in ours]
@@ -77,7 +77,7 @@ def _history(options: Options) -> list[Figure]:
             _put_watermark(where / STATE, None)
             return run(python("-m", "sync", "once"), ends.environment, where)
 
-        poll(full)  # what a daemon has read lately, the file's own cache holds
+        poll(full)  # the cache then holds the recent part of the file, as under a daemon
         ours, beside, idle_ours, idle_beside = alternate(
             options.runs, lambda: poll(full), lambda: poll(empty), lambda: idle(full), lambda: idle(empty)
         )
@@ -115,7 +115,7 @@ def _history(options: Options) -> list[Figure]:
 
 
 def _put_watermark(state: Path, start: str | None) -> None:
-    """By hand, since `watermark reset` would be measured with it."""
+    """Move the watermark with plain SQL, because `watermark reset` would be measured with it."""
     position = start or (datetime.now(UTC) - timedelta(seconds=60)).isoformat(timespec="milliseconds")
     with closing(sqlite3.connect(state)) as db, db:
         db.execute("UPDATE watermark SET position = ?", (position.replace("+00:00", "Z"),))

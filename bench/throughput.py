@@ -1,9 +1,9 @@
 """
-Throughput: from feed to Segment without a rate limit, beside the floor and a dlt pipeline doing the same job;
-and the delivery half alone, beside `segment-analytics-python`.
+Measure throughput: from feed to Segment without a rate limit, and the delivery half alone.
 
-The other end answers from a process of its own on the same two cores; the wall figures include it, the CPU
-figures do not.
+The whole way is beside the floor and a dlt pipeline that does the same job. The delivery half is beside
+`segment-analytics-python`. Gladly and Segment answer from a process of their own on the same two cores. The
+wall figures include that process, the CPU figures do not.
 """
 
 import importlib.util
@@ -20,7 +20,7 @@ STATE = "gladly-segment.db"
 
 
 class Window:
-    """One window of changes, taken in and delivered by different programs, each from nothing."""
+    """One window of changes that each program reads and delivers, starting without any state."""
 
     def __init__(self, ends: Ends, options: Options, changes: int, transitions: int) -> None:
         self._ends, self._options = ends, options
@@ -31,17 +31,17 @@ class Window:
         self._expected: tuple[str, int] | None = None
 
     def sync(self) -> Run:
-        """Ours: `once` on a new state file."""
+        """Run ours: `once` on a new state file."""
         return self._measure("sync", lambda _, __: python("-m", "sync", "once"))
 
     def floor(self) -> Run:
-        """The bare script."""
+        """Run the bare script."""
         return self._measure(
             "floor", lambda start, where: python(FLOOR, str(where / "floor.db"), "--start", start)
         )
 
     def dlt(self) -> Run:
-        """The dlt pipeline."""
+        """Run the dlt pipeline."""
         module = "bench.peers.dlt_pipeline"
         return self._measure("dlt", lambda start, where: python("-m", module, str(where), start))
 
@@ -60,7 +60,7 @@ class Window:
         seen = self._ends.ask("seen")
         if not seen["events"] == seen["distinct"] == self._transitions:
             raise RuntimeError(f"{name}: {seen['distinct']} of {self._transitions} events arrived")
-        if name != "dlt":  # the floor is one only if it asks for the same and sends the same
+        if name != "dlt":  # the floor counts only if it requests the same and sends the same
             told = seen["digest"], seen["gladly"]
             if self._expected not in (None, told):
                 raise RuntimeError(f"{name} asked or sent something else: {told}, not {self._expected}")
@@ -69,7 +69,7 @@ class Window:
 
 
 def measure(options: Options) -> list[Figure]:
-    """The whole way, then the delivery half."""
+    """Measure the whole way, then the delivery half."""
     return _whole_way(options) + _delivery(options)
 
 

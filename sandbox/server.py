@@ -33,7 +33,8 @@ class Sandbox:
         tempo: How lively the world is on its own; at 0 nothing happens without the caller.
         pace: World seconds per real second. At 0 time stands still until `clock.advance` or `clock.set`.
         start: The clock's first reading; None means the real time.
-        lateness_s: The longest delay of the feed in world seconds; each change's is drawn from 0 to this.
+        lateness_s: The longest delay of the feed in world seconds. Each change's delay is drawn from 0 to
+            this.
         gladly_port: Gladly's port; 0 takes a free one.
         segment_port: Segment's port; 0 takes a free one.
         latency_s: Real seconds added to every answer of both services.
@@ -161,24 +162,24 @@ class Sandbox:
         return self.segment_log.seen()
 
     def start_gladly(self) -> None:
-        """Let Gladly listen; after a stop it listens on the same port again."""
+        """Start Gladly. After a stop it listens on the same port again."""
         self._gladly.start()
 
     def stop_gladly(self) -> None:
-        """Let Gladly refuse connections. The world continues."""
+        """Stop Gladly, so that it refuses connections. The world continues."""
         self._gladly.stop()
 
     def start_segment(self) -> None:
-        """Let Segment listen; after a stop it listens on the same port again."""
+        """Start Segment. After a stop it listens on the same port again."""
         self._segment.start()
 
     def stop_segment(self) -> None:
-        """Let Segment refuse connections. Its inbox is kept."""
+        """Stop Segment, so that it refuses connections. It keeps its inbox."""
         self._segment.stop()
 
 
 def _world(clock: Clock, *, seed: int, tempo: float, lateness_s: float) -> tuple[World, Callable[[], None]]:
-    """Return a world, and what lets it catch up with the clock. Above tempo 0 it lives on its own."""
+    """Return a world and what lets it catch up with the clock. Above tempo 0 the world lives on its own."""
     if tempo <= 0:
         return World(clock, seed=seed, lateness_s=lateness_s), lambda: None
     living = LivingWorld(clock, seed=seed, tempo=tempo, lateness_s=lateness_s)

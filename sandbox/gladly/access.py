@@ -14,7 +14,7 @@ from sandbox.service.leaky_bucket import LeakyBucket
 
 class AccessControl:
     """
-    ASGI middleware for every request under `/api/`: it applies the limits, then checks the credentials.
+    Apply the limits to every request under `/api/`, then check its credentials. This is ASGI middleware.
 
     Args:
         app: The service itself.

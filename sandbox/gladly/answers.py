@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from sandbox.world.records import Wire
 
-# A stream is handed over in chunks of this size: large enough to be fast, small enough to need little memory.
+# A stream is sent in chunks of this size: large enough to be fast, small enough to need little memory.
 CHUNK_BYTES = 128 * 1024
 
 

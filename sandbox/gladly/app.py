@@ -15,7 +15,7 @@ from sandbox.world.world import World
 
 
 class _Anything(Convertor[str]):
-    """Matches an id in a path. Once decoded it may hold any character, slashes and line breaks included."""
+    """Matches an id in a path. A decoded id may hold any character, slashes and line breaks included."""
 
     regex = r"[\s\S]*"
 

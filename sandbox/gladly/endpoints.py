@@ -54,7 +54,7 @@ class Endpoints:
         end = parse_instant(given["endAt"]) if "endAt" in given else now
         if end is None:
             return error_answer(400, "endAt", "invalid", "endAt must be an ISO 8601 timestamp")
-        # Without endAt, a startAt equal to now is an empty interval; only one in the future is wrong.
+        # Without endAt, a startAt equal to now is an empty interval. Only a startAt in the future is wrong.
         if end < start or (end == start and "endAt" in given):
             return error_answer(400, "endAt", "invalid", "endAt must be after startAt")
         entities = given.getlist("entities")
@@ -132,7 +132,7 @@ class Endpoints:
         )
 
     async def nothing(self, _: Request) -> Response:
-        """Answer for the collections that are empty here: `GET /teams`, `GET /export/jobs`."""
+        """Answer `GET /teams` and `GET /export/jobs`, which are empty here."""
         return json_answer([])
 
     async def reports(self, request: Request) -> Response:
@@ -161,7 +161,7 @@ class Endpoints:
         return json_answer([truth.wire() for truth in self._world.truth()])
 
     async def about(self, _: Request) -> Response:
-        """Answer `GET /`: what this is."""
+        """Answer `GET /` with a page that says what this service is."""
         return PlainTextResponse(_ABOUT)
 
     def _missing(self, customer_id: str) -> Response | None:

@@ -9,7 +9,7 @@ import msgspec
 
 CONVERSATION_TIMESTAMPS = "ConversationTimestampsReport"
 CONVERSATION_EXPORT = "ConversationExportReport"
-# Gladly names more; these are the ones that the sandbox has.
+# Gladly has more metric sets. The sandbox has these.
 METRIC_SETS = [CONVERSATION_TIMESTAMPS, CONVERSATION_EXPORT]
 
 
@@ -28,7 +28,7 @@ class BadReportRequest(Exception):  # noqa: N818  # a refusal with Gladly's own 
 
 @dataclass(frozen=True)
 class ReportRequest:
-    """A `POST /reports` that can be answered. Both days are whole days of `zone` and included."""
+    """A `POST /reports` that can be answered. Both days are whole days in `zone`, and both are included."""
 
     metric_set: str
     zone: tzinfo

@@ -1,4 +1,4 @@
-"""Gladly's reports on conversations, as CSV. They hold the same changes as the feed, of any age."""
+"""Gladly's reports on conversations, as CSV. They hold the changes that the feed holds, of any age."""
 
 import csv
 import io
@@ -40,7 +40,7 @@ TIMESTAMPS_COLUMNS = (
     "Merged Conversation ID",
 )
 
-# The columns that PostHog's warehouse source is tested with (creation, ids, status, closes), and more.
+# The columns in the tests of PostHog's warehouse source (creation, ids, status, closes), and more.
 EXPORT_COLUMNS = (
     "Timezone Filter",
     "Created At",
@@ -82,8 +82,9 @@ def csv_lines(
     Args:
         world: What the report is about.
         wanted: Which report, of which days.
-        row_cap: The largest number of rows. The latest rows beyond it are missing, and nothing says so.
-        lateness_s: Changes of the last so many world seconds are not in the report yet.
+        row_cap: The largest number of rows. The report leaves out the latest rows beyond it and does not say
+            so.
+        lateness_s: The report leaves out changes that are younger than this, in world seconds.
         shuffled: Whether the rows come out of order, in the same way each time.
     """
     ready_until = min(wanted.end, world.clock.now() - timedelta(seconds=lateness_s))

@@ -1,8 +1,8 @@
 """
 A local Segment: its HTTP Tracking API, and what it does with events afterwards.
 
-What it answers follows Segment's documentation of the HTTP API source. Where that leaves something
-open, a comment names the choice made here.
+What it answers follows Segment's documentation of the HTTP API source. Where the documentation leaves
+something open, a comment names the choice made here.
 
 May import: `sandbox/service`, `sandbox/world` (records only), `sandbox/timekeeping`.
 

@@ -104,7 +104,7 @@ class _Segment:
         return _json(self._inbox.received)
 
     async def about(self, _: Request) -> Response:
-        """Answer `GET /`: what this is."""
+        """Answer `GET /` with a page that says what this service is."""
         return PlainTextResponse(_ABOUT)
 
     def _incoming(self, raw: bytes, kind: str | None, envelope: Wire) -> Incoming:

@@ -1,4 +1,4 @@
-"""What reached the local Segment: every event, which of them count, and which were dropped."""
+"""What reached the local Segment: every event, and which were kept, repeated or dropped."""
 
 import base64
 import itertools

@@ -1,7 +1,7 @@
 """
 What the two services have in common: listening, the middleware around each, faults, and request limits.
 
-It knows nothing of what either service answers.
+This package does not know what either service answers.
 
 May import: `sandbox/timekeeping`.
 

@@ -19,11 +19,11 @@ Predicate = Callable[[dict[str, Any]], bool]
 @dataclass(frozen=True)
 class Fault:
     """
-    What happens to a request instead of its normal answer, or in addition to it.
+    What happens to a request instead of its normal answer, or in addition to that answer.
 
     Attributes:
         status: The status to answer with, without the real answer; None keeps the real answer.
-        headers: Headers of the answer. They replace the answer's own of the same name, `Date` included.
+        headers: Headers of the answer. They replace the answer's own headers of the same name, also `Date`.
         body: The answer's body. None keeps the real body; when `status` is set, None means an empty body.
         delay_s: Real seconds to wait before anything else.
         times: How many requests the fault meets; None means all of them until the fault is cleared.
@@ -55,7 +55,7 @@ class _Armed:
 
 
 class Faults:
-    """The faults in force, added and cleared at any time. The oldest one that fits a request meets it."""
+    """The faults in force, added and cleared at any time. A request meets the oldest fault that fits it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -69,9 +69,9 @@ class Faults:
         Put *fault* in force.
 
         Args:
-            end: The service whose requests it meets.
+            end: The service whose requests meet the fault.
             path: A pattern for the path without the query, `/api/v1/events` or `*`.
-            fault: What happens to them.
+            fault: What happens to these requests.
             method: `GET`, `POST`, …, or `*`.
         """
         with self._lock:
@@ -79,10 +79,10 @@ class Faults:
 
     def clear(self, end: End | None = None) -> None:
         """
-        End all faults, or those of one end.
+        End all faults, or the faults of one end.
 
         Args:
-            end: None for both. Rewriting belongs to Gladly, rejecting to Segment.
+            end: The end; None means both. Rewriting belongs to Gladly, rejecting to Segment.
         """
         with self._lock:
             self._armed = [armed for armed in self._armed if end is not None and armed.end != end]

@@ -1,4 +1,4 @@
-"""A limit on the number of requests that a service takes in a stretch of real time."""
+"""A limit on the number of requests that a service takes in a period of real time."""
 
 import math
 import threading
@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 class Taken(NamedTuple):
     """
-    What asking a bucket for one request gave.
+    The answer of a bucket that was asked for one request.
 
     Attributes:
-        allowed: Whether there was one.
+        allowed: Whether the request is allowed.
         left: How many whole requests are left.
-        wait_s: Real seconds until there is one again; 0 when there is one now.
+        wait_s: Real seconds until the next request is allowed; 0 when one is allowed now.
     """
 
     allowed: bool
@@ -41,7 +41,7 @@ class LeakyBucket:
         self._at = time.monotonic()
 
     def take(self) -> Taken:
-        """Take one request out of the bucket, when there is one."""
+        """Take one request out of the bucket, when it holds one."""
         with self._lock:
             now = time.monotonic()
             self._left = min(self.amount, self._left + (now - self._at) * self._refill_per_s)

@@ -12,7 +12,7 @@ HOST = "127.0.0.1"
 
 # Idle connections are kept as long as real services keep them, so that clients can reuse them.
 _KEEP_ALIVE_S = 65
-# A stop waits this long for answers under way, then cuts them off.
+# How long a stop waits for answers under way before it cuts them off.
 _STOP_GRACE_S = 0.3
 # How often a server looks whether it must stop.
 _TICK_S = 0.01

@@ -1,4 +1,4 @@
-"""What stands around each service: the record of its requests, faults, latency, and the world's `Date`."""
+"""What is added to each service: the record of its requests, faults, latency, and the world's `Date`."""
 
 import asyncio
 import time
@@ -22,11 +22,11 @@ class ServiceMiddleware:
 
     Args:
         app: The service itself.
-        end: Which one it is; it selects the faults.
+        end: The end that the service plays; it selects the faults.
         clock: The world's time, shown as `Date` on every answer.
         faults: The faults in force.
         log: Where the requests are recorded.
-        before: Called at the start of every request. Gladly's lets the world catch up with the clock.
+        before: Called at the start of every request. For Gladly it lets the world catch up with the clock.
         latency_s: Called for every request; returns the real seconds to wait before it is answered.
     """
 
@@ -111,7 +111,7 @@ class _Entry:
 
 
 class _Answer:
-    """Puts the world's date on an answer, and changes in it what a fault names."""
+    """Puts the world's date on an answer, and changes the answer as a fault says."""
 
     def __init__(self, send: Send, clock: Clock, fault: Fault | None, entry: _Entry | None) -> None:
         self._send, self._clock, self._fault, self._entry = send, clock, fault, entry

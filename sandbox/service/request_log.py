@@ -17,7 +17,7 @@ class RequestSeen:
         status: The status of the answer; 0 when there was no answer.
         at: `time.monotonic()` when the request came in.
         world_at: The world's time when the request came in.
-        user: The user name of Basic authentication, right or wrong; None without one.
+        user: The user name of Basic authentication, right or wrong; None when the request has none.
         body_bytes: The length of the request's body as it was sent.
         headers: The request's headers, names in lower case.
         body: The request's body as it was sent, when the answer was not 2xx. It is empty when the answer was

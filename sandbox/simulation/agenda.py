@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from sandbox.timekeeping.instants import floor_ms
 
 Step = Callable[[datetime], None]
-"""One thing that happens; it is called with the instant at which it was planned."""
+"""One thing that happens. It is called with the instant for which it was planned."""
 
 
 class Agenda:
@@ -16,7 +16,7 @@ class Agenda:
     A list of planned steps, done in the order of their instants. Equal instants keep the order of planning.
 
     Args:
-        tempo: Every waiting time is divided by it.
+        tempo: Every waiting time is divided by the tempo.
     """
 
     def __init__(self, tempo: float) -> None:
@@ -38,7 +38,7 @@ class Agenda:
         heapq.heappush(self._planned, (floor_ms(at + wait), next(self._order), step))
 
     def run(self, until: datetime) -> None:
-        """Do every step planned up to *until*, included. Steps that are planned meanwhile count too."""
+        """Do every step planned up to *until*, included. Include steps that are planned meanwhile."""
         while self._planned and self._planned[0][0] <= until:
             at, _, step = heapq.heappop(self._planned)
             step(at)

@@ -20,7 +20,7 @@ def plan_course(
         conversation: The conversation, just opened.
         agenda: Where the steps are planned.
         steps: What can happen.
-        rng: Decides what does, and when.
+        rng: Decides what happens, and when.
         at: When the conversation was opened.
     """
     lasts_s = rng.uniform(30, 240)

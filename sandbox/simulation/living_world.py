@@ -9,7 +9,7 @@ from sandbox.world.world import World
 
 class LivingWorld(World):
     """
-    A `World` that also lives on its own. It catches up with the clock when it is asked to, and for `truth`.
+    A `World` that also lives on its own. It catches up with the clock in `run_to_now` and in `truth`.
 
     Args:
         clock: As for `World`.

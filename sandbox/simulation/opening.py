@@ -1,4 +1,4 @@
-"""The scripted first minutes of a simulation: even a short look sees one of everything."""
+"""The scripted first minutes of a simulation, so that even a short look sees every kind of event."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +11,7 @@ from sandbox.world.world import World
 # How long the opening takes, in world seconds at tempo 1.
 OPENING_LASTS_S = 300.0
 
-# How many customers it needs.
+# How many customers the opening needs.
 CUSTOMERS_NEEDED = 5
 
 
@@ -22,12 +22,12 @@ def plan_opening(
     Plan the opening.
 
     Args:
-        world: Where it happens.
-        agenda: Where it is planned.
-        steps: What it is made of.
-        customer_ids: The customers who act in it, `CUSTOMERS_NEEDED` of them. Nothing else may happen to them
+        world: Where the opening happens.
+        agenda: Where its steps are planned.
+        steps: The steps that it can use.
+        customer_ids: The `CUSTOMERS_NEEDED` customers who act in the opening. Nothing else may happen to them
             while it lasts.
-        start: When it begins.
+        start: When the opening begins.
     """
     asking, twin, same_person, leaving, bystander = customer_ids
 

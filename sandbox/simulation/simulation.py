@@ -2,8 +2,8 @@
 What happens in a world by itself: people write in, agents join, profiles change, customers merge and leave.
 
 This is a discrete-event simulation. Every step is done at its own planned instant, in the order of those
-instants, with draws from one seeded source. So the same seed gives the same world, however often and
-whenever somebody looks at it.
+instants, with draws from one seeded source. So the same seed gives the same world. It does not matter when
+and how often somebody reads the world.
 """
 
 import random
@@ -19,7 +19,7 @@ from sandbox.world import people
 from sandbox.world.records import Customer
 from sandbox.world.world import World
 
-# The mean time between two of a kind, in world seconds at tempo 1.
+# The mean time between two events of one kind, in world seconds at tempo 1.
 WRITES_IN_EVERY_S = 20.0
 PROFILE_CHANGES_EVERY_S = 90.0
 MERGES_EVERY_S = 180.0
@@ -34,13 +34,13 @@ class Simulation:
     The events of *world* from the clock's present reading on.
 
     Args:
-        world: Where they happen. It is furnished with agents, topics and customers at once.
+        world: Where they happen. The simulation adds agents, topics and customers to it at once.
         tempo: How lively the world is: 1 like a small support team, 20 twenty times as busy. Must be above 0.
     """
 
     def __init__(self, world: World, tempo: float) -> None:
         self._world = world
-        # This text is part of the seed: another one would draw another world.
+        # This text is part of the seed: another text would draw another world.
         self._rng = random.Random(f"life {world.seed}")  # noqa: S311  # a small world, not a secret
         self._agenda = Agenda(tempo)
         self._steps = Steps(world, self._agenda, self._rng)

@@ -1,8 +1,8 @@
 """
 Single steps of a simulation: what one customer or agent does at one instant.
 
-Each step first asks whether the world still allows it, and otherwise does nothing. So a step can be planned
-long before it happens.
+Each step first checks whether the world still allows it. If not, the step does nothing. So a step can be
+planned long before it happens.
 """
 
 import random
@@ -20,7 +20,8 @@ AGENTS_AT_MOST = 30
 # feed takes two closes that lie closer together for the same close, reported twice.
 BETWEEN_CLOSES_S = 6.5
 
-# How soon after its last close a customer is deleted: too soon for any reader to look the customer up.
+# The longest time from a customer's last close to its deletion, in world seconds. No reader can look the
+# customer up in so short a time.
 DELETED_AFTER_CLOSE_S = 0.2
 
 
@@ -30,7 +31,7 @@ class Steps:
 
     Args:
         world: Where they happen.
-        agenda: Where they plan what follows from them.
+        agenda: Where they plan the steps that follow.
         rng: The source of everything that they draw.
     """
 
@@ -86,7 +87,7 @@ class Steps:
             self._world.add_attribute(conversation, "orderNumber", number, at=at)
 
     def close(self, conversation: Conversation, at: datetime) -> None:
-        """Close a conversation. Some are planned to reopen, and some customers to be deleted at once."""
+        """Close a conversation. Plan that some reopen, and that some customers are deleted at once."""
         if not conversation.is_open:
             return
         self._world.close(conversation, at=at)

@@ -48,7 +48,7 @@ def fill(
 
 @contextlib.contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """Hold garbage collection off. All new objects stay, so searching millions of them would find nothing."""
+    """Turn garbage collection off. All new objects stay, so a search of millions would find nothing."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -79,7 +79,8 @@ def _fill(
     # Each shared customer has one conversation in len(shared) steps; a conversation lasts half of that.
     step_s = over_s / (conversations + len(shared) / 2 + 1)
     lasts = timedelta(seconds=step_s * len(shared) / 2)
-    # Open and closed ones alternate evenly: the n-th is closed where n * fraction passes a whole number.
+    # Open and closed conversations alternate evenly: conversation n is closed where n * fraction passes a
+    # whole number.
     done = 0
     changes: list[Change] = []
     for n in range(conversations):

@@ -78,7 +78,7 @@ class Conversations(WorldHistory):
         at: datetime | None = None,
         late_s: float | None = None,
     ) -> Conversation:
-        """Assign a conversation to *agent*, or to its inbox when None (`CONVERSATION_ASSIGNEE/UPDATED`)."""
+        """Assign a conversation to *agent*; None means its inbox (`CONVERSATION_ASSIGNEE/UPDATED`)."""
         found = self._present_conversation(conversation)
         when = self._moment(at)
         before = found.now.assignee

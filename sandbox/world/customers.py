@@ -10,7 +10,7 @@ from sandbox.world import people
 from sandbox.world.history import SYSTEM, WorldHistory, locked
 from sandbox.world.records import Customer, Wire
 
-# The wire names of what `update_profile` and `add_customer` take in Python's spelling.
+# The wire name of each argument of `update_profile` and `add_customer` that Python spells differently.
 _PROFILE_FIELDS = {
     "custom_attributes": "customAttributes",
     "external_customer_id": "externalCustomerId",
@@ -111,9 +111,10 @@ class Customers(WorldHistory):
         """
         Merge *source* into *destination* (`CUSTOMER/MERGED`) and return *destination*.
 
-        When both have an open conversation, the source's is absorbed by the destination's: Gladly answers 404
-        for the absorbed one from then on, and never records its close. Every other conversation of the source
-        now belongs to the destination. The destination's profile gains the source's e-mails and phones.
+        When both have an open conversation, the destination's conversation absorbs the source's: Gladly
+        answers 404 for the absorbed conversation from then on, and never records its close. Every other
+        conversation of the source now belongs to the destination. The destination's profile gains the
+        source's e-mails and phones.
 
         Args:
             source: The customer who disappears, as a record or an id.

@@ -28,7 +28,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 H = TypeVar("H", bound="WorldHistory")
 
-# Gladly itself, as the initiator of what no person did.
+# The initiator of a change that no person made: Gladly itself.
 SYSTEM = Initiator("gladly", "SYSTEM")
 
 
@@ -47,7 +47,7 @@ class WorldHistory:
     """
     The state of a world and its list of changes. The parts of `World` derive from this class.
 
-    Everything that happens appends to the history and nothing rewrites it. So a checker can ask how a
+    Every event is appended to the history, and nothing rewrites it. So a checker can ask how a
     conversation or a profile stood at any moment.
 
     Attributes:
@@ -98,7 +98,7 @@ class WorldHistory:
         late_s: float | None = None,
     ) -> Change:
         """
-        Put any change into the feed, for instance one of a type that no reader knows. Nothing else happens.
+        Put any change into the feed, for instance a change of a type that no reader knows. Do nothing else.
 
         Args:
             type: The event's type, `CONVERSATION/SNOOZED` for instance.

@@ -62,7 +62,7 @@ def profile(rng: random.Random) -> Wire:
 
 
 def email(rng: random.Random, *, primary: bool | None = None) -> Wire:
-    """Draw an e-mail entry. It has no `primary` when *primary* is None."""
+    """Draw an e-mail entry. When *primary* is None, the entry has no `primary`."""
     typed = f"{rng.choice(('Ada', 'b.k', 'chat+shop', 'Info', 'mail', 'z'))}{rng.randrange(10**5)}"
     typed += rng.choice(("@example.com", "@Example.org"))
     entry: Wire = {"original": typed}

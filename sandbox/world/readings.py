@@ -1,4 +1,4 @@
-"""What can be read from a world: the feed, and what a checker compares a reader of the feed with."""
+"""What can be read from a world: the feed, and the truth with which a checker compares a reader."""
 
 import bisect
 from collections.abc import Iterable
@@ -44,13 +44,13 @@ class Readings(WorldHistory):
 
     @locked
     def conversation_versions(self, id: str) -> list[tuple[datetime, Wire]]:
-        """Return every state of a conversation, oldest first: since when, and what `GET` showed then."""
+        """Return every state of a conversation, oldest first: when it began, and what `GET` showed then."""
         conversation = self.conversations[id]
         return [(version.at, conversation.wire(version)) for version in conversation.versions]
 
     @locked
     def profile_versions(self, customer_id: str) -> list[tuple[datetime, Wire]]:
-        """Return every state of a profile, oldest first: since when, and what `GET` showed then."""
+        """Return every state of a profile, oldest first: when it began, and what `GET` showed then."""
         return [(at, dict(profile)) for at, profile in self.customers[customer_id].versions]
 
     def _true(self, change: Change) -> Truth:

@@ -116,8 +116,9 @@ class Conversation:
     One conversation with its whole history. The last version is the present one.
 
     Attributes:
-        gone: Why Gladly no longer shows it: `merged` into another one, or `deleted`. None while it does.
-        gone_at: Since when.
+        gone: Why Gladly no longer shows it: `merged` into another one, or `deleted`. None while Gladly shows
+            it.
+        gone_at: When Gladly stopped showing it.
         merged_into: The id of the conversation that absorbed it.
     """
 
@@ -135,27 +136,27 @@ class Conversation:
 
     @property
     def customer_id(self) -> str:
-        """The id of the customer that it belongs to now."""
+        """The id of the customer that the conversation belongs to now."""
         return self.versions[-1].customer_id
 
     @property
     def status(self) -> Status:
-        """Its present status."""
+        """The present status of the conversation."""
         return self.versions[-1].status
 
     @property
     def agent_id(self) -> str | None:
-        """The id of the agent that it is assigned to now, or None."""
+        """The id of the agent that the conversation is assigned to now, or None."""
         return self.versions[-1].assignee.agent_id
 
     @property
     def topic_ids(self) -> tuple[str, ...]:
-        """The ids of its present topics."""
+        """The ids of the present topics of the conversation."""
         return self.versions[-1].topic_ids
 
     @property
     def is_open(self) -> bool:
-        """Whether it is OPEN or WAITING, and neither merged nor deleted."""
+        """Whether the conversation is OPEN or WAITING, and neither merged nor deleted."""
         return self.gone is None and self.versions[-1].status != "CLOSED"
 
     def wire(self, version: ConversationVersion | None = None) -> Wire:
@@ -185,7 +186,7 @@ class Customer:
     One customer profile with its whole history.
 
     Attributes:
-        versions: Since when, and the profile as Gladly shows it, oldest first.
+        versions: Every state of the profile as Gladly shows it, with the instant it began, oldest first.
         conversation_ids: Every conversation that ever belonged to the customer.
         open_conversation_id: The one that is open; Gladly allows one at a time.
         merged_into: The id of the customer that it was merged into.
@@ -222,7 +223,7 @@ class Change:
 
     Attributes:
         timestamp: When it was recorded.
-        visible_at: From when on `GET /events` shows it.
+        visible_at: When `GET /events` begins to show it.
         before: The conversation's assignee just before the change.
         detail: What else the event's `content` says.
     """
@@ -274,7 +275,7 @@ class Truth:
     Attributes:
         kind: Which transition it was.
         recorded_at: When Gladly recorded it.
-        visible_at: From when on the feed shows it.
+        visible_at: When the feed begins to show it.
         customer_id: The customer that the conversation belonged to at that moment.
         created_at: When the conversation was created, in whole milliseconds.
         change_id: The id of the change that recorded it.

@@ -27,8 +27,8 @@ _FOLLOW_EVERY_S = 0.5
     "--max-lag",
     callback=read_duration,
     metavar="DURATION",
-    help="Exit with 1 when the watermark or the oldest pending event is older, for example than 10m. The "
-    "watermark is always at least as old as the overlap (60s).",
+    help="Exit with 1 when the watermark or the oldest pending event is older than this, for example 10m. "
+    "The watermark is always at least as old as the overlap (60s).",
 )
 @click.pass_obj
 @command
@@ -36,7 +36,7 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
     """
     Show where the sync stands and what needs a person.
 
-    A daemon may be running or not. The command takes no lock.
+    The command takes no lock, so a daemon may be running.
 
     \b
     Example:
@@ -191,7 +191,7 @@ def inspect(options: Options, port: int, host: str, no_open: bool) -> None:
     Open the state file in a browser.
 
     The pages are a live debugger, an overview, every conversation and all tables. They change nothing.
-    Only this machine can reach them, unless --host names another address. A daemon may be running or not.
+    Only this machine can reach them, unless --host names another address. A daemon may be running.
 
     \b
     Example:

@@ -60,7 +60,7 @@ for _command in (
 
 def main(tuning: "Tuning | None" = None) -> NoReturn:
     """
-    Run a command. Every error ends in a sentence on standard error and a documented exit code.
+    Run a command. Every error prints a sentence on standard error and ends with a documented exit code.
 
     Args:
         tuning: The numbers behind the settings; None for those that the program ships with.
@@ -91,7 +91,7 @@ def main(tuning: "Tuning | None" = None) -> NoReturn:
             "with --debug to see where the error came from, and report it."
         )
         code = FAILED
-    gc.freeze()  # the interpreter's last garbage collection, through everything imported, takes 30 ms
+    gc.freeze()  # otherwise the last garbage collection searches everything imported for 30 ms
     sys.exit(code)
 
 

@@ -73,7 +73,7 @@ class Options:
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:
     """
-    Let a command return its exit code. None is 0.
+    Let a command return its exit code. None means 0.
 
     A reader that closes the pipe, as in `events | head`, is no error: the exit code is 0.
     """

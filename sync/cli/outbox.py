@@ -72,7 +72,7 @@ def _apply(change: Callable[[Sequence[str] | None], int], ids: Sequence[str]) ->
 
     Args:
         change: Changes the rows with these ids, or all rows for None, and returns how many it changed.
-        ids: The ids. None of them means all rows.
+        ids: The ids. An empty sequence means all rows.
 
     Returns: how many rows were changed, and the ids that no row has.
     """
@@ -88,7 +88,7 @@ def _store_in_turn(options: Options) -> "Iterator[Store]":
     Open the state file for writing between two cycles of a daemon that may be running.
 
     Raises:
-        StateFileError: There is no state file. None is created.
+        StateFileError: There is no state file. This function creates none.
         StateLockedError: Another command is writing.
     """
     from state.locks import RESYNC

@@ -105,8 +105,8 @@ def print_preview(
 
     Args:
         config: The settings and the secrets.
-        stop: Interrupts the preview.
-        interval: The beginning and the end of a resync. Without it, the preview is of a cycle.
+        stop: Interrupts the preview when it is set.
+        interval: The beginning and the end of a resync. None means a preview of one cycle.
 
     Raises:
         GladlySegmentError: Gladly failed.
@@ -125,7 +125,7 @@ def _copied_store(path: Path) -> "Iterator[Store]":
     """
     Open a temporary copy of the state file.
 
-    A dry run writes to the copy, so the state file stays the same, byte for byte, and a daemon may be using
+    A dry run writes to the copy. So the state file stays the same, byte for byte, and a daemon may be using
     it.
     """
     import tempfile

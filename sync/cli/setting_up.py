@@ -22,7 +22,7 @@ def init(
     """
     Write a commented config.toml.
 
-    It asks for each value that no option gives. It never asks for secrets.
+    The command asks for each value that you do not give as an option. It never asks for secrets.
 
     \b
     Example:

@@ -60,7 +60,7 @@ def watermark_show(options: Options, as_json: bool) -> None:
     help="The new watermark: 2026-11-20T08:00Z, or an age like 36h or 7d.",
 )
 @click.option(
-    "--replay", is_flag=True, help="Also send the events delivered since then again, with the same messageId."
+    "--replay", is_flag=True, help="Also send again the events delivered since then, with the same messageId."
 )
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
@@ -70,7 +70,7 @@ def watermark_reset(options: Options, to: "datetime", replay: bool, yes: bool) -
     Move the watermark.
 
     The next cycle reads every change since the new watermark again. It recognises recorded events and does
-    not send them twice. With --replay, it sends those delivered since then again.
+    not send them twice. With --replay, it sends again the events delivered since then.
 
     \b
     Example:
@@ -180,8 +180,8 @@ def _unfinished(store: "Store", since: "datetime", until: "datetime") -> "tuple[
     """
     Return the interval of the interrupted resync that this command continues, or else the interval given.
 
-    An age such as 7d is another instant each time. So a resync that began within a day of *since* is the same
-    one.
+    An age such as 7d means another instant each time. So *since* may differ by up to a day from the beginning
+    of the interrupted interval.
     """
     from datetime import timedelta
 

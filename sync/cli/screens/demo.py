@@ -43,8 +43,7 @@ path = "gladly-segment.db"
 format = "console"
 """
 
-# The world opens with a scene in which everything happens once. At its natural pace the scene takes about 300
-# s.
+# The world opens with a scene in which everything happens once. At tempo 1 the scene takes about 300 s.
 _OPENING_S = 300.0
 
 # Gladly shows its changes up to 15 s late. The demo is short, so its sandbox shows them 1 s late.
@@ -162,7 +161,7 @@ def _visible(sandbox: Sandbox) -> list[Any]:
 def _wait_for_the_last(
     state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, happened: list[Any]
 ) -> None:
-    """Wait until everything that happened has arrived. At seven requests a second, this may take seconds."""
+    """Wait until everything that happened has arrived. At 7 requests a second, this may take seconds."""
     until = time.monotonic() + _ARRIVES_WITHIN_S
     while time.monotonic() < until and daemon.poll() is None and not stop.wait(0.3):
         try:
