@@ -39,8 +39,9 @@ class Transition(StrEnum):
 
 
 class EventStatus(StrEnum):
-    """Where an event of the outbox stands."""
+    """Where an event stands: recorded, then looked up, then delivered (semantics 2.4)."""
 
+    RECORDED = "recorded"
     PENDING = "pending"
     DELIVERED = "delivered"
     REJECTED = "rejected"
@@ -75,6 +76,8 @@ class StoredConversation:
         created_at: When it was created. None while that is not known.
         closed_at: When it was closed. None while it is open, or while that is not known.
         recorded: Every transition that `events` holds of it.
+        topic_ids: Its topics, where every change of the conversation since its creation has been seen. None
+            where they are not known.
     """
 
     id: str
@@ -84,6 +87,7 @@ class StoredConversation:
     created_at: datetime | None = None
     closed_at: datetime | None = None
     recorded: list[TransitionRecord] = field(default_factory=list)
+    topic_ids: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +103,10 @@ class Event:
         event: The name of the track event.
         occurred_at: When Gladly recorded the change.
         status: Where the event stands.
-        payload: The exact bytes to send. None when it is suppressed.
+        payload: The exact bytes to send. None when it is suppressed, or not looked up yet.
         reason: Why it is rejected or suppressed. None otherwise.
+        agent_id: The agent assigned just before the change; empty when nobody was, None when it is not known.
+        topic_ids: The conversation's topics just before the change. None when they are not known.
     """
 
     message_id: str
@@ -112,6 +118,8 @@ class Event:
     status: EventStatus
     payload: bytes | None
     reason: str | None = None
+    agent_id: str | None = None
+    topic_ids: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,26 @@ def m001_first_release(db: Database) -> None:
     _create_counts(db)
 
 
+def m002_three_stages(db: Database) -> None:
+    """
+    Record, look up and deliver are three stages (semantics 2.4): an event may be recorded and not looked up.
+
+    `events` keeps what the change itself carried, and when a look-up that failed is made again.
+    """
+    for column in ("waits_for", "next_attempt_at", "agent_id", "topic_ids"):
+        db.execute(f"ALTER TABLE events ADD COLUMN {column} TEXT")
+    db.execute("ALTER TABLE conversations ADD COLUMN topic_ids TEXT")
+    # What Gladly has answered with 404 once. The second time, a minute or more later, it is believed.
+    db.execute("CREATE TABLE not_found (kind TEXT, id TEXT, seen_at TEXT NOT NULL, PRIMARY KEY (kind, id))")
+    # The one organization whose state this is, and the write key that the message ids are made with.
+    db.execute("CREATE TABLE organization (host TEXT PRIMARY KEY, write_key_fingerprint TEXT)")
+    db.execute("INSERT INTO counts VALUES ('events', 'recorded', 0)")
+    db.execute("CREATE INDEX held_events ON events (next_attempt_at) WHERE next_attempt_at IS NOT NULL")
+    _replace_views(db)
+
+
 # All steps, in order. A file's version (PRAGMA user_version) is how many of them it has had.
-STEPS: tuple[Step, ...] = (m001_first_release,)
+STEPS: tuple[Step, ...] = (m001_first_release, m002_three_stages)
 
 
 def _create_tables(db: Database) -> None:
@@ -188,6 +206,42 @@ def _create_views(db: Database) -> None:
                round((julianday(delivered_at) - julianday(occurred_at)) * 86400, 1) AS seconds
         FROM events WHERE delivered_at IS NOT NULL
         """,
+    )
+
+
+def _replace_views(db: Database) -> None:
+    """Let the views know the events that are recorded and not looked up yet."""
+    db.create_view(
+        "needs_attention",
+        """
+        SELECT 'rejected event' AS what, message_id AS id, reason, occurred_at AS since,
+               'gladly-segment retry ' || message_id AS command
+        FROM events WHERE status = 'rejected'
+        UNION ALL
+        SELECT 'held back event', message_id,
+               coalesce(reason, 'Gladly has not answered yet') || ' To give it up: gladly-segment dismiss '
+               || message_id,
+               created_at, 'gladly-segment retry ' || message_id
+        FROM events WHERE next_attempt_at IS NOT NULL AND status = 'recorded'
+             AND created_at < strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 hour')
+        UNION ALL
+        SELECT CASE WHEN reason LIKE 'gap: %' THEN 'gap' ELSE 'unreadable line' END, id,
+               CASE WHEN reason LIKE 'gap: %' THEN substr(reason, 6) ELSE reason END, seen_at,
+               'gladly-segment dismiss ' || id
+        FROM quarantine WHERE dismissed_at IS NULL
+        """,
+        replace=True,
+    )
+    db.create_view(
+        "daily_counts",
+        """
+        SELECT date(occurred_at) AS day, event, count(*) AS events,
+               sum(status = 'delivered') AS delivered, sum(status = 'pending') AS pending,
+               sum(status = 'rejected') AS rejected, sum(status = 'suppressed') AS suppressed,
+               sum(status = 'recorded') AS recorded
+        FROM events GROUP BY day, event ORDER BY day DESC, event
+        """,
+        replace=True,
     )
 
 

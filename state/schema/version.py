@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x47535379
 
 # How many steps `state.schema.steps` holds.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class Schema(NamedTuple):

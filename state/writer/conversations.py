@@ -1,5 +1,6 @@
 """Reads the stored conversations, each with the transitions that are recorded of it."""
 
+import json
 from collections.abc import Iterable
 
 from state.instants import from_text
@@ -17,9 +18,10 @@ def stored_conversations(connection: WriterConnection, ids: Iterable[str]) -> di
             created_at=from_text(row[3]) if row[3] else None,
             closed_at=from_text(row[4]) if row[4] else None,
             updated_at=from_text(row[5]),
+            topic_ids=json.loads(row[6]) if row[6] else None,
         )
         for row in connection.rows_in(
-            "SELECT id, customer_id, status, created_at, closed_at, updated_at FROM conversations"
+            "SELECT id, customer_id, status, created_at, closed_at, updated_at, topic_ids FROM conversations"
             " WHERE id IN ({})",
             set(ids),
         )

@@ -4,6 +4,7 @@ Writes records as rows: plain SQL, inside a transaction that `Store` has begun.
 These run in every cycle. The upserts of sqlite-utils would cost two to three times as much.
 """
 
+import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,13 +15,17 @@ from state.records import QUARANTINED_LINE_BYTES, BadLine, Poll, StoredConversat
 FEED = "conversations"  # the key of the one row of `watermark`
 
 
+def _as_json(ids: list[str] | None) -> str | None:
+    return None if ids is None else json.dumps(ids)
+
+
 def write_conversations(db: sqlite3.Connection, conversations: Sequence[StoredConversation]) -> None:
     """Write conversations as they are now, stored before or not."""
     db.executemany(
-        "INSERT INTO conversations (id, customer_id, status, created_at, closed_at, updated_at)"
-        " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id,"
+        "INSERT INTO conversations (id, customer_id, status, created_at, closed_at, updated_at, topic_ids)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id,"
         " status = excluded.status, created_at = excluded.created_at, closed_at = excluded.closed_at,"
-        " updated_at = excluded.updated_at",
+        " updated_at = excluded.updated_at, topic_ids = excluded.topic_ids",
         (
             (
                 c.id,
@@ -29,6 +34,7 @@ def write_conversations(db: sqlite3.Connection, conversations: Sequence[StoredCo
                 to_text(c.created_at) if c.created_at else None,
                 to_text(c.closed_at) if c.closed_at else None,
                 to_text(c.updated_at),
+                _as_json(c.topic_ids),
             )
             for c in conversations
         ),
@@ -78,8 +84,8 @@ def write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
     now = to_text(utc_now())
     db.executemany(
         "INSERT OR IGNORE INTO events (message_id, conversation_id, customer_id, transition, event,"
-        " occurred_at, status, reason, payload, attempts, created_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?)",
+        " occurred_at, status, reason, payload, attempts, created_at, agent_id, topic_ids)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
         (
             (
                 e.message_id,
@@ -92,6 +98,8 @@ def write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
                 e.reason,
                 e.payload.decode() if e.payload is not None else None,
                 now,
+                e.agent_id,
+                _as_json(e.topic_ids),
             )
             for e in taken.events
         ),

@@ -17,6 +17,8 @@ class ChangeType(Enum):
     CUSTOMER_MERGED = auto()
     PROFILE_UPDATED = auto()
     PROFILE_DELETED = auto()
+    TOPIC_ADDED = auto()
+    TOPIC_REMOVED = auto()
     OTHER = auto()
 
 
@@ -24,12 +26,16 @@ TYPES = {
     "CONVERSATION/CREATED": ChangeType.CREATED,
     "CONVERSATION/CLOSED": ChangeType.CLOSED,
     "CONVERSATION/REOPENED": ChangeType.REOPENED,
+    "CONVERSATION/TOPIC_ADDED": ChangeType.TOPIC_ADDED,
+    "CONVERSATION/TOPIC_REMOVED": ChangeType.TOPIC_REMOVED,
     "CUSTOMER/MERGED": ChangeType.CUSTOMER_MERGED,
     "CUSTOMER_PROFILE/UPDATED": ChangeType.PROFILE_UPDATED,
     "CUSTOMER_PROFILE/DELETED": ChangeType.PROFILE_DELETED,
 }
 
 OF_A_CONVERSATION = frozenset({ChangeType.CREATED, ChangeType.CLOSED, ChangeType.REOPENED})
+
+OF_TOPICS = frozenset({ChangeType.TOPIC_ADDED, ChangeType.TOPIC_REMOVED})
 
 # Gladly's ids are URL-safe and at most 50 characters long (gladly-api, ids). We accept more than that, up to
 # what is safe in a log, a path and a terminal.
@@ -63,7 +69,9 @@ class Change:
         recorded_at: When Gladly recorded it.
         customer_id: The customer concerned. For a merge, this is the source customer.
         conversation_id: The conversation concerned. For a merge, this is the source's open conversation.
-        agent_id: The agent assigned just before the change; empty when the change does not name one.
+        agent_id: The agent assigned just before the change; empty when nobody was. None when the source does
+            not say.
+        topic_id: The topic that was added or removed.
         into_customer_id: For a merge, the customer who remains.
     """
 
@@ -72,8 +80,9 @@ class Change:
     recorded_at: datetime
     customer_id: str = ""
     conversation_id: str = ""
-    agent_id: str = ""
+    agent_id: str | None = None
     into_customer_id: str = ""
+    topic_id: str = ""
 
     @property
     def order(self) -> tuple[datetime, bool, str]:

@@ -17,7 +17,7 @@ from urllib3 import BaseHTTPResponse
 from state.instants import from_text, to_text
 from state.records import QUARANTINED_LINE_BYTES, BadLine
 from sync.errors import RetryableError, UnexpectedAnswerError
-from sync.events.changes import OF_A_CONVERSATION, TYPES, Change, ChangeType, Chunk, checked_id
+from sync.events.changes import OF_A_CONVERSATION, OF_TOPICS, TYPES, Change, ChangeType, Chunk, checked_id
 from sync.gladly.client import GladlyClient
 from sync.gladly.limits import GladlyLimits
 from sync.gladly.models import Content, Errors, FeedEvent
@@ -242,6 +242,9 @@ def read_change(line: bytes) -> Change:
         change.conversation_id = checked_id(content.conversation_id, "conversationId")
         if content.context and content.context.assignee:
             change.agent_id = content.context.assignee.agent_id or ""
+    elif type_ in OF_TOPICS:
+        change.conversation_id = checked_id(content.conversation_id, "conversationId")
+        change.topic_id = checked_id(content.topic_id, "topicId")
     return change
 
 

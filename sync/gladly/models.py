@@ -31,6 +31,7 @@ class Content(_Model):
     source_customer_id: str | None = None
     destination_customer_id: str | None = None
     source_conversation_id: str | None = None
+    topic_id: str | None = None
 
 
 class FeedEvent(_Model):

@@ -164,7 +164,7 @@ def _change(row: list[str], columns: dict[str, int]) -> Change | None:
         recorded_at,
         customer_id=checked_id(cell("customer id"), "Customer ID"),
         conversation_id=checked_id(cell("conversation id"), "Conversation ID"),
-        agent_id=cell("assigned agent id"),
+        agent_id=cell("assigned agent id") if "assigned agent id" in columns else None,
     )
 
 

@@ -68,7 +68,7 @@ def test_a_new_file_answers_every_question(path, store):
         assert reader.last_poll() is None
         assert reader.last_success() is None
         assert reader.oldest_pending() is None
-        assert reader.event_counts() == {"pending": 0, "delivered": 0, "rejected": 0, "suppressed": 0}
+        assert reader.event_counts() == dict.fromkeys(EVENT_STATUSES, 0)
         assert reader.conversation_counts() == {
             "open": 0,
             "waiting": 0,
