@@ -112,7 +112,7 @@ class EventsApi:
             if "html" in media_type or "xml" in media_type:
                 raise UnexpectedAnswerError(
                     f"{host} answered the request for events with a page ({media_type}), not with events. "
-                    "Check gladly.organization, and any proxy between this machine and Gladly."
+                    "Check gladly.organization, and any proxy between here and Gladly."
                 )
             yield exchange
 
