@@ -1,9 +1,9 @@
 """
-The diff: what a change means for a conversation, given what is stored about it (semantics 2).
+Make the diff: decide what a change means for a conversation, given what is stored about it (semantics 2).
 
 One rule stands behind the table in semantics 2 (2.0): a transition exists when `events` does not record it
-yet. A conversation is created once, and two closes are two when they lie more than five seconds apart. The
-stored status follows the newest change. Everything here is pure: no I/O and no clock.
+yet. A conversation is created once. Two closes are different closes when they are more than 5 seconds apart.
+The stored status follows the newest change. Everything here is pure: no I/O and no clock.
 """
 
 from collections.abc import Iterable, Mapping
@@ -14,15 +14,15 @@ from typing import NamedTuple
 from state.records import Status, StoredConversation, Transition, TransitionRecord
 from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType
 
-# Two closes of one conversation this close together are the same close, read twice or from two sources: the
-# report has no ids and may cut fractions of a second (semantics 2, 3.5).
+# Two closes of one conversation that are this close together are the same close, read twice or from two
+# sources. The report has no ids and may cut fractions of a second (semantics 2, 3.5).
 SAME_CLOSE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """
-    What one change of a conversation means. `explain` shows it, and an event is made from it.
+    Hold what one change of a conversation means. `explain` shows it, and an event is made from it.
 
     Attributes:
         transition: What happened to the conversation; None when the change tells nothing new.
@@ -41,11 +41,11 @@ class Decision:
 
 class Diff(NamedTuple):
     """
-    What a number of changes mean.
+    Hold what a number of changes mean.
 
     Attributes:
         decisions: One decision for each change of a conversation, in recorded order.
-        conversations: The conversations as they are to be stored, by id.
+        conversations: The conversations as they must be stored, by id.
     """
 
     decisions: list[Decision]
@@ -54,12 +54,12 @@ class Diff(NamedTuple):
 
 class Verdict(NamedTuple):
     """
-    What one change means.
+    Hold what one change means.
 
     Attributes:
         transition: What happened; None when the change tells nothing new.
         why: The reason, in a few words.
-        becomes: The conversation as it is to be stored.
+        becomes: The conversation as it must be stored.
     """
 
     transition: Transition | None
@@ -72,7 +72,7 @@ def decide_all(stored: Mapping[str, StoredConversation], changes: Iterable[Chang
     Decide what each change means, in recorded order.
 
     Args:
-        stored: The conversations that are known, by id. They stay as they are.
+        stored: The known conversations, by id. The mapping is not modified.
         changes: The changes, in any order. Changes of customer profiles mean nothing for a conversation.
     """
     conversations = dict(stored)
@@ -130,7 +130,8 @@ def decide_merge(known: StoredConversation | None, change: Change) -> Verdict:
 def _created(known: StoredConversation | None, change: Change) -> Verdict:
     if known is None:
         return Verdict(Transition.CREATED, "not known before", _new(change, Status.OPEN))
-    # A creation never reopens a conversation: what is stored came after it, even when it was seen before it.
+    # A creation never reopens a conversation. What is stored happened after the creation, even when it was
+    # read before it.
     if any(record.transition is Transition.CREATED for record in known.recorded):
         return Verdict(None, "its creation is recorded already", known)
     return Verdict(Transition.CREATED, "its creation was missed until now", known)
@@ -149,7 +150,7 @@ def _closed(known: StoredConversation | None, change: Change) -> Verdict:
         return Verdict(None, "merged away: it never closes", known)
     if is_recorded and (known.status is Status.CLOSED or change.recorded_at == known.updated_at):
         return same
-    # The conversation was open and then closed: this is another close, however soon after a reopening.
+    # The conversation was open and then closed. This is another close, even a moment after a reopening.
     why = "closed again: a reopening was missed" if known.status is Status.CLOSED else "was open"
     return Verdict(Transition.CLOSED, why, _with_status(known, change, Status.CLOSED))
 
@@ -176,7 +177,8 @@ def _with_their_new_owner(
     conversations: Mapping[str, StoredConversation], merge: Change
 ) -> dict[str, StoredConversation]:
     """
-    Return the source customer's conversations as the destination's. The store moves those not read here.
+    Return the source customer's conversations, owned by the destination. The store moves the conversations
+    that were not read here.
     """
     return {
         id_: replace(conversation, customer_id=merge.into_customer_id)

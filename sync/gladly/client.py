@@ -1,7 +1,8 @@
 """
-The requests to Gladly's REST API that the sync needs, each answer judged once (Gladly REST API reference).
+Make the requests to Gladly's REST API that the sync needs, and judge each answer once (Gladly REST API
+reference).
 
-Every request waits its turn (`Pacer`), is made again where that can help, and ends in a typed answer or a
+Every request waits for its turn (`Pacer`), is made again if that can help, and ends in a typed answer or a
 typed error.
 """
 
@@ -37,20 +38,20 @@ T = TypeVar("T")
 
 API = "/api/v1"
 
-# An error answer is a few sentences.
+# How much of an error answer is read. Gladly's are a few sentences.
 _REFUSAL_MAX_BYTES = 1_000_000
 
 
 class GladlyClient:
     """
-    The client of one organization's API.
+    Make requests to the API of one organization.
 
     Args:
         base_url: `https://acme.gladly.com`, without the API's path.
         username: The e-mail of an agent with the API User permission.
         api_token: That agent's token.
         requests_per_second: The pace over all threads (`Pacer`).
-        stop: Ends a request under way, or a wait, when set.
+        stop: Ends a request under way, or a wait, when it is set.
         retry: How often, and how long, a failed request is made again.
         limits: What Gladly allows, and how much is read and kept.
 
@@ -95,11 +96,11 @@ class GladlyClient:
         self.host.close()
 
     def retried(self, request: Callable[[], T]) -> T:
-        """Return what *request* returns, made again under the retry policy where it fails."""
+        """Return what *request* returns. Make a failed request again, under the retry policy."""
         return self._retrying(request)
 
     def clock(self) -> datetime:
-        """Return Gladly's own clock, by the cheapest request there is. It proves the credentials as well."""
+        """Return the time of Gladly's clock. The request is the cheapest, and proves the credentials too."""
         return self.retried(self._clock)
 
     def _clock(self) -> datetime:
@@ -111,12 +112,12 @@ class GladlyClient:
         return date
 
     def conversation(self, id_: str) -> GladlyConversation | None:
-        """Return a conversation as it is now. Return None when there is none, or none any more."""
+        """Return a conversation as it is now. Return None when Gladly has none, or no longer has it."""
         try:
             found = self._get(f"/conversations/{_segment(id_)}", GladlyConversation)
         except NotFoundError:
             return None
-        return found if found.id == id_ else None  # merged away, and the one that remains was shown for it
+        return found if found.id == id_ else None  # it was merged: Gladly shows the one that remains
 
     def profile(self, customer_id: str) -> Profile | None:
         """
@@ -171,13 +172,13 @@ class GladlyClient:
         silence_s: float = READ_TIMEOUT_S,
     ) -> Iterator[Exchange]:
         """
-        Make one request, and hand out the exchange when the answer is a 200, its body still to be read.
+        Make one request. Yield the exchange when the status is 200. The caller reads the body.
 
-        It is not made again here: `retried` does that.
+        A failed request is not made again here: `retried` does that.
 
         Args:
             method: `GET` or `POST`.
-            path: What comes after the API's own path, with the slash.
+            path: The part after the API's own path, with the slash.
             deadline_s, params, body, headers, silence_s: See `Host.request`.
         """
         self.pacer.wait()
@@ -208,7 +209,7 @@ class GladlyClient:
         return retry_after_s(response.headers, self.retry.longest_retry_after_s)
 
     def _refusal(self, exchange: Exchange, path: str) -> Exception:
-        """Return what a status other than 200 means."""
+        """Return the error that a status other than 200 means."""
         response = exchange.response
         host, status = self.host.address, response.status
         if status in (401, 403):
@@ -248,16 +249,16 @@ class GladlyClient:
 
     def _decode(self, path: str, body: bytes, type_: type[T]) -> T:
         """
-        Return the body as what was asked for.
+        Decode *body* as *type_*.
 
         Raises:
-            RetryableError: The body is something else: it was cut, or is somebody else's answer.
+            RetryableError: The body cannot be decoded: it was cut, or another server answered.
         """
         try:
             return msgspec.json.decode(body, type=type_)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
-        # A second opinion, for what only one of the two decoders minds, such as half a surrogate pair.
+        # The json module accepts some texts that msgspec refuses, such as half of a surrogate pair.
         try:
             return msgspec.convert(json.loads(body), type=type_)
         except (ValueError, RecursionError):
@@ -274,7 +275,7 @@ def _errors_of(exchange: Exchange) -> Errors:
 
 
 class _MovedError(Exception):
-    """Gladly answered 301: the customer was merged into another."""
+    """Say that Gladly answered 301: the customer was merged into another."""
 
     def __init__(self, to: str) -> None:
         self.to = to
@@ -284,7 +285,7 @@ def _moved_to(errors: Errors, response: BaseHTTPResponse) -> str | None:
     for error in errors.all:
         if error.meta and error.meta.new:
             return error.meta.new
-    # Not promised, and only the id in it is believed: the request goes to the configured host again.
+    # Gladly does not promise this header. Only its id is used: the request goes to the configured host.
     location: str = response.headers.get("Location", "")
     return (
         location.rstrip("/").rsplit("/customer-profiles/", 1)[-1]

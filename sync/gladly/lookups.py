@@ -1,5 +1,5 @@
 """
-What conversations, profiles, agents and topics look like now, asked for rarely (semantics 2.4).
+Look up conversations, profiles, agents and topics as they are now, with few requests (semantics 2.4).
 
 A conversation is fetched once a poll. A profile is kept in memory as long as the feed shows no update, merge
 or deletion of it. Agents are one list, and so are topics (`KeptNames`).
@@ -28,11 +28,12 @@ _CHANGES_A_PROFILE = frozenset(
 
 class KeptProfile(NamedTuple):
     """
-    A profile as it is kept in memory: as JSON, which is a quarter of the size.
+    Keep a profile in memory as JSON, which is a quarter of the size.
 
     Attributes:
         id: The customer's id.
-        packed: The profile as JSON. A profile with half a character in it has no JSON, and is kept as it is.
+        packed: The profile as JSON. A profile that contains a lone surrogate has no JSON, and is kept as it
+            is.
     """
 
     id: str
@@ -58,12 +59,12 @@ def _nothing() -> None:
 
 class KeptNames:
     """
-    One list of names, read again when it is old, and when an unknown id appears.
+    Keep one list of names. It is read again when it is old, and when an unknown id appears.
 
     Args:
         limits: How long the list is kept.
         read: Returns the whole list, by id.
-        read_one: Returns one name by its id; None where Gladly offers no such request.
+        read_one: Returns one name by its id; None if Gladly offers no such request.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class KeptNames:
     ) -> None:
         self._limits = limits
         self._read, self._read_one = read, read_one
-        self._names: dict[str, str | None] = {}  # None: Gladly knows none by that id
+        self._names: dict[str, str | None] = {}  # None: Gladly knows no name for the id
         self._read_at: float | None = None  # monotonic
 
     def name_of(self, id_: str) -> str | None:
@@ -89,14 +90,14 @@ class KeptNames:
             self._names = dict(self._read())
             self._read_at = time.monotonic()
             self._names.setdefault(id_, None)
-        elif is_unknown and self._read_one is not None:  # came within the minute, or went long ago
+        elif is_unknown and self._read_one is not None:  # newer than the list, or deleted long ago
             self._names[id_] = self._read_one(id_)
         return self._names.get(id_)
 
 
 class Lookups:
     """
-    Fetches and remembers. It is not for several threads at once, but uses several itself.
+    Fetch and remember. Only one thread may use this object at a time. It uses several threads itself.
 
     Args:
         client: Makes the requests.
@@ -106,7 +107,7 @@ class Lookups:
         self._client = client
         self._limits = client.limits
         self._conversations: dict[str, GladlyConversation | None] = {}
-        self._profiles: dict[str, KeptProfile | None] = {}  # by the id asked for: a merge makes it another
+        self._profiles: dict[str, KeptProfile | None] = {}  # by the id asked for; a merge changes the id
         self._agents = KeptNames(client.limits, client.agents, client.agent)
         self._topics = KeptNames(client.limits, client.topics)
         # Starts a thread only when there is work for it.
@@ -121,8 +122,8 @@ class Lookups:
         Forget the conversations of the last poll.
 
         Args:
-            keep_profiles: Keep the profiles, because the changes noted since they were read show all that
-                happened to them.
+            keep_profiles: Whether to keep the profiles. They are still right if the changes noted since they
+                were read show everything that happened to them.
         """
         self._conversations.clear()
         if not keep_profiles:
@@ -145,7 +146,7 @@ class Lookups:
         self, ids: Iterable[str], between_requests: Callable[[], None] = _nothing
     ) -> dict[str, GladlyConversation | None]:
         """
-        Return conversations as they are now, by id. One that is gone is None.
+        Return conversations as they are now, by id. A conversation that Gladly no longer has is None.
 
         Args:
             ids: Each is fetched once a poll.
@@ -163,8 +164,8 @@ class Lookups:
         self, customer_ids: Iterable[str], between_requests: Callable[[], None] = _nothing
     ) -> dict[str, Profile | None]:
         """
-        Return profiles by the id asked for. A merged customer's is the profile of the customer that remains.
-        A deleted one is None.
+        Return profiles by the id asked for. A merged customer has the profile of the customer that remains.
+        A deleted profile is None.
 
         Args:
             customer_ids: Each is fetched unless its profile is kept.
@@ -183,7 +184,7 @@ class Lookups:
         return KeptProfile.of(profile) if profile is not None else None
 
     def agent_name(self, id_: str | None) -> str | None:
-        """Return the name of an agent. Return None for no id, and for one that Gladly does not know."""
+        """Return the name of an agent. Return None without an id, and for an id that Gladly does not know."""
         return self._agents.name_of(id_) if id_ else None
 
     def topic_name(self, id_: str) -> str | None:
@@ -211,10 +212,10 @@ class Lookups:
         self, ids: list[str], fetch: Callable[[str], T], between_requests: Callable[[], None]
     ) -> list[T]:
         """
-        Fetch each, in this thread and, once a request has been slow, in others beside it.
+        Fetch each id, in this thread and, once a request has been slow, in other threads too.
 
-        Other threads hide a latency, and only cost where there is none. The pace is the client's. One request
-        that fails ends all.
+        More threads hide latency, and only cost time when there is none. The client keeps the pace. One
+        failed request ends all.
         """
         found: dict[str, T] = {}
         waiting = deque(ids)
@@ -237,7 +238,7 @@ class Lookups:
                 is_slow = time.monotonic() - began > self._limits.slow_request_s
                 if is_caller and not helpers and is_slow:
                     more = min(len(waiting), self._limits.workers - 1)
-                    # Each in a copy of this context: what it logs carries the cycle's id.
+                    # Each runs in a copy of this context, so that its log lines carry the cycle's id.
                     helpers.extend(
                         self._threads.submit(contextvars.copy_context().run, work) for _ in range(more)
                     )

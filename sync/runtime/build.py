@@ -1,7 +1,7 @@
 """
-Build: the one place that makes an organization's pipeline from its settings, ready to run.
+Make an organization's pipeline from its settings, ready to run. No other file does this.
 
-Whoever wants to know how the parts fit together reads `build_pipeline` from top to bottom.
+To learn how the parts fit together, read `build_pipeline` from top to bottom.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ class Tuning(NamedTuple):
         gladly: What Gladly allows, and how much of it is read and kept.
         segment: What Segment takes.
         hung_after_s: A cycle without any progress for this many seconds hangs, and so does a schedule that
-            is this late. The longest time that all is well and nothing moves is a request for a report.
+            is this late. The longest healthy time without progress is a request for a report.
     """
 
     cycle: CycleTiming = CycleTiming()
@@ -64,7 +64,7 @@ class Pipeline:
     Attributes:
         cycle: Runs cycles.
         resync: Reads past intervals again.
-        preview: Shows what would be sent. The state file is a copy then, which nobody needs afterwards.
+        preview: Shows what would be sent. It needs a copy of the state file, which is thrown away afterwards.
         ends: Both ends.
     """
 

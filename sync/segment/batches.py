@@ -1,4 +1,4 @@
-"""Packing events into batches, in order, within Segment's limits on the bytes as sent. Pure."""
+"""Pack events into batches, in order, within Segment's limits on the bytes before compression. Pure."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,12 +12,12 @@ def pack(
     events: Iterable[PendingEvent], limits: SegmentLimits, *, whole_only: bool = False
 ) -> Iterator[list[PendingEvent]]:
     """
-    Yield *events* in the same order, as many at once as the next batch takes.
+    Yield batches of *events* in the same order. Each batch holds as many events as fit.
 
     Args:
-        events: Each within `SegmentLimits.event_max_bytes`.
-        limits: How many bytes and events a batch takes.
-        whole_only: Leave the last batch out when it would have taken more.
+        events: The events, each within `SegmentLimits.event_max_bytes`.
+        limits: How many bytes and events a batch may hold.
+        whole_only: Whether to leave out the last batch when further events could still fit into it.
     """
     most_events, most_bytes = limits.batch_max_events, limits.batch_max_bytes
     batch: list[PendingEvent] = []
@@ -36,7 +36,7 @@ def pack(
 
 def body_of(batch: Iterable[PendingEvent]) -> bytes:
     """
-    Return the request's body for *batch*.
+    Return the body of the request that sends *batch*.
 
     The stored bytes are joined as they are, so that every attempt sends the same bytes (semantics 4.3).
     """
