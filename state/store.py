@@ -29,6 +29,7 @@ from state.writer.erasure import Erasure, erase_customer
 from state.writer.outbox import Outbox
 from state.writer.quarantine import Quarantine
 from state.writer.reconciliation import Reconciliation
+from state.writer.recorded import Recorded
 from state.writer.resyncs import Resyncs
 
 # Below this a warning says that the disk runs out. A backlog of a million events is about 1 GB.
@@ -57,6 +58,7 @@ class Store:
 
     Attributes:
         outbox: The events to deliver, and what becomes of them.
+        recorded: The events to look up, and what becomes of them.
         erasure: What must be erased and overwritten.
         quarantine: The lines that could not be read.
         resyncs: The past intervals that are read again.
@@ -96,6 +98,7 @@ class Store:
                 self._db = WriterConnection(path, self._connection)
                 self.outbox = Outbox(self._db)
                 self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers)
+                self.recorded = Recorded(self._db, self.erasure)
                 self.quarantine = Quarantine(self._db)
                 self.resyncs = Resyncs(self._db)
                 self.reconciliation = Reconciliation(self._db)
