@@ -210,9 +210,17 @@ class Store:
         found = self._db.rows("SELECT id, recorded_at FROM seen_changes")
         return {id_: from_text(recorded_at) for id_, recorded_at in found}
 
-    def conversations(self, ids: Iterable[str]) -> dict[str, StoredConversation]:
-        """Return the stored conversations among *ids*, each with its transitions that `events` holds."""
-        return stored_conversations(self._db, ids)
+    def conversations(
+        self, ids: Iterable[str], *, with_transitions: bool = True
+    ) -> dict[str, StoredConversation]:
+        """
+        Return the stored conversations among *ids*.
+
+        Args:
+            ids: The conversations.
+            with_transitions: Whether to read the transitions that `events` holds of each, too.
+        """
+        return stored_conversations(self._db, ids, with_transitions=with_transitions)
 
     def deleted_customers(self, ids: Iterable[str]) -> dict[str, str]:
         """Return the deleted customers among *ids*, each with the reason that their events are suppressed."""

@@ -6,6 +6,7 @@ What can go wrong at the two ends, sorted by what the caller does next.
   x CredentialsRefusedError  a person corrects a token or a key; nothing is lost meanwhile (exit 3)
   x RetryableError           the caller waits `retry_after_s`, then makes the same request again (exit 1)
   x UnexpectedAnswerError    the end understood and refused the request, or another server answered (exit 1)
+  x ForbiddenError         Gladly does not show the object; the token may be right all the same
   x NotFoundError            Gladly does not have the object; the caller decides what that means
   x TooOldError              the Events API does not reach back that far
   x StoppedError             the process was asked to stop; what was not committed is read again
@@ -43,8 +44,16 @@ class RetryableError(GladlySegmentError):
         super().__init__(message)
 
 
+class RateLimitedError(RetryableError):
+    """Say that Gladly answered 429, or asks for a wait that is longer than our patience."""
+
+
 class UnexpectedAnswerError(GladlySegmentError):
     """Say that an answer is not the one that was asked for, and that another attempt will not help."""
+
+
+class ForbiddenError(GladlySegmentError):
+    """Say that Gladly answered 401 or 403 to the request for one object or one list."""
 
 
 class NotFoundError(GladlySegmentError):

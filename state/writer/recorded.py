@@ -1,6 +1,4 @@
-"""
-The events that are recorded and not looked up yet (semantics 2.4, 2.5): which are due, and what became of them.
-"""
+"""The events that are recorded: which of them are due, and what became of them (semantics 2.4)."""
 
 import json
 import sqlite3
@@ -16,7 +14,21 @@ from state.writer.erasure import Erasure, erase_customer
 # No look-up waits longer than this. A later instant was written while this machine's clock was ahead.
 _LONGEST_WAIT = timedelta(days=1)
 
-_IS_HELD = "next_attempt_at IS NOT NULL AND next_attempt_at > :now AND next_attempt_at < :far"
+# A held event waits, and so do the later events of its conversation.
+_DUE = """
+    SELECT message_id, conversation_id, customer_id, transition, event, occurred_at, created_at, attempts,
+           agent_id, topic_ids, CAST(payload AS BLOB), waits_for
+    FROM events AS e
+    WHERE status = 'recorded'
+    AND NOT (next_attempt_at IS NOT NULL AND next_attempt_at > :now AND next_attempt_at < :far)
+    AND NOT EXISTS (
+        SELECT 1 FROM events AS earlier
+        WHERE earlier.conversation_id = e.conversation_id AND earlier.status = 'recorded'
+        AND (earlier.occurred_at, earlier.rowid) < (e.occurred_at, e.rowid)
+        AND earlier.next_attempt_at IS NOT NULL
+        AND earlier.next_attempt_at > :now AND earlier.next_attempt_at < :far)
+    ORDER BY occurred_at, rowid LIMIT :limit
+"""
 
 
 class Recorded:
@@ -44,15 +56,7 @@ class Recorded:
             limit: How many events to return at most.
         """
         found = self._connection.rows(
-            "SELECT message_id, conversation_id, customer_id, transition, event, occurred_at, created_at,"
-            " attempts, agent_id, topic_ids, CAST(payload AS BLOB), waits_for FROM events AS e"
-            f" WHERE status = 'recorded' AND NOT ({_IS_HELD})"  # noqa: S608 (constants)
-            " AND NOT EXISTS (SELECT 1 FROM events AS earlier WHERE"
-            " earlier.conversation_id = e.conversation_id AND earlier.status = 'recorded'"
-            " AND (earlier.occurred_at, earlier.rowid) < (e.occurred_at, e.rowid)"
-            " AND earlier.next_attempt_at IS NOT NULL AND earlier.next_attempt_at > :now"
-            " AND earlier.next_attempt_at < :far) ORDER BY occurred_at, rowid LIMIT :limit",
-            {"now": to_text(now), "far": to_text(now + _LONGEST_WAIT), "limit": limit},
+            _DUE, {"now": to_text(now), "far": to_text(now + _LONGEST_WAIT), "limit": limit}
         )
         return [
             RecordedEvent(
@@ -72,10 +76,15 @@ class Recorded:
             for row in found
         ]
 
+    def has_due(self, now: datetime) -> bool:
+        """Return whether there is anything to look up."""
+        return bool(self.due(now, 1))
+
     def next_due(self) -> datetime | None:
-        """Return the earliest instant at which a look-up that failed is made again. Return None for none."""
+        """Return when the next look-up that failed is made again. Return None when none is."""
         found = self._connection.rows(
-            "SELECT min(next_attempt_at) FROM events WHERE next_attempt_at IS NOT NULL AND status = 'recorded'"
+            "SELECT min(next_attempt_at) FROM events"
+            " WHERE next_attempt_at IS NOT NULL AND status = 'recorded'"
         )
         return from_text(found[0][0]) if found[0][0] else None
 
@@ -120,10 +129,11 @@ class Recorded:
         Let the owners of all pending events be looked up once more, before those events leave.
 
         A gap that was read from Gladly's report does not show who was deleted in it (semantics 3.5). The
-        events keep their bytes.
+        events keep their bytes. The topics of conversations are no longer known either.
         """
         with self._connection.transaction() as db:
             db.execute("UPDATE events SET status = 'recorded' WHERE status = 'pending'")
+            db.execute("UPDATE conversations SET topic_ids = NULL WHERE topic_ids IS NOT NULL")
 
     def retry(self, message_ids: Sequence[str] | None) -> int:
         """Look up held events again at once: those named, or all (None). Return how many there were."""

@@ -51,8 +51,9 @@ def write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
             (merge.source_id, merge.destination_id, to_text(merge.recorded_at)),
         )
         db.execute(
-            "UPDATE conversations SET customer_id = ? WHERE customer_id = ?",
-            (merge.destination_id, merge.source_id),
+            # Gladly does not say what a merge does to topics.
+            "UPDATE conversations SET customer_id = ?, topic_ids = NULL WHERE customer_id IN (?, ?)",
+            (merge.destination_id, merge.source_id, merge.destination_id),
         )
 
 

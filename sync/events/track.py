@@ -6,7 +6,7 @@ is pure: no I/O and no clock.
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -35,10 +35,11 @@ class Subject:
         conversation: The conversation as Gladly shows it now. It is None when the conversation is gone and
             its customer still exists (semantics 5.2).
         profile: The profile of the customer who remains after all merges.
-        agent_id: The agent who is assigned now. When the conversation is gone, it is the agent of the change.
+        agent_id: The agent: in a closed event that of the close, else the one assigned now (semantics 2.6).
         agent_name: The agent's name; None when Gladly does not know it.
         created_at: When the conversation was created, as far as this is known.
         closed_at: When Gladly recorded the change. For a close, this is when the conversation was closed.
+        topic_ids: Its topics. A closed event holds them (semantics 2.6).
         topic_names: The known names of its topics, in their order; empty when the settings do not add them.
     """
 
@@ -49,6 +50,7 @@ class Subject:
     agent_name: str | None
     created_at: datetime
     closed_at: datetime
+    topic_ids: Sequence[str] = ()
     topic_names: Collection[str] = ()
 
 
@@ -102,7 +104,7 @@ def _properties(transition: Transition, subject: Subject) -> dict[str, Any]:
     properties["customAttributes"] = attributes if isinstance(attributes, dict) else {}
     if transition is Transition.CLOSED:
         properties["status"] = "CLOSED"
-        properties["topicIds"] = (conversation.topic_ids if conversation else None) or []
+        properties["topicIds"] = list(subject.topic_ids)
     else:
         is_waiting = conversation is not None and conversation.status == "WAITING"
         properties["status"] = "WAITING" if is_waiting else "OPEN"

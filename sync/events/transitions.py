@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from state.records import Status, StoredConversation, Transition, TransitionRecord
-from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType
+from sync.events.changes import OF_A_CONVERSATION, OF_TOPICS, Change, ChangeType
 
 # Two closes of one conversation that are this close together are the same close, read twice or from two
 # sources. The report has no ids and may cut fractions of a second (semantics 2, 3.5).
@@ -30,6 +30,7 @@ class Decision:
         change: The change.
         before: The status stored before the change; None when nothing was stored.
         after: The status stored after the change.
+        topic_ids: The conversation's topics then; None where they are not known.
     """
 
     transition: Transition | None
@@ -37,6 +38,7 @@ class Decision:
     change: Change
     before: Status | None
     after: Status
+    topic_ids: list[str] | None = None
 
 
 class Diff(NamedTuple):
@@ -87,6 +89,10 @@ def decide_all(stored: Mapping[str, StoredConversation], changes: Iterable[Chang
             verdict = decide_merge(conversations.get(change.conversation_id), change)
         elif change.type in OF_A_CONVERSATION:
             verdict = decide(known, change)
+        elif change.type in OF_TOPICS:
+            if known is not None and known.topic_ids is not None:
+                conversations[known.id] = _with_topics(known, change)
+            continue
         else:
             continue
         conversation = verdict.becomes
@@ -94,7 +100,16 @@ def decide_all(stored: Mapping[str, StoredConversation], changes: Iterable[Chang
             record = TransitionRecord(verdict.transition, change.recorded_at)
             conversation = replace(conversation, recorded=[*conversation.recorded, record])
         conversations[change.conversation_id] = conversation
-        decisions.append(Decision(verdict.transition, verdict.why, change, before, conversation.status))
+        decisions.append(
+            Decision(
+                verdict.transition,
+                verdict.why,
+                change,
+                before,
+                conversation.status,
+                conversation.topic_ids,
+            )
+        )
     return Diff(decisions, conversations)
 
 
@@ -173,6 +188,13 @@ def _reopened(known: StoredConversation | None, change: Change) -> Verdict:
     return Verdict(Transition.REOPENED, "was closed", becomes)
 
 
+def _with_topics(known: StoredConversation, change: Change) -> StoredConversation:
+    """Return the conversation with a topic added or removed."""
+    kept = [topic_id for topic_id in known.topic_ids or [] if topic_id != change.topic_id]
+    added = [change.topic_id] if change.type is ChangeType.TOPIC_ADDED else []
+    return replace(known, topic_ids=kept + added)
+
+
 def _with_their_new_owner(
     conversations: Mapping[str, StoredConversation], merge: Change
 ) -> dict[str, StoredConversation]:
@@ -194,6 +216,8 @@ def _new(change: Change, status: Status) -> StoredConversation:
         status=status,
         updated_at=change.recorded_at,
         closed_at=change.recorded_at if status is Status.CLOSED else None,
+        # The feed shows a conversation's whole life from its creation on. The report does not show topics.
+        topic_ids=[] if change.type is ChangeType.CREATED and change.id else None,
     )
 
 

@@ -7,7 +7,6 @@ typed error.
 """
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TypeVar
@@ -19,14 +18,15 @@ from urllib3 import BaseHTTPResponse
 from state.failpoints import failpoint
 from sync.errors import (
     CredentialsRefusedError,
+    ForbiddenError,
     NotFoundError,
+    RateLimitedError,
     RetryableError,
     TooOldError,
     UnexpectedAnswerError,
 )
-from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.limits import GladlyLimits
-from sync.gladly.models import Agent, Errors, Topic
+from sync.gladly.models import Errors
 from sync.gladly.pacer import Pacer
 from sync.http.credentials import BasicCredentials
 from sync.http.headers import retry_after_s, server_date
@@ -40,6 +40,9 @@ API = "/api/v1"
 
 # How much of an error answer is read. Gladly's are a few sentences.
 _REFUSAL_MAX_BYTES = 1_000_000
+
+# What one object or one list needs. A refusal there may concern nothing else.
+_OF_OBJECTS = ("/conversations/", "/customer-profiles/", "/agents", "/topics")
 
 
 class GladlyClient:
@@ -111,53 +114,15 @@ class GladlyClient:
             raise UnexpectedAnswerError(f"Gladly at {self.host.address} sent no Date with its answer.")
         return date
 
-    def conversation(self, id_: str) -> GladlyConversation | None:
-        """Return a conversation as it is now. Return None when Gladly has none, or no longer has it."""
-        try:
-            found = self._get(f"/conversations/{_segment(id_)}", GladlyConversation)
-        except NotFoundError:
-            return None
-        return found if found.id == id_ else None  # it was merged: Gladly shows the one that remains
-
-    def profile(self, customer_id: str) -> Profile | None:
+    def prove_the_token(self) -> None:
         """
-        Return the profile of the customer that remains after all merges.
+        Make sure that Gladly is there and takes the API token, with one request.
 
-        Return None when Gladly has deleted it.
+        Raises:
+            CredentialsRefusedError: Gladly refuses the token.
+            RetryableError: Gladly is not there.
         """
-        asked = [customer_id]
-        while len(asked) <= self.limits.max_merges:
-            try:
-                return self._get(f"/customer-profiles/{_segment(asked[-1])}", Profile)
-            except _MovedError as moved:
-                if moved.to in asked:
-                    break
-                asked.append(moved.to)
-            except NotFoundError:
-                return None
-        raise UnexpectedAnswerError(f"Gladly's customer {customer_id} is merged in a circle.")
-
-    def agents(self) -> dict[str, str]:
-        """Return the names of all agents, by id. An agent without a name is left out."""
-        return {agent.id: agent.name for agent in self._get("/agents", list[Agent]) if agent.name}
-
-    def agent(self, id_: str) -> str | None:
-        """Return the name of one agent. Return None when there is no such agent, or no name."""
-        try:
-            return self._get(f"/agents/{_segment(id_)}", Agent).name or None
-        except NotFoundError:
-            return None
-
-    def topics(self) -> dict[str, str]:
-        """Return the names of all topics, by id. A topic without a name is left out."""
-        return {topic.id: topic.name for topic in self._get("/topics", list[Topic]) if topic.name}
-
-    def _get(self, path: str, type_: type[T]) -> T:
-        def get() -> T:
-            with self.request("GET", path, deadline_s=self.limits.request_deadline_s) as exchange:
-                return self._decode(path, exchange.body(self.limits.body_max_bytes), type_)
-
-        return self.retried(get)
+        self._clock()
 
     @contextlib.contextmanager
     def request(
@@ -212,6 +177,10 @@ class GladlyClient:
         """Return the error that a status other than 200 means."""
         response = exchange.response
         host, status = self.host.address, response.status
+        if status in (401, 403) and path.startswith(_OF_OBJECTS):
+            return ForbiddenError(
+                f"Gladly at {host} answered {status} to {path}, which its agent may not read."
+            )
         if status in (401, 403):
             lacks = "" if status == 401 else ", or its agent lacks the API User permission"
             return CredentialsRefusedError(
@@ -219,22 +188,25 @@ class GladlyClient:
                 "GLADLY_API_TOKEN variable (or gladly.api_token_file). Nothing is lost meanwhile."
             )
         if status in (408, 429) or status >= 500:
-            what = "too many requests" if status == 429 else "an error of its own"
-            return RetryableError(
+            kind, what = RetryableError, "an error of its own"
+            if status == 429:
+                kind, what = RateLimitedError, "too many requests"
+            return kind(
                 f"Gladly at {host} answered {status} ({what}) to {path}.",
                 retry_after_s=self._retry_after_s(response),
             )
         errors = _errors_of(exchange)
-        if status == 404:
-            if path.startswith(("/conversations/", "/customer-profiles/", "/agents/")):
+        if status == 404 and path.startswith(_OF_OBJECTS):
+            if errors.all:  # only Gladly's own 404 says that there is no such object
                 return NotFoundError(f"Gladly has no {path}.")
+        elif status == 404:
             return UnexpectedAnswerError(
                 f"Gladly at {host} answered 404 to {path}: there is no such organization. "
                 "Check gladly.organization."
             )
         moved_to = _moved_to(errors, response) if status == 301 else None
         if moved_to and path.startswith("/customer-profiles/"):
-            return _MovedError(moved_to)
+            return MovedError(moved_to)
         if status == 400 and any(error.attr == "startAt" for error in errors.all):
             return TooOldError(f"Gladly at {host} shows only the last 24 hours of events.")
         if 300 <= status < 400:
@@ -247,25 +219,6 @@ class GladlyClient:
             f"Gladly at {host} answered {status} to {path}: {details or 'no reason given'}"
         )
 
-    def _decode(self, path: str, body: bytes, type_: type[T]) -> T:
-        """
-        Decode *body* as *type_*.
-
-        Raises:
-            RetryableError: The body cannot be decoded: it was cut, or another server answered.
-        """
-        try:
-            return msgspec.json.decode(body, type=type_)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        # The json module accepts some texts that msgspec refuses, such as half of a surrogate pair.
-        try:
-            return msgspec.convert(json.loads(body), type=type_)
-        except (ValueError, RecursionError):
-            raise RetryableError(
-                f"Gladly at {self.host.address} answered {path} with something that cannot be read."
-            ) from None
-
 
 def _errors_of(exchange: Exchange) -> Errors:
     try:
@@ -274,7 +227,7 @@ def _errors_of(exchange: Exchange) -> Errors:
         return Errors()
 
 
-class _MovedError(Exception):
+class MovedError(Exception):
     """Say that Gladly answered 301: the customer was merged into another."""
 
     def __init__(self, to: str) -> None:
@@ -294,7 +247,7 @@ def _moved_to(errors: Errors, response: BaseHTTPResponse) -> str | None:
     )
 
 
-def _segment(id_: str) -> str:
+def path_segment(id_: str) -> str:
     """
     Return an id as one segment of a path.
 

@@ -17,8 +17,10 @@ class GladlyLimits(NamedTuple):
     # How long a request for one object or one list may take, its body included.
     request_deadline_s: float = 30.0
 
-    # A conversation is under 1 KB, a profile a few KB, a list of 10,000 agents 2 MB. A longer body is not an
-    # answer.
+    # A conversation is under 1 KB and a profile a few KB. A longer body is not an answer.
+    object_max_bytes: int = 1_000_000
+
+    # A list of 10,000 agents is 2 MB.
     body_max_bytes: int = 32_000_000
 
     # The wait after a 429 that asks for no wait. Gladly counts by the second.
@@ -62,6 +64,13 @@ class GladlyLimits(NamedTuple):
     # and a quarter of that as JSON.
     kept_profiles: int = 2_000
     kept_conversations: int = 600
+
+    # Events become visible up to 15 seconds late (Gladly REST API, Events). So what was recorded before that
+    # is known.
+    visible_after: timedelta = timedelta(seconds=15)
+
+    # So many look-ups that fail one after the other raise the question whether Gladly is down.
+    suspicious_failures: int = 8
 
     # A list of names is read again after this time, and for an unknown id after the shorter time.
     names_fresh_s: float = 3_600.0

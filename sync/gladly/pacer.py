@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 
-from sync.errors import RetryableError
+from sync.errors import RateLimitedError
 from sync.stop import Stop
 
 
@@ -48,14 +48,14 @@ class Pacer:
         Wait for this thread's turn.
 
         Raises:
-            RetryableError: Gladly asked for a wait that is longer than `patience_s`.
+            RateLimitedError: Gladly asked for a wait that is longer than `patience_s`.
             StoppedError: A stop was asked for during the wait.
         """
         with self._turn:
             while (delay := self._next_at() - (now := time.monotonic())) > 0:
                 if self._held_until - now > self._patience_s:
                     left = self._held_until - now
-                    raise RetryableError(f"Gladly asks to wait {left:.0f} s more.", retry_after_s=left)
+                    raise RateLimitedError(f"Gladly asks to wait {left:.0f} s more.", retry_after_s=left)
                 self._stop.wait(delay)
                 self._stop.check()
             # A sleep that was a little late does not move the schedule. A pause begins a new one.

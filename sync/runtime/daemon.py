@@ -69,6 +69,9 @@ class Daemon:
         self._stop = stop
         self._debug = debug
         self._hung_after_s = tuning.hung_after_s
+        # Look-ups end in time for the next poll.
+        every_s = config.settings.sync.every.total_seconds()
+        self._look_up_s = max(every_s / 2, every_s - 2.0)
         self._metrics: Metrics | None = None
         self._pipeline = build_pipeline(config, store, stop, observed_by=self._observer, tuning=tuning)
         self._cycle = self._pipeline.cycle
@@ -162,7 +165,7 @@ class Daemon:
             return
         with self._running:
             try:
-                report = self._cycle.run()
+                report = self._cycle.run(self._look_up_s)
                 self._failures = 0
                 self._tell(report)
             except StoppedError:
