@@ -249,6 +249,7 @@ class Store:
             )
             failpoint("commit.seen")
             rows.write_conversations(db, taken.conversations)
+            rows.free_what_is_explained(db, taken.conversations)
             rows.write_merges(db, taken)
             rows.write_changes(db, taken)
             failpoint("commit.conversations")

@@ -88,6 +88,14 @@ class Recorded:
         )
         return from_text(found[0][0]) if found[0][0] else None
 
+    def waiting(self) -> tuple[int, str]:
+        """Return how many events are recorded and not looked up, and why the first of them waits."""
+        found = self._connection.rows(
+            "SELECT count(*) OVER (), coalesce(reason, '') FROM events WHERE status = 'recorded'"
+            " ORDER BY next_attempt_at IS NULL, occurred_at LIMIT 1"
+        )
+        return found[0] if found else (0, "")
+
     def not_found_since(self, kind: str, ids: Iterable[str]) -> dict[str, datetime]:
         """Return which of *ids* Gladly answered with 404 before, and when it did so first."""
         found = self._connection.rows_in(

@@ -20,6 +20,9 @@ class GladlyLimits(NamedTuple):
     # A conversation is under 1 KB and a profile a few KB. A longer body is not an answer.
     object_max_bytes: int = 1_000_000
 
+    # One object is waited for this long. Gladly answers within a second, and other look-ups wait meanwhile.
+    object_deadline_s: float = 10.0
+
     # A list of 10,000 agents is 2 MB.
     body_max_bytes: int = 32_000_000
 
@@ -68,6 +71,9 @@ class GladlyLimits(NamedTuple):
     # Events become visible up to 15 seconds late (Gladly REST API, Events). So what was recorded before that
     # is known.
     visible_after: timedelta = timedelta(seconds=15)
+
+    # A look-up that took longer to fail is not made again in the same cycle.
+    slow_failure_s: float = 3.0
 
     # So many look-ups that fail one after the other raise the question whether Gladly is down.
     suspicious_failures: int = 8

@@ -39,6 +39,7 @@ class LookUpTiming(NamedTuple):
             pass within a cycle.
         longest_wait_s: The wait after all further attempts.
         attempts_a_day: How many attempts an event has in its first day.
+        slow_again_s: The least wait after an attempt that took long to fail.
         not_found_again_s: A 404 that nothing else explains is believed when it is answered again so many
             seconds later.
         linger_s: A cycle waits so long for the next attempt, when nothing else is due.
@@ -50,18 +51,26 @@ class LookUpTiming(NamedTuple):
     again_s: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 30.0, 60.0, 60.0, 300.0, 900.0, 1_800.0)
     longest_wait_s: float = 3_600.0
     attempts_a_day: int = 24
+    slow_again_s: float = 30.0
     not_found_again_s: float = 60.0
     linger_s: float = 5.0
     alone_after: timedelta = timedelta(days=1)
 
-    def next_attempt(self, event: RecordedEvent, now: datetime) -> datetime:
-        """Return when an event whose look-up has just failed is looked up again."""
+    def next_attempt(self, event: RecordedEvent, now: datetime, *, was_slow: bool = False) -> datetime:
+        """
+        Return when an event whose look-up has just failed is looked up again.
+
+        Args:
+            event: The event.
+            now: The instant from which the wait counts.
+            was_slow: Whether the look-up took long to fail. It is then not made again in the same cycle.
+        """
         a_day_old = event.recorded_at + timedelta(days=1)
         if event.attempts + 1 >= self.attempts_a_day and now < a_day_old:
             return a_day_old
         waits = self.again_s
         wait_s = waits[event.attempts] if event.attempts < len(waits) else self.longest_wait_s
-        return now + timedelta(seconds=wait_s)
+        return now + timedelta(seconds=max(wait_s, self.slow_again_s) if was_slow else wait_s)
 
 
 class LookUpStep:
@@ -153,7 +162,7 @@ class LookUpStep:
             answer = self._conversations[id_]
             if isinstance(answer, Failed):
                 if not is_old and not _is_gone(stored):
-                    return self._held(event, answer.path, answer.reason)
+                    return self._held(event, answer)
             elif answer is not None:
                 now = answer
             elif not _is_gone(stored) and not self._is_believed("conversation", id_):
@@ -162,7 +171,7 @@ class LookUpStep:
             return None
         profile = self._profiles[owner]
         if isinstance(profile, Failed):
-            return self._held(event, profile.path, profile.reason)
+            return self._held(event, profile)
         if profile is None:
             if not self._is_believed("profile", owner):
                 return self._asked_again(event, f"/customer-profiles/{owner}")
@@ -175,7 +184,7 @@ class LookUpStep:
             )
         outcome = self._event_of(event, stored, now, profile, is_old=is_old)
         if isinstance(outcome, Failed):
-            return self._held(event, outcome.path, outcome.reason)
+            return self._held(event, outcome)
         self._note_conversation(event, stored, now, profile)
         return outcome
 
@@ -253,7 +262,8 @@ class LookUpStep:
 
     # What is not there, or does not answer
 
-    def _held(self, event: RecordedEvent, path: str, reason: str) -> LookedUpEvent:
+    def _held(self, event: RecordedEvent, failed: Failed) -> LookedUpEvent:
+        path, reason, was_slow = failed
         if not event.attempts:
             self.held_back += 1
             log.warning(
@@ -267,7 +277,7 @@ class LookUpStep:
             reason=reason,
             attempts=event.attempts + 1,
             waits_for=path,
-            next_attempt_at=self._timing.next_attempt(event, self._at),
+            next_attempt_at=self._timing.next_attempt(event, self._at, was_slow=was_slow),
         )
 
     def _asked_again(self, event: RecordedEvent, path: str) -> LookedUpEvent:

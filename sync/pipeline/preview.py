@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from state.store import Store
+from sync.errors import RetryableError
 from sync.gladly.feed import ChangeFeed
 from sync.pipeline.delivery import pending_events
 from sync.pipeline.look_up import LookUpStage
@@ -25,7 +26,7 @@ class Preview:
         limits: How large an event may be.
 
     Both methods raise:
-        GladlySegmentError: Gladly failed.
+        GladlySegmentError: Gladly failed. What could be looked up has been yielded.
     """
 
     def __init__(
@@ -64,8 +65,12 @@ class Preview:
 
     def _pending(self) -> Iterator[bytes]:
         self._look_up.run(_NothingGoesOut())
-        payloads = (event.payload for event in pending_events(self._store))
-        return (payload for payload in payloads if self._limits.too_large(payload) is None)
+        for event in pending_events(self._store):
+            if self._limits.too_large(event.payload) is None:
+                yield event.payload
+        waiting, reason = self._store.recorded.waiting()
+        if waiting:
+            raise RetryableError(f"{waiting} events are not shown, since Gladly did not answer. {reason}")
 
 
 class _NothingGoesOut:

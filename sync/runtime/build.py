@@ -158,7 +158,9 @@ def build_pipeline(
         store=store,
         stop=stop,
     )
-    preview = Preview(poller, feed, record, look_up, store, tuning.segment)
+    at_once = tuning.look_up._replace(not_found_again_s=0.0)  # a preview waits for no second answer
+    look_up_now = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, at_once)
+    preview = Preview(poller, feed, record, look_up_now, store, tuning.segment)
     return Pipeline(cycle, resync, preview, ends, (lookups.close, deliverer.close, ends.close))
 
 

@@ -11,6 +11,7 @@ from state.instants import to_text
 from state.reader import Reader
 from support.checker import problems
 from support.endpoints import CONVERSATIONS
+from support.state_file import a_minute_later
 from sync.audit.reconcile import BUDGET
 
 
@@ -48,8 +49,7 @@ def test_a_look_up_that_fails_is_made_again_by_the_next_audit(quiet, sandbox, ag
     sandbox.world.close(talk, at=ago(300), late_s=100_000)
     sandbox.faults.add("gladly", CONVERSATIONS, Fault(400))
     report, logged = audit(program)
-    assert report.gladly_error is not None
-    assert logged == []
+    assert (report.errors, [line["compared"] for line in logged]) == ([], [0])
     report, _ = audit(program)
     assert (report.errors, report.poll.closed) == ([], 1)
     assert problems(sandbox) == []
@@ -117,7 +117,10 @@ def test_a_conversation_that_is_gone_is_found_too(installation, ago):
     world.close(deleted, at=ago(300), late_s=100_000)
     world.delete(eve, at=ago(299), late_s=100_000)
     time.sleep(1.1)
-    assert installation.run("once").returncode == 0
+    for _ in range(2):  # one 404 is not believed
+        assert installation.run("once").returncode == 0
+        a_minute_later(installation.state_path)
+        time.sleep(1.1)
     query = "SELECT id, status FROM conversations ORDER BY status"
     shown = subprocess.run(
         ["sqlite3", installation.state_path, query], capture_output=True, text=True, check=True

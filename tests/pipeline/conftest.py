@@ -15,11 +15,13 @@ from support.proxy import Proxy
 from sync.events.message_id import Origin, fingerprint
 from sync.events.options import AS_GLADLY, EventOptions
 from sync.gladly.feed import ChangeFeed
-from sync.gladly.lookups import Lookups
+from sync.gladly.objects.lookups import Lookups
 from sync.pipeline.delivery import Deliverer
 from sync.pipeline.ends import Ends
-from sync.pipeline.intake import Intake
+from sync.pipeline.look_up import LookUpStage
+from sync.pipeline.look_up_step import LookUpTiming
 from sync.pipeline.poll import Poller
+from sync.pipeline.record import RecordStage
 from sync.reports import CycleObserver
 from sync.segment.limits import SegmentLimits
 
@@ -38,6 +40,10 @@ def proxy(sandbox: Sandbox) -> Iterator[Proxy]:
         yield running
 
 
+# A 404 is believed as soon as it is answered twice, and no pass lingers.
+AT_ONCE = LookUpTiming(not_found_again_s=0.0, linger_s=0.0)
+
+
 class Parts(NamedTuple):
     """The parts of a pipeline. Their attributes are what `build_pipeline` puts together."""
 
@@ -45,7 +51,8 @@ class Parts(NamedTuple):
     ends: Ends
     feed: ChangeFeed
     lookups: Lookups
-    intake: Intake
+    record: RecordStage
+    look_up: LookUpStage
     deliverer: Deliverer
     poller: Poller
 
@@ -63,24 +70,25 @@ def parts_of(tmp_path: Path, sandbox: Sandbox) -> Iterator[Callable[..., Parts]]
             options: EventOptions = AS_GLADLY,
             segment_limits: SegmentLimits = SegmentLimits(),
             observer: CycleObserver | None = None,
+            look_up_timing: LookUpTiming = AT_ONCE,
             **of_the_poller: Any,
         ) -> Parts:
             ends = stack.enter_context(ends_of(sandbox))
             feed, lookups = ChangeFeed(ends.gladly, OVERLAP), Lookups(ends.gladly)
             stack.callback(lookups.close)
             origin = Origin(fingerprint(sandbox.segment.write_key), ends.gladly.host.address)
-            intake = Intake(options, store, lookups, origin, segment_limits)
+            record = RecordStage(options, store, lookups, origin)
+            look_up = LookUpStage(options, store, lookups, segment_limits, ends.gladly.stop, look_up_timing)
             deliverer = Deliverer(store, ends.segment, ends.segment_health, observer or CycleObserver())
             stack.callback(deliverer.close)
             poller = Poller(
                 gladly=ends.gladly,
                 feed=feed,
-                lookups=lookups,
-                intake=intake,
+                record=record,
                 store=store,
                 **{"start": "10m", **of_the_poller},
             )
-            return Parts(store, ends, feed, lookups, intake, deliverer, poller)
+            return Parts(store, ends, feed, lookups, record, look_up, deliverer, poller)
 
         yield make
 

@@ -155,6 +155,7 @@ def test_the_observer_and_the_log_hear_what_a_cycle_came_to(parts_of, sandbox):
     cycle = Cycle(
         ends=parts.ends,
         poller=parts.poller,
+        look_up=parts.look_up,
         deliverer=parts.deliverer,
         store=parts.store,
         stop=Stop(),

@@ -206,25 +206,26 @@ def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, s
     Nothing of the customer is sent from then on, not even by an attempt of a request that began before
     (semantics 5.1).
     """
-    tuned(gladly={"kept_profiles": 0})  # looked up again, and so found to be deleted
+    # Looked up again, and so found to be deleted.
+    tuned(gladly={"kept_profiles": 0}, look_up={"step_events": 2})
     world, customer = sandbox.world, sandbox.world.add_customer("Ida Roe", recorded=False)
     for _ in range(3):
         world.close(world.open_conversation(customer))
     proxy.on(BATCH, stall(0.5), times=1)
     program = begin(segment=proxy.url)
-    take_in, erasing, on_the_way = program.store.commit, [], batches_under_way(program)
+    finish, erasing, on_the_way = program.store.recorded.finish, [], batches_under_way(program)
 
-    def and_look(taken):
-        if taken.deletions:
+    def and_look(looked_up):
+        if looked_up.deletions:
             erasing.append((len(proxy.seen), len(on_the_way)))
-        take_in(taken)
-        if not taken.deletions:
+        finish(looked_up)
+        if customer.id not in world.deleted:
             world.delete(customer.id)
 
-    program.store.commit = and_look
+    program.store.recorded.finish = and_look
     result = program.run()
     assert erasing == [(1, 0)]  # a request had been made, and was over
-    assert (result.errors, result.poll.delivered) == ([], 4)
+    assert (result.errors, result.poll.delivered) == ([], 2)
     assert [event["payload"] for event in program.events()] == [None] * 6
     assert len(proxy.seen) == 1
 

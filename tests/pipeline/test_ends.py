@@ -17,8 +17,8 @@ def ends(sandbox):
 
 
 def ask(ends):
-    """Ask Gladly for its agents, as a cycle does its work."""
-    ends.gladly_health.attempt(ends.gladly.agents)
+    """Ask Gladly something, as a cycle does its work."""
+    ends.gladly_health.attempt(ends.gladly.prove_the_token)
 
 
 def said(logs):

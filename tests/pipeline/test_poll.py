@@ -10,7 +10,7 @@ from support.endpoints import PROFILES
 from support.program import OVERLAP
 from support.worlds import busy_minutes
 from sync.errors import RetryableError
-from sync.pipeline.intake import Figures
+from sync.pipeline.record import Figures
 
 
 def poll(parts):

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 from sync.events.changes import Change, ChangeType
-from sync.pipeline.seen_changes import SeenChanges
+from sync.pipeline.record import SeenChanges
 
 T0 = datetime(2026, 11, 20, 8, tzinfo=UTC)
 

@@ -125,7 +125,7 @@ def test_the_clients_alone_are_the_settings_own(config_of, sandbox):
     """`check` and the commands that look use them without a pipeline."""
     config = config_of()
     gladly, segment = gladly_client(config, Stop()), segment_client(config, Stop())
-    gladly.agents()
+    gladly.prove_the_token()
     segment.reach()
     gladly.close()
     segment.close()

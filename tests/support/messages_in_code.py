@@ -14,7 +14,7 @@ GAP = "\0"
 _ERRORS = re.compile(r"(?:\w+Error|BadParameter|complain)$")
 
 # What its caller catches, so that nobody reads it.
-_CAUGHT = ("AssertionError", "NotFoundError", "TooOldError", "_MovedError")
+_CAUGHT = ("AssertionError", "NotFoundError", "TooOldError", "MovedError")
 
 # A ValueError is read by people where a setting, an instant or a line of the feed is what was wrong.
 _VALUES = ("sync/settings/values.py", "state/instants.py")
@@ -79,7 +79,8 @@ def _listed(tree: ast.AST) -> Iterator[str]:
 
 # Where reasons are made: of events, and of lines in quarantine.
 _REASONS = (
-    "sync/pipeline/intake.py",
+    "sync/pipeline/look_up_step.py",
+    "sync/pipeline/record.py",
     "sync/events/track.py",
     "sync/events/changes.py",
     "sync/gladly/events_api.py",

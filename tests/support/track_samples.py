@@ -34,6 +34,7 @@ SUBJECT = Subject(
     agent_name="Sam Doe",
     created_at=CREATED_AT,
     closed_at=CLOSED_AT,
+    topic_ids=["topic-2", "topic-1"],
 )
 
 

@@ -35,8 +35,8 @@ def test_the_common_statuses_are_shown_before_they_are_met(tmp_path, sandbox, en
     """
     sandbox.faults.add("gladly", "*", Fault(status=418))
     with pytest.raises(GladlySegmentError):
-        ends.gladly.agents()
-    ends.gladly.agents()
+        ends.gladly.prove_the_token()
+    ends.gladly.prove_the_token()
     scrape = scrape_of(LiveFigures(ends, tmp_path / "state.db"))
     assert scrape("requests_total", end="gladly", status="418") == 1
     assert scrape("requests_total", end="gladly", status="200") == 1

@@ -30,7 +30,17 @@ def test_a_scrape_agrees_with_the_state_file_and_with_both_ends(installation, op
     with Reader(installation.state_path) as reader:
         counts, watermark, poll = reader.event_counts(), reader.watermark(), reader.last_poll()
     stored = {status: scrape("stored_events", status=status) for status in counts}
-    assert stored == counts == {"pending": 0, "delivered": 4, "rejected": 1, "suppressed": 2}
+    assert (
+        stored
+        == counts
+        == {
+            "recorded": 0,
+            "pending": 0,
+            "delivered": 4,
+            "rejected": 1,
+            "suppressed": 2,
+        }
+    )
     received = Counter(event["event"] for event in installation.sandbox.inbox.received)
     assert {name: scrape("events_total", event=name, status="delivered") for name in received} == received
     assert received == {CREATED: 3, CLOSED: 1}

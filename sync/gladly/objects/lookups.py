@@ -89,6 +89,7 @@ class Lookups:
         self._wrong: GladlySegmentError | None = None
         self._failures = 0  # in a row
         self._answered_at = 0.0  # monotonic: when an object was last answered
+        self._is_there = self._has_failed = False  # in this pass: any answer, any failure
         # Starts a thread only when there is work for it.
         self._threads = ThreadPoolExecutor(client.limits.workers - 1, thread_name_prefix="gladly")
 
@@ -101,12 +102,15 @@ class Lookups:
         self._conversations.clear()
         self._wrong = None
         self._failures, self._answered_at = 0, time.monotonic()
+        self._is_there, self._has_failed = False, False
 
     def raise_what_is_wrong(self) -> None:
         """
         Raises:
             GladlySegmentError: Gladly is down, or refuses the credentials or more requests.
         """
+        if self._wrong is None and self._has_failed and not self._is_there:
+            self._is_there = not self._is_down()  # all look-ups failed: is it the objects, or Gladly?
         if self._wrong is not None:
             raise self._wrong
 
@@ -235,7 +239,7 @@ class Lookups:
                 began = time.monotonic()
                 try:
                     found[id_] = fetch(id_)
-                    self._failures, self._answered_at = 0, time.monotonic()
+                    self._failures, self._answered_at, self._is_there = 0, time.monotonic(), True
                 except RateLimitedError as error:
                     refused_s = time.monotonic() - self._answered_at
                     if max(error.retry_after_s or 0.0, refused_s) > self._client.retry.patience_s:
@@ -249,9 +253,11 @@ class Lookups:
                     raise
                 except GladlySegmentError as error:
                     self._failures += 1
+                    self._has_failed = True
                     if self._failures >= self._limits.suspicious_failures and self._is_down():
                         return
-                    found[id_] = Failed(path + id_, str(error))
+                    was_slow = time.monotonic() - began > self._limits.slow_failure_s
+                    found[id_] = Failed(path + id_, str(error), was_slow)
                 if is_caller:
                     between_requests()
                 is_slow = time.monotonic() - began > self._limits.slow_request_s

@@ -15,10 +15,12 @@ class Failed(NamedTuple):
     Attributes:
         path: What was asked for.
         reason: What was wrong, as a sentence.
+        was_slow: Whether it took long to fail.
     """
 
     path: str
     reason: str
+    was_slow: bool = False
 
 
 class KeptNames:

@@ -50,8 +50,8 @@ class ObjectsApi:
 
     def conversation(self, id_: str) -> GladlyConversation | None:
         """Return a conversation as it is now. Return None when Gladly answers 404."""
-        path = f"/conversations/{path_segment(id_)}"
         try:
+            path = f"/conversations/{path_segment(id_)}"
             found, _ = self._get(
                 path, GladlyConversation, reading.conversation, self._limits.object_max_bytes
             )
@@ -69,8 +69,8 @@ class ObjectsApi:
         """
         asked = [customer_id]
         while len(asked) <= self._limits.max_merges:
-            path = f"/customer-profiles/{path_segment(asked[-1])}"
             try:
+                path = f"/customer-profiles/{path_segment(asked[-1])}"
                 found, read_at = self._get(path, Profile, reading.profile, self._limits.object_max_bytes)
             except MovedError as moved:
                 if moved.to in asked or not _is_an_id(moved.to):
@@ -90,8 +90,8 @@ class ObjectsApi:
 
     def agent(self, id_: str) -> str | None:
         """Return the name of one agent. Return None when there is no such agent, or no name."""
-        path = f"/agents/{path_segment(id_)}"
         try:
+            path = f"/agents/{path_segment(id_)}"
             found, _ = self._get(path, Agent, reading.agent, self._limits.object_max_bytes)
         except NotFoundError:
             return None
@@ -107,8 +107,9 @@ class ObjectsApi:
         self, path: str, type_: type[T], tolerant: Callable[[Any], T], most_bytes: int
     ) -> tuple[T, datetime]:
         """Return the object that *path* names, and Gladly's clock when it answered."""
+        deadline_s = self._limits.object_deadline_s
         try:
-            with self._client.request("GET", path, deadline_s=self._limits.request_deadline_s) as exchange:
+            with self._client.request("GET", path, deadline_s=deadline_s) as exchange:
                 body = exchange.body(most_bytes)
                 date = server_date(exchange.response.headers)
         except ForbiddenError as error:
