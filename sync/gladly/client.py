@@ -178,9 +178,7 @@ class GladlyClient:
         response = exchange.response
         host, status = self.host.address, response.status
         if status in (401, 403) and path.startswith(_OF_OBJECTS):
-            return ForbiddenError(
-                f"Gladly at {host} answered {status} to {path}, which its agent may not read."
-            )
+            return ForbiddenError(f"Gladly at {host} answered {status} to {path}.")
         if status in (401, 403):
             lacks = "" if status == 401 else ", or its agent lacks the API User permission"
             return CredentialsRefusedError(
@@ -188,13 +186,12 @@ class GladlyClient:
                 "GLADLY_API_TOKEN variable (or gladly.api_token_file). Nothing is lost meanwhile."
             )
         if status in (408, 429) or status >= 500:
-            kind, what = RetryableError, "an error of its own"
-            if status == 429:
-                kind, what = RateLimitedError, "too many requests"
-            return kind(
+            what = "too many requests" if status == 429 else "an error of its own"
+            error = RetryableError(
                 f"Gladly at {host} answered {status} ({what}) to {path}.",
                 retry_after_s=self._retry_after_s(response),
             )
+            return error if status != 429 else RateLimitedError(str(error), retry_after_s=error.retry_after_s)
         errors = _errors_of(exchange)
         if status == 404 and path.startswith(_OF_OBJECTS):
             if errors.all:  # only Gladly's own 404 says that there is no such object
