@@ -149,6 +149,7 @@ def _created(known: StoredConversation | None, change: Change) -> Verdict:
     # read before it.
     if any(record.transition is Transition.CREATED for record in known.recorded):
         return Verdict(None, "its creation is recorded already", known)
+    known = replace(known, created_at=known.created_at or change.recorded_at)
     return Verdict(Transition.CREATED, "its creation was missed until now", known)
 
 
@@ -215,6 +216,8 @@ def _new(change: Change, status: Status) -> StoredConversation:
         customer_id=change.into_customer_id or change.customer_id,
         status=status,
         updated_at=change.recorded_at,
+        # Until a look-up says it more exactly.
+        created_at=change.recorded_at if change.type is ChangeType.CREATED else None,
         closed_at=change.recorded_at if status is Status.CLOSED else None,
         # The feed shows a conversation's whole life from its creation on. The report does not show topics.
         topic_ids=[] if change.type is ChangeType.CREATED and change.id else None,

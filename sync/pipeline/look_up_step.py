@@ -72,6 +72,11 @@ class LookUpTiming(NamedTuple):
         wait_s = waits[event.attempts] if event.attempts < len(waits) else self.longest_wait_s
         return now + timedelta(seconds=max(wait_s, self.slow_again_s) if was_slow else wait_s)
 
+    def was_held_back(self, event: RecordedEvent) -> bool:
+        """Return whether the wait after the last attempt was longer than a cycle lingers."""
+        last = event.attempts - 1
+        return last >= len(self.again_s) or (last >= 0 and self.again_s[last] > self.linger_s)
+
 
 class LookUpStep:
     """
@@ -263,21 +268,26 @@ class LookUpStep:
     # What is not there, or does not answer
 
     def _held(self, event: RecordedEvent, failed: Failed) -> LookedUpEvent:
-        path, reason, was_slow = failed
-        if not event.attempts:
+        """Hold an event back until its next attempt. Say it when that attempt is not in this cycle any more."""
+        next_attempt = self._timing.next_attempt(event, self._at, was_slow=failed.was_slow)
+        is_in_this_cycle = (next_attempt - self._at).total_seconds() <= self._timing.linger_s
+        if not is_in_this_cycle and not self._timing.was_held_back(event):
             self.held_back += 1
             log.warning(
-                "event.held_back", conversation_id=event.conversation_id, waits_for=path, reason=reason
+                "event.held_back",
+                conversation_id=event.conversation_id,
+                waits_for=failed.path,
+                reason=failed.reason,
             )
         return LookedUpEvent(
             event.message_id,
             EventStatus.RECORDED,
             event.customer_id,
             event.payload,
-            reason=reason,
+            reason=failed.reason,
             attempts=event.attempts + 1,
-            waits_for=path,
-            next_attempt_at=self._timing.next_attempt(event, self._at, was_slow=was_slow),
+            waits_for=failed.path,
+            next_attempt_at=next_attempt,
         )
 
     def _asked_again(self, event: RecordedEvent, path: str) -> LookedUpEvent:

@@ -19,7 +19,7 @@ from support.state_samples import EVENT_COLUMNS
 # --- status ---------------------------------------------------------------------------------------------
 
 
-EVENTS = {"pending", "delivered", "rejected", "suppressed"}
+EVENTS = {"recorded", "pending", "delivered", "rejected", "suppressed"}
 
 CONVERSATIONS = {"open", "closed"}
 

@@ -70,7 +70,7 @@ def test_what_is_no_rejected_event_is_named_and_the_others_are_retried(
     """Exit 2, since one of the ids was wrong; a delivered event is not sent twice."""
     ended = gladly_segment("retry", "rejected-1", unknown)
     assert ended.code == 2
-    assert f"{unknown} is not a rejected event" in ended.err
+    assert f"{unknown} is neither rejected nor held back" in ended.err
     assert "Events pending again: 1" in ended.out
     assert statuses(installation) == BEFORE | {"rejected-1": "pending"}
 

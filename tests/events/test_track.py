@@ -89,7 +89,7 @@ def test_a_conversation_that_is_gone_is_sent_with_what_the_change_carries():
     gone = replace(SUBJECT, conversation=None, created_at=CLOSED_AT)
     closed = event(Transition.CLOSED, gone)
     assert closed["timestamp"] == "2022-07-09T10:00:00.005Z"
-    assert closed["properties"]["topicIds"] == []
+    assert closed["properties"]["topicIds"] == ["topic-2", "topic-1"]  # those known at that close
     assert closed["properties"]["conversationId"] == CONVERSATION.id
     assert event(Transition.CREATED, gone)["properties"]["status"] == "OPEN"
 

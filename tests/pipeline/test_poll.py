@@ -6,7 +6,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from sandbox import Fault
-from support.endpoints import PROFILES
+from support.endpoints import EVENTS
 from support.program import OVERLAP
 from support.worlds import busy_minutes
 from sync.errors import RetryableError
@@ -76,7 +76,7 @@ def test_a_watermark_without_news_waits_for_its_one_write(parts, sandbox):
 def test_what_was_taken_in_before_a_failure_stays(parts, sandbox):
     """Nothing of the chunk that failed is written, and the next poll reads it again."""
     busy_minutes(sandbox, 3)
-    sandbox.faults.add("gladly", PROFILES, Fault(503))
+    sandbox.faults.add("gladly", EVENTS, Fault(503))
     with pytest.raises(RetryableError, match="answered 503"):
         poll(parts)
     assert parts.store.watermark() is None
@@ -96,7 +96,7 @@ def test_jobs_run_when_the_feed_has_been_read(parts_of, sandbox):
 
     parts = parts_of(jobs=[Job()])
     busy_minutes(sandbox, 2)
-    sandbox.faults.add("gladly", PROFILES, Fault(503))
+    sandbox.faults.add("gladly", EVENTS, Fault(503))
     with pytest.raises(RetryableError):
         poll(parts)
     assert stored == []
