@@ -76,10 +76,6 @@ class Recorded:
             for row in found
         ]
 
-    def has_due(self, now: datetime) -> bool:
-        """Return whether there is anything to look up."""
-        return bool(self.due(now, 1))
-
     def next_due(self) -> datetime | None:
         """Return when the next look-up that failed is made again. Return None when none is."""
         found = self._connection.rows(

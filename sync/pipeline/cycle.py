@@ -162,7 +162,7 @@ class Cycle:
     def _look_up_all(self, poll: Poll, delivery: Delivery, seconds: float | None) -> None:
         """Look up what is recorded, unless Gladly is left alone, or has just been found to be down."""
         gladly = self._ends.gladly_health
-        if gladly.is_paused or not self._store.recorded.has_due(utc_now()):
+        if gladly.is_paused or not self._look_up.has_work():
             return
         if gladly.error is not None:
             try:

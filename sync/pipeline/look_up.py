@@ -104,6 +104,13 @@ class LookUpStage:
             if over_at is not None and time.monotonic() >= over_at:
                 return LookUpFigures(looked_up, held_back, is_done=False)
 
+    def has_work(self) -> bool:
+        """Return whether anything is due, or will be shortly."""
+        if self._store.recorded.due(utc_now(), 1):
+            return True
+        due_at = self._store.recorded.next_due()
+        return due_at is not None and (due_at - utc_now()).total_seconds() <= self._timing.linger_s
+
     def _wait_for_the_next(self, outgoing: Outgoing, over_at: float | None) -> bool:
         """Wait for the next attempt, where it is near. Return whether there is one."""
         due_at = self._store.recorded.next_due()

@@ -268,7 +268,7 @@ class LookUpStep:
     # What is not there, or does not answer
 
     def _held(self, event: RecordedEvent, failed: Failed) -> LookedUpEvent:
-        """Hold an event back until its next attempt. Say it when that attempt is not in this cycle any more."""
+        """Hold an event back until its next attempt. Say it when that attempt is not in this cycle."""
         next_attempt = self._timing.next_attempt(event, self._at, was_slow=failed.was_slow)
         is_in_this_cycle = (next_attempt - self._at).total_seconds() <= self._timing.linger_s
         if not is_in_this_cycle and not self._timing.was_held_back(event):

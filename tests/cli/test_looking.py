@@ -72,6 +72,7 @@ def test_it_works_while_a_writer_writes(gladly_segment, installation, three_even
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM events")
         assert status(gladly_segment)["events"] == {
+            "recorded": 0,
             "pending": 1,
             "delivered": 1,
             "rejected": 1,
