@@ -2,7 +2,8 @@
 Sending batches to Segment, and telling apart what its answer means (Segment HTTP Tracking API):
 
 * delivered: Segment itself answered 2xx;
-* rejected: it answered 400 or 413 to one event, which is found by halving the batch (semantics 4.4);
+* rejected: it answered 400 or 413 to one event, which is found by halving the batch. It has accepted others
+  (semantics 4.4);
 * refused: it answered 401 or 403, so the write key is wrong;
 * retry: everything else. The events stay pending, and the same bytes are sent again.
 """
@@ -18,11 +19,12 @@ import structlog
 from state.failpoints import failpoint
 from state.records import PendingEvent
 from sync.errors import CredentialsRefusedError, RetryableError, UnexpectedAnswerError
+from sync.events.message_id import fingerprint
 from sync.http.credentials import BasicCredentials
 from sync.http.headers import retry_after_s
 from sync.http.host import Exchange, Host
 from sync.http.retry import RetryPolicy
-from sync.segment.batches import body_of
+from sync.segment.batches import body_of, probes_of
 from sync.segment.limits import SegmentLimits
 from sync.stop import Stop
 
@@ -64,6 +66,7 @@ class SegmentClient:
     Attributes:
         host: The host and its connections.
         limits: As given.
+        receiver: Which key at which address this is: the key's fingerprint, and the host.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class SegmentClient:
     ) -> None:
         self.host = Host(base_url, BasicCredentials(write_key, ""), end="Segment", stop=stop)
         self.limits = limits
+        self.receiver = f"{fingerprint(write_key)}@{self.host.address}"
         self._retry = retry
         self._retrying = retry.retrying(stop)
         self._compress = compress
@@ -88,33 +92,93 @@ class SegmentClient:
         self.host.close()
 
     def deliver(
-        self, batch: Sequence[PendingEvent], body: bytes | None = None
+        self, batch: Sequence[PendingEvent], body: bytes | None = None, *, has_accepted: bool = False
     ) -> Iterator[Delivered | Rejected]:
         """
         Send *batch*, and yield what became of its events, in their order, part by part where it was split.
 
+        A key that is cut short, or a wrong address, is answered 400 whatever is sent. So an event is blamed
+        for a 400 only where another one was accepted.
+
         Args:
             batch: Within the limits, as `pack` makes it.
             body: The result of `body_of(batch)`, where the caller has it already.
+            has_accepted: Whether this `receiver` has accepted an event within the last day.
 
         Raises:
             RetryableError: Segment could not be reached, or answered 408, 429 or 5xx, several times in a
                 row. The events that have not been yielded stay as they were.
             CredentialsRefusedError: Segment answered 401 or 403.
-            UnexpectedAnswerError: Something answered that is not Segment, or redirects.
+            UnexpectedAnswerError: Something answered that is not Segment, or redirects; or every event that
+                was tried is refused, and none has been accepted.
             StoppedError: A stop was asked for.
         """
+        refusal = self._refusal_of(batch, body)
+        if refusal is None:
+            yield Delivered(batch)
+        elif not has_accepted:
+            yield from self._probe(batch, refusal)
+        elif len(batch) == 1:
+            yield Rejected(batch[0], refusal)
+        else:
+            yield from self._halve(batch)
+
+    def _probe(self, batch: Sequence[PendingEvent], refusal: str) -> Iterator[Delivered | Rejected]:
+        """Try a few events of a refused batch alone. Go on with the others once one has been accepted."""
+        refused: list[Rejected] = []
+        for event in probes_of(batch, self.limits.probes):
+            answer = self._refusal_of([event]) if len(batch) > 1 else refusal
+            if answer is None:
+                break
+            refused.append(Rejected(event, answer))
+        else:
+            raise UnexpectedAnswerError(
+                f"Segment at {self.host.address} refused every event that was tried ({refusal}). Check that "
+                "the SEGMENT_WRITE_KEY variable (or segment.write_key_file) holds the whole key, and check "
+                "segment.region and segment.base_url. The events stay pending; nothing is lost."
+            )
+        yield from refused
+        yield Delivered([event])
+        tried = {event.message_id, *(each.event.message_id for each in refused)}
+        others = [other for other in batch if other.message_id not in tried]
+        if others:
+            yield from self._split(others, is_refused=not refused)
+
+    def _split(self, batch: Sequence[PendingEvent], *, is_refused: bool) -> Iterator[Delivered | Rejected]:
+        """
+        Send *batch*, and halve it where it is refused, until each event that is refused is alone.
+
+        Args:
+            batch: At least one event.
+            is_refused: Whether something in it is known to be refused. Then it is not sent whole once more.
+        """
+        if is_refused and len(batch) > 1:
+            yield from self._halve(batch)
+            return
+        refusal = self._refusal_of(batch)
+        if refusal is None:
+            yield Delivered(batch)
+        elif len(batch) == 1:
+            yield Rejected(batch[0], refusal)
+        else:
+            yield from self._halve(batch)
+
+    def _halve(self, batch: Sequence[PendingEvent]) -> Iterator[Delivered | Rejected]:
+        """Send both halves of a refused batch. When the first is accepted whole, the second is at fault."""
+        middle = len(batch) // 2
+        is_accepted = True
+        for outcome in self._split(batch[:middle], is_refused=False):
+            is_accepted = is_accepted and isinstance(outcome, Delivered)
+            yield outcome
+        yield from self._split(batch[middle:], is_refused=is_accepted)
+
+    def _refusal_of(self, batch: Sequence[PendingEvent], body: bytes | None = None) -> str | None:
+        """Send *batch*. Return how Segment refused it, or None when it was accepted."""
         try:
             self._send(body_of(batch) if body is None else body)
         except _RefusedBatchError as refused:
-            if len(batch) == 1:
-                yield Rejected(batch[0], str(refused))
-                return
-            middle = len(batch) // 2
-            yield from self.deliver(batch[:middle])
-            yield from self.deliver(batch[middle:])
-        else:
-            yield Delivered(batch)
+            return str(refused)
+        return None
 
     def reach(self) -> None:
         """

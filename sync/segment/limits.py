@@ -14,6 +14,8 @@ class SegmentLimits(NamedTuple):
         batch_max_events: How many events one batch holds. Segment answers 200 to a batch of more and drops
             the events without a word, so they are counted here.
         event_max_bytes: The size of one event as JSON.
+        probes: How many events are tried alone when a batch is refused and the receiver has taken no event
+            lately. When it refuses these too, the events are not at fault.
         request_deadline_s: Seconds for one request, its answer included. A whole batch is 500 KB, so half a
             minute is a slow line.
         answer_max_bytes: How much of an answer to a 2xx is read. Segment's own is under 100 bytes.
@@ -26,6 +28,7 @@ class SegmentLimits(NamedTuple):
     batch_max_bytes: int = 500_000
     batch_max_events: int = 2_500
     event_max_bytes: int = 32_000
+    probes: int = 4
     request_deadline_s: float = 30.0
     answer_max_bytes: int = 1_000_000
     refusal_max_bytes: int = 100_000
