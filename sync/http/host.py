@@ -181,7 +181,7 @@ class Host:
         Make one request, and hand out the exchange once the answer's head is there, whatever its status.
 
         Args:
-            method: `GET` or `POST`.
+            method: `GET`, `POST` or `OPTIONS`.
             path: What comes after the base URL, with the slash.
             deadline_s: Seconds for the whole exchange, the answer's body included. `Exchange.extend` gives a
                 long body more.

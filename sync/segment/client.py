@@ -25,7 +25,7 @@ from sync.http.headers import retry_after_s
 from sync.http.host import Exchange, Host
 from sync.http.retry import RetryPolicy
 from sync.segment.batches import body_of, probes_of
-from sync.segment.limits import SegmentLimits
+from sync.segment.limits import SegmentLimits, is_segments_own
 from sync.stop import Stop
 
 log = structlog.get_logger()
@@ -81,6 +81,7 @@ class SegmentClient:
     ) -> None:
         self.host = Host(base_url, BasicCredentials(write_key, ""), end="Segment", stop=stop)
         self.limits = limits
+        self._is_segments_own = is_segments_own(base_url)
         self.receiver = f"{fingerprint(write_key)}@{self.host.address}"
         self._retry = retry
         self._retrying = retry.retrying(stop)
@@ -182,14 +183,26 @@ class SegmentClient:
 
     def reach(self) -> None:
         """
-        Prove that Segment is there, with an empty batch, which makes no event.
+        Prove that Segment is there, without making an event.
 
-        A 2xx does not prove that the write key is right: some servers of Segment's do not check it.
+        Segment itself is asked what its endpoint offers (`OPTIONS`). TLS has proved whose host it is, so any
+        answer will do. An empty batch would count as failed in the customer's overview (segment-api). Another
+        receiver is sent an empty batch, because its batch endpoint may be missing.
+
+        This does not prove that the write key is right: Segment answers 200 to a wrong one.
 
         Raises: As `deliver`.
         """
+        if self._is_segments_own:
+            self._retrying(self._ask_for_options)
+            return
         with contextlib.suppress(_RefusedBatchError):  # a receiver that refuses an empty batch is there, too
             self._send(body_of(()))
+
+    def _ask_for_options(self) -> None:
+        deadline_s = self.limits.request_deadline_s
+        with self.host.request("OPTIONS", "/v1/batch", deadline_s=deadline_s) as exchange:
+            self._check_is_up(exchange)
 
     def _send(self, body: bytes) -> None:
         """
@@ -238,16 +251,20 @@ class SegmentClient:
             )
         if status in (400, 413) or (status == 415 and self._compress):
             raise _RefusedBatchError(f"Segment answered {status}: {self._text_of(exchange)}")
-        if status in (408, 429) or status >= 500:
-            raise RetryableError(
-                f"Segment at {host} answered {status}. The events stay pending.",
-                retry_after_s=retry_after_s(exchange.response.headers, self._retry.longest_retry_after_s),
-            )
+        self._check_is_up(exchange)
         redirects = " with a redirect, which is never followed" if 300 <= status < 400 else ""
         raise UnexpectedAnswerError(
             f"{host} answered {status}{redirects}: that is not Segment's batch endpoint. "
             "Check segment.base_url or segment.region. The events stay pending."
         )
+
+    def _check_is_up(self, exchange: Exchange) -> None:
+        status = exchange.response.status
+        if status in (408, 429) or status >= 500:
+            raise RetryableError(
+                f"Segment at {self.host.address} answered {status}. The events stay pending.",
+                retry_after_s=retry_after_s(exchange.response.headers, self._retry.longest_retry_after_s),
+            )
 
     def _believe(self, exchange: Exchange) -> None:
         """

@@ -1,6 +1,27 @@
-"""What Segment takes, and how long it is waited for: a value that is passed to the client."""
+"""
+What Segment takes, and how long it is waited for: a value that is passed to the client. How its own hosts and
+keys look.
+"""
 
+import re
 from typing import NamedTuple
+from urllib.parse import urlsplit
+
+# The hosts of Segment's own regions are in these domains (Segment docs, "Regional Segment").
+_DOMAINS = re.compile(r"(?:.+\.)?(?:segment\.io|segmentapis\.com)\.?")
+
+# Public reports over ten years show Segment's write keys as 32 letters and digits (segment-api).
+_WRITE_KEY = re.compile(r"[A-Za-z0-9]{32}")
+
+
+def is_segments_own(url: str) -> bool:
+    """Return whether the URL's host is Segment itself, and not a Segment-compatible receiver."""
+    return _DOMAINS.fullmatch(urlsplit(url).hostname or "") is not None
+
+
+def looks_like_a_write_key(key: str) -> bool:
+    """Return whether *key* has the form of Segment's own write keys."""
+    return _WRITE_KEY.fullmatch(key) is not None
 
 
 class SegmentLimits(NamedTuple):
