@@ -66,7 +66,7 @@ class SegmentClient:
     Attributes:
         host: The host and its connections.
         limits: As given.
-        receiver: Which key at which address this is: the key's fingerprint, and the host.
+        receiver: Which key at which address this is: the key's fingerprint, and the base URL.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class SegmentClient:
         self.host = Host(base_url, BasicCredentials(write_key, ""), end="Segment", stop=stop)
         self.limits = limits
         self._is_segments_own = is_segments_own(base_url)
-        self.receiver = f"{fingerprint(write_key)}@{self.host.address}"
+        self.receiver = f"{fingerprint(write_key)}@{base_url}"
         self._retry = retry
         self._retrying = retry.retrying(stop)
         self._compress = compress
