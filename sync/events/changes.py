@@ -1,4 +1,4 @@
-"""A change: what Gladly recorded. The Events API and the report give the same changes, as one stream."""
+"""Define a change: what Gladly recorded. The Events API and the report give the same changes."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from state.records import BadLine
 
 
 class ChangeType(Enum):
-    """Name the kinds of change that mean something here. Every other kind is OTHER, also one that is new."""
+    """Name the kinds of change that the sync uses. Every other kind, a new one included, is OTHER."""
 
     CREATED = auto()
     CLOSED = auto()
@@ -47,7 +47,7 @@ def checked_id(value: str | None, name: str) -> str:
     Return *value* when it can be one of Gladly's ids.
 
     Args:
-        value: What stands in the field.
+        value: The value of the field.
         name: The field's name, for the message.
 
     Raises:
@@ -87,8 +87,8 @@ class Change:
     @property
     def order(self) -> tuple[datetime, bool, str]:
         """
-        Sort by the recorded instant. At the same instant a creation comes first, then the lower id (faults
-        A3).
+        Return the key to sort by: the recorded instant. At the same instant a creation comes first, then the
+        lower id (faults A3).
         """
         return self.recorded_at, self.type is not ChangeType.CREATED, self.id
 
@@ -102,7 +102,7 @@ class Chunk:
         changes: The changes, in the order in which they were read.
         position: The watermark once these changes are taken in; None leaves the watermark where it is.
         bad_lines: The whole lines that could not be read.
-        read_until: Gladly's clock when it answered; None when the answer did not say.
+        read_until: Gladly's clock when it answered; None when it is not known.
     """
 
     changes: list[Change]

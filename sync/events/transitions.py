@@ -1,9 +1,9 @@
 """
-The diff: what a change means for a conversation, given what is stored about it (semantics 2).
+Make the diff: decide what a change means for a conversation, given what is stored about it (semantics 2).
 
 One rule stands behind the table in semantics 2 (2.0): a transition exists when `events` does not record it
-yet. A conversation is created once, and two closes are two when they lie more than five seconds apart. The
-stored status follows the newest change. Everything here is pure: no I/O and no clock.
+yet. A conversation is created once. Two closes are different closes when they are more than 5 seconds apart.
+The stored status follows the newest change. Everything here is pure: no I/O and no clock.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,17 +12,17 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from state.records import Status, StoredConversation, Transition, TransitionRecord
-from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType
+from sync.events.changes import OF_A_CONVERSATION, OF_TOPICS, Change, ChangeType
 
-# Two closes of one conversation this close together are the same close, read twice or from two sources: the
-# report has no ids and may cut fractions of a second (semantics 2, 3.5).
+# Two closes of one conversation that are this close together are the same close, read twice or from two
+# sources. The report has no ids and may cut fractions of a second (semantics 2, 3.5).
 SAME_CLOSE = timedelta(seconds=5)
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """
-    What one change of a conversation means. `explain` shows it, and an event is made from it.
+    Hold what one change of a conversation means. `explain` shows it, and an event is made from it.
 
     Attributes:
         transition: What happened to the conversation; None when the change tells nothing new.
@@ -30,6 +30,7 @@ class Decision:
         change: The change.
         before: The status stored before the change; None when nothing was stored.
         after: The status stored after the change.
+        topic_ids: The conversation's topics then; None where they are not known.
     """
 
     transition: Transition | None
@@ -37,15 +38,16 @@ class Decision:
     change: Change
     before: Status | None
     after: Status
+    topic_ids: list[str] | None = None
 
 
 class Diff(NamedTuple):
     """
-    What a number of changes mean.
+    Hold what a number of changes mean.
 
     Attributes:
         decisions: One decision for each change of a conversation, in recorded order.
-        conversations: The conversations as they are to be stored, by id.
+        conversations: The conversations as they must be stored, by id.
     """
 
     decisions: list[Decision]
@@ -54,12 +56,12 @@ class Diff(NamedTuple):
 
 class Verdict(NamedTuple):
     """
-    What one change means.
+    Hold what one change means.
 
     Attributes:
         transition: What happened; None when the change tells nothing new.
         why: The reason, in a few words.
-        becomes: The conversation as it is to be stored.
+        becomes: The conversation as it must be stored.
     """
 
     transition: Transition | None
@@ -72,7 +74,7 @@ def decide_all(stored: Mapping[str, StoredConversation], changes: Iterable[Chang
     Decide what each change means, in recorded order.
 
     Args:
-        stored: The conversations that are known, by id. They stay as they are.
+        stored: The known conversations, by id. The mapping is not modified.
         changes: The changes, in any order. Changes of customer profiles mean nothing for a conversation.
     """
     conversations = dict(stored)
@@ -87,6 +89,10 @@ def decide_all(stored: Mapping[str, StoredConversation], changes: Iterable[Chang
             verdict = decide_merge(conversations.get(change.conversation_id), change)
         elif change.type in OF_A_CONVERSATION:
             verdict = decide(known, change)
+        elif change.type in OF_TOPICS:
+            if known is not None and known.topic_ids is not None:
+                conversations[known.id] = _with_topics(known, change)
+            continue
         else:
             continue
         conversation = verdict.becomes
@@ -94,7 +100,16 @@ def decide_all(stored: Mapping[str, StoredConversation], changes: Iterable[Chang
             record = TransitionRecord(verdict.transition, change.recorded_at)
             conversation = replace(conversation, recorded=[*conversation.recorded, record])
         conversations[change.conversation_id] = conversation
-        decisions.append(Decision(verdict.transition, verdict.why, change, before, conversation.status))
+        decisions.append(
+            Decision(
+                verdict.transition,
+                verdict.why,
+                change,
+                before,
+                conversation.status,
+                conversation.topic_ids,
+            )
+        )
     return Diff(decisions, conversations)
 
 
@@ -130,7 +145,8 @@ def decide_merge(known: StoredConversation | None, change: Change) -> Verdict:
 def _created(known: StoredConversation | None, change: Change) -> Verdict:
     if known is None:
         return Verdict(Transition.CREATED, "not known before", _new(change, Status.OPEN))
-    # A creation never reopens a conversation: what is stored came after it, even when it was seen before it.
+    # A creation never reopens a conversation. What is stored happened after the creation, even when it was
+    # read before it.
     if any(record.transition is Transition.CREATED for record in known.recorded):
         return Verdict(None, "its creation is recorded already", known)
     return Verdict(Transition.CREATED, "its creation was missed until now", known)
@@ -149,7 +165,7 @@ def _closed(known: StoredConversation | None, change: Change) -> Verdict:
         return Verdict(None, "merged away: it never closes", known)
     if is_recorded and (known.status is Status.CLOSED or change.recorded_at == known.updated_at):
         return same
-    # The conversation was open and then closed: this is another close, however soon after a reopening.
+    # The conversation was open and then closed. This is another close, even a moment after a reopening.
     why = "closed again: a reopening was missed" if known.status is Status.CLOSED else "was open"
     return Verdict(Transition.CLOSED, why, _with_status(known, change, Status.CLOSED))
 
@@ -172,11 +188,19 @@ def _reopened(known: StoredConversation | None, change: Change) -> Verdict:
     return Verdict(Transition.REOPENED, "was closed", becomes)
 
 
+def _with_topics(known: StoredConversation, change: Change) -> StoredConversation:
+    """Return the conversation with a topic added or removed."""
+    kept = [topic_id for topic_id in known.topic_ids or [] if topic_id != change.topic_id]
+    added = [change.topic_id] if change.type is ChangeType.TOPIC_ADDED else []
+    return replace(known, topic_ids=kept + added)
+
+
 def _with_their_new_owner(
     conversations: Mapping[str, StoredConversation], merge: Change
 ) -> dict[str, StoredConversation]:
     """
-    Return the source customer's conversations as the destination's. The store moves those not read here.
+    Return the source customer's conversations, owned by the destination. The store moves the conversations
+    that were not read here.
     """
     return {
         id_: replace(conversation, customer_id=merge.into_customer_id)
@@ -192,6 +216,8 @@ def _new(change: Change, status: Status) -> StoredConversation:
         status=status,
         updated_at=change.recorded_at,
         closed_at=change.recorded_at if status is Status.CLOSED else None,
+        # The feed shows a conversation's whole life from its creation on. The report does not show topics.
+        topic_ids=[] if change.type is ChangeType.CREATED and change.id else None,
     )
 
 

@@ -1,5 +1,5 @@
 """
-Reading one answer of the ConversationTimestampsReport: CSV with a header (Gladly REST API, Reports).
+Read one answer of the ConversationTimestampsReport: CSV with a header (Gladly REST API, Reports).
 
 Columns are found by their names, in any case and order. A row that cannot be read is kept as a bad line.
 """
@@ -25,10 +25,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 @dataclass
 class ReportRows:
     """
-    What one answer held.
+    Hold the content of one answer.
 
     Attributes:
-        changes: The changes that mean something here, in the answer's order.
+        changes: The changes that the sync uses, in the answer's order.
         bad_lines: The rows that could not be read.
         rows: How many rows there were, bad ones included.
         last: The newest instant of all rows.
@@ -43,7 +43,7 @@ class ReportRows:
 
 
 class _Bytes(io.RawIOBase):
-    """The parts of a body, as a file for the CSV reader."""
+    """Give the parts of a body to the CSV reader as a file."""
 
     def __init__(self, parts: Iterator[bytes]) -> None:
         self._parts = parts
@@ -66,12 +66,12 @@ def read_rows(exchange: Exchange, limits: GladlyLimits) -> ReportRows:
     Read one answer.
 
     Args:
-        exchange: Whose body is read, to its end.
+        exchange: The exchange whose body is read, to its end.
         limits: How long a field may be.
 
     Raises:
         RetryableError: The answer broke off.
-        UnexpectedAnswerError: The answer is no such report.
+        UnexpectedAnswerError: The answer is not such a report.
     """
     if exchange.response.headers.get("Content-Encoding", "identity") != "identity":
         raise UnexpectedAnswerError("Gladly compresses the report although asked not to.")
@@ -112,7 +112,7 @@ def rows_of(reader: Iterator[list[str]]) -> ReportRows:
             cut_short = None
         read.rows += 1
         if len(row) < len(header):
-            cut_short = row  # the last one of a broken answer, or, if more follow, one bad row
+            cut_short = row  # the last row of a broken answer, or a bad row if more rows follow
             continue
         try:
             change = _change(row, columns)
@@ -135,7 +135,7 @@ def _change(row: list[str], columns: dict[str, int]) -> Change | None:
     Read one row.
 
     Raises:
-        ValueError: The row says nothing that can be read.
+        ValueError: The row cannot be read.
     """
 
     def cell(name: str) -> str:

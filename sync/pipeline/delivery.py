@@ -11,17 +11,17 @@ import contextvars
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import timedelta
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import structlog
 
 from state.errors import StateError
 from state.instants import utc_now
-from state.records import Event, EventStatus, PendingEvent
+from state.records import PendingEvent
 from state.store import Store
 from sync.errors import GladlySegmentError, StoppedError
 from sync.pipeline.ends import EndHealth
@@ -52,6 +52,26 @@ class DeliveryTiming(NamedTuple):
     part_batch_after_s: float = 30.0
     again_after_s: float = 60.0
     accepted_within: timedelta = timedelta(days=1)
+
+
+class Outgoing(Protocol):
+    """
+    The delivery, as whoever takes changes in sees it (`sync.pipeline.delivery.Delivery`).
+
+    Attributes:
+        delivered: How many events Segment has acknowledged.
+    """
+
+    delivered: int
+
+    def expect(self, payload_bytes: int) -> None:
+        """Note that events with so many bytes were written to the outbox."""
+
+    def send_what_is_due(self) -> None:
+        """Go on delivering. Never wait."""
+
+    def wait(self) -> None:
+        """Wait for the batch under way, and note what has become of it."""
 
 
 class Deliverer:
@@ -162,11 +182,10 @@ class Delivery:
             self.wait()
         self._sending = None  # what is not noted stays pending
 
-    def expect(self, events: Iterable[Event]) -> None:
-        """Note that these events were written to the outbox."""
-        waiting = sum(len(e.payload or b"") for e in events if e.status is EventStatus.PENDING)
-        if waiting:
-            self._waiting_bytes += waiting
+    def expect(self, payload_bytes: int) -> None:
+        """Note that events with so many bytes were written to the outbox."""
+        if payload_bytes:
+            self._waiting_bytes += payload_bytes
             self._part_from = min(self._part_from, time.monotonic() + self._timing.part_batch_after_s)
 
     def send_what_is_due(self) -> None:

@@ -1,4 +1,4 @@
-"""The checks behind `check`: the settings, both ends and the state file, each proved for itself."""
+"""Run the checks of `check`: the settings, both ends and the state file, each on its own."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ from sync.telemetry import log
 
 Finding = str | GladlySegmentError | StateError
 
-# Our clock decides nothing. Timestamps in logs and in `status` go by it, so a difference of this many seconds
-# is said.
+# Our clock decides nothing. Timestamps in logs and in `status` use it, so a difference of this many seconds
+# is reported.
 _CLOCK_WARNING_S = 5.0
 
 

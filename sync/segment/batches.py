@@ -1,6 +1,7 @@
 """
-Packing events into batches, in order, within Segment's limits on the bytes as sent; and choosing the events
-of a refused batch that are tried alone. No I/O.
+Pack events into batches, in order, within Segment's limits on the bytes before compression.
+
+Choose the events of a refused batch that are tried alone. No I/O.
 """
 
 import random
@@ -18,12 +19,12 @@ def pack(
     events: Iterable[PendingEvent], limits: SegmentLimits, *, whole_only: bool = False
 ) -> Iterator[list[PendingEvent]]:
     """
-    Yield *events* in the same order, as many at once as the next batch takes.
+    Yield batches of *events* in the same order. Each batch holds as many events as fit.
 
     Args:
-        events: Each within `SegmentLimits.event_max_bytes`.
-        limits: How many bytes and events a batch takes.
-        whole_only: Leave the last batch out when it would have taken more.
+        events: The events, each within `SegmentLimits.event_max_bytes`.
+        limits: How many bytes and events a batch may hold.
+        whole_only: Whether to leave out the last batch when further events could still fit into it.
     """
     most_events, most_bytes = limits.batch_max_events, limits.batch_max_bytes
     batch: list[PendingEvent] = []
@@ -42,7 +43,7 @@ def pack(
 
 def body_of(batch: Iterable[PendingEvent]) -> bytes:
     """
-    Return the request's body for *batch*.
+    Return the body of the request that sends *batch*.
 
     The stored bytes are joined as they are, so that every attempt sends the same bytes (semantics 4.3).
     """
@@ -85,5 +86,5 @@ def _conversation_of(event: PendingEvent) -> str:
     """Return the id of the event's conversation; the event's own where an older payload names none."""
     try:
         return _decode(event.payload).properties.conversation_id
-    except ValueError:
+    except (ValueError, RecursionError):
         return event.message_id

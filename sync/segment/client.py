@@ -1,10 +1,10 @@
 """
-Sending batches to Segment, and telling apart what its answer means (Segment HTTP Tracking API):
+Send batches to Segment, and decide what each answer means (Segment HTTP Tracking API):
 
 * delivered: Segment itself answered 2xx;
-* rejected: it answered 400 or 413 to one event, which is found by halving the batch. It has accepted others
+* rejected: Segment answered 400 or 413 to one event, which is found by halving the batch, and accepted others
   (semantics 4.4);
-* refused: it answered 401 or 403, so the write key is wrong;
+* refused: Segment answered 401 or 403, so the write key is wrong;
 * retry: everything else. The events stay pending, and the same bytes are sent again.
 """
 
@@ -33,35 +33,35 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """Segment has taken these events."""
+    """Say that Segment has accepted these events."""
 
     events: Sequence[PendingEvent]
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """Segment does not take this event, for this reason."""
+    """Say that Segment does not accept this event, and why."""
 
     event: PendingEvent
     reason: str
 
 
 class _RefusedBatchError(Exception):
-    """Segment answered 400, 413 or 415: to something in the batch, to its size, or to its compression."""
+    """Say that Segment answered 400, 413 or 415: to the batch's events, its size, or its compression."""
 
 
 class SegmentClient:
     """
-    The client of one source of one workspace, by its write key.
+    Send events to the source that the write key names.
 
     Args:
         base_url: `https://api.segment.io`, the EU's, or that of a Segment-compatible receiver.
         write_key: The source's key.
-        stop: Ends a request under way, or a wait, when set.
-        compress: Send batches as gzip, as Segment's own libraries can. The limits hold for what a batch
-            unpacks to. A receiver that takes no gzip is sent the same bytes uncompressed.
+        stop: Ends a request under way, or a wait, when it is set.
+        compress: Whether to send batches as gzip, as Segment's own libraries can. The limits hold for the
+            uncompressed batch. A receiver that refuses gzip is sent the same bytes uncompressed.
         retry: How often, and how long, a failed request is made again.
-        limits: What Segment takes, and how long it is waited for.
+        limits: What Segment accepts, and how long to wait for it.
 
     Attributes:
         host: The host and its connections.
@@ -96,21 +96,21 @@ class SegmentClient:
         self, batch: Sequence[PendingEvent], body: bytes | None = None, *, has_accepted: bool = False
     ) -> Iterator[Delivered | Rejected]:
         """
-        Send *batch*, and yield what became of its events, in their order, part by part where it was split.
+        Send *batch*. Yield what became of its events, in their order; a split batch has several results.
 
         A key that is cut short, or a wrong address, is answered 400 whatever is sent. So an event is blamed
         for a 400 only where another one was accepted.
 
         Args:
-            batch: Within the limits, as `pack` makes it.
-            body: The result of `body_of(batch)`, where the caller has it already.
+            batch: The events, within the limits, as `pack` makes a batch.
+            body: The result of `body_of(batch)`, if the caller has it already.
             has_accepted: Whether this `receiver` has accepted an event within the last day.
 
         Raises:
             RetryableError: Segment could not be reached, or answered 408, 429 or 5xx, several times in a
                 row. The events that have not been yielded stay as they were.
             CredentialsRefusedError: Segment answered 401 or 403.
-            UnexpectedAnswerError: Something answered that is not Segment, or redirects; or every event that
+            UnexpectedAnswerError: Another server answered, or the answer is a redirect; or every event that
                 was tried is refused, and none has been accepted.
             StoppedError: A stop was asked for.
         """
@@ -183,7 +183,7 @@ class SegmentClient:
 
     def reach(self) -> None:
         """
-        Prove that Segment is there, without making an event.
+        Prove that Segment can be reached, without making an event.
 
         Segment itself is asked what its endpoint offers (`OPTIONS`). TLS has proved whose host it is, so any
         answer will do. An empty batch would count as failed in the customer's overview (segment-api). Another
@@ -196,7 +196,7 @@ class SegmentClient:
         if self._is_segments_own:
             self._retrying(self._ask_for_options)
             return
-        with contextlib.suppress(_RefusedBatchError):  # a receiver that refuses an empty batch is there, too
+        with contextlib.suppress(_RefusedBatchError):  # a receiver that refuses it was reached, too
             self._send(body_of(()))
 
     def _ask_for_options(self) -> None:
@@ -206,6 +206,8 @@ class SegmentClient:
 
     def _send(self, body: bytes) -> None:
         """
+        Send *body*, as gzip if that is asked for and accepted.
+
         Raises:
             _RefusedBatchError: The events are at fault, and not their compression.
         """
@@ -213,7 +215,7 @@ class SegmentClient:
             self._post(body)
             return
         try:
-            # No time in gzip's header: every attempt is the same bytes.
+            # Without a time in gzip's header, every attempt sends the same bytes.
             self._post(gzip.compress(body, self.limits.gzip_level, mtime=0), {"Content-Encoding": "gzip"})
         except _RefusedBatchError:
             if self._has_taken_gzip:
@@ -268,16 +270,20 @@ class SegmentClient:
 
     def _believe(self, exchange: Exchange) -> None:
         """
-        Take a 2xx for a delivery, unless it is a page of something in between, or says itself that it failed.
+        Accept a 2xx as a delivery, unless the answer is a web page, or says itself that it failed.
 
-        An empty body, or another body than Segment's, is what Segment-compatible receivers answer.
+        Segment-compatible receivers answer with an empty body, or with another body than Segment's.
+
+        Raises:
+            UnexpectedAnswerError: The answer is a page of a server between this machine and Segment.
+            RetryableError: The answer says that Segment failed.
         """
         body = exchange.body(self.limits.answer_max_bytes).strip()
         media_type = exchange.response.headers.get("Content-Type", "").lower()
         if "html" in media_type or body.startswith(b"<"):
             raise UnexpectedAnswerError(
                 f"{self.host.address} answered the events with a page, so they have not reached Segment. "
-                "Check segment.base_url, and what stands between here and Segment. The events stay pending."
+                "Check segment.base_url, and any proxy between here and Segment. The events stay pending."
             )
         try:
             answer = msgspec.json.decode(body) if body else None
@@ -289,7 +295,7 @@ class SegmentClient:
             )
 
     def _text_of(self, exchange: Exchange) -> str:
-        """Return what an error answer says, which may be anything."""
+        """Return the text of an error answer, fit for a message."""
         try:
             text = exchange.body(self.limits.refusal_max_bytes).decode("utf-8", "replace")
         except RetryableError:

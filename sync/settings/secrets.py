@@ -1,5 +1,5 @@
 """
-Secrets: Gladly's API token, Segment's write key, the heartbeat's URL.
+Read the secrets: Gladly's API token, Segment's write key, the heartbeat's URL.
 
 Each comes from the environment or from a file of its own, never from config.toml: config.toml is copied,
 committed and backed up.
@@ -17,7 +17,7 @@ SEGMENT_KEY_VARIABLE = "SEGMENT_WRITE_KEY"
 
 
 class Secrets(NamedTuple):
-    """The secrets of a run. No message, log line or file shows them."""
+    """Hold the secrets of a run. No message, log line or file shows them."""
 
     api_token: Secret = Secret()
     write_key: Secret = Secret()
@@ -26,7 +26,7 @@ class Secrets(NamedTuple):
 
 class _Source(NamedTuple):
     """
-    Where a secret comes from.
+    Hold where a secret comes from.
 
     Attributes:
         secret: What messages call the secret.
@@ -41,7 +41,7 @@ class _Source(NamedTuple):
 
     @property
     def file_setting(self) -> str:
-        """The setting that names the secret's file."""
+        """Return the setting that names the secret's file."""
         return f"{self.section}.{self.key}_file"
 
 
@@ -61,10 +61,10 @@ def read_secret(source: _Source, named: object, directory: Path) -> tuple[Secret
 
     Args:
         source: Which secret to read.
-        named: The value of the setting that names the file, as the settings have it.
+        named: The value of the setting that names the file, not typed yet.
         directory: The directory of the config file. A relative path starts there.
 
-    Returns: the secret, empty where it cannot be read, and the mistakes found.
+    Returns: the secret, empty if it cannot be read, and the mistakes found.
     """
     secret = _trimmed(os.environ.get(source.variable, ""))
     if not secret and isinstance(named, (str, Path)):

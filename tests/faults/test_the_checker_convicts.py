@@ -54,7 +54,7 @@ def _acknowledge_before_the_post(monkeypatch):
 
 def _new_ids_for_a_repeat(monkeypatch):
     """Make the sync draw a random messageId instead of deriving it."""
-    monkeypatch.setattr("sync.pipeline.intake.message_id", lambda *_: str(uuid.uuid4()))
+    monkeypatch.setattr("sync.pipeline.record.message_id", lambda *_: str(uuid.uuid4()))
 
 
 def _nothing(monkeypatch):

@@ -25,7 +25,7 @@ def read(*lines, header=HEADER):
     [
         pytest.param(
             "CONVERSATION/CREATED,v,c,,,",
-            Change("", ChangeType.CREATED, from_text(AT), "c", "v"),
+            Change("", ChangeType.CREATED, from_text(AT), "c", "v", ""),
             id="a creation",
         ),
         pytest.param(
@@ -35,7 +35,7 @@ def read(*lines, header=HEADER):
         ),
         pytest.param(
             "CONVERSATION/REOPENED, v , c ,,,",
-            Change("", ChangeType.REOPENED, from_text(AT), "c", "v"),
+            Change("", ChangeType.REOPENED, from_text(AT), "c", "v", ""),
             id="spaces around a value",
         ),
         pytest.param(
@@ -65,7 +65,7 @@ def test_columns_are_found_by_name_in_any_order_and_case():
     found = read(
         f"x,c,{AT},v,CONVERSATION/CREATED", header="New,CUSTOMER id,timestamp,Conversation ID,event TYPE"
     )
-    assert found.changes == [Change("", ChangeType.CREATED, from_text(AT), "c", "v")]
+    assert found.changes == [Change("", ChangeType.CREATED, from_text(AT), "c", "v", "")]
 
 
 @pytest.mark.parametrize(

@@ -99,6 +99,8 @@ def _expected(
     sandbox: Sandbox, truth: Any, customer: str, profile: dict[str, Any], conversation: dict[str, Any] | None
 ) -> dict[str, Any]:
     agent = conversation.get("agentId") if conversation else truth.assignee.agent_id
+    if truth.kind == "closed":
+        agent = truth.assignee.agent_id  # the one who had the conversation at that close (semantics 2.6)
     names = {a.id: a.name for a in sandbox.world.agents.values()}
     properties = {
         "agentId": agent,

@@ -11,3 +11,6 @@ BATCH = "/v1/batch"
 def reports_asked_for(sandbox: Sandbox) -> int:
     """Return how many reports Gladly was asked for."""
     return sum(request.path == "/api/v1/reports" for request in sandbox.gladly_requests)
+
+
+AGENTS = "/api/v1/agents"
