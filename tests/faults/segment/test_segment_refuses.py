@@ -52,6 +52,22 @@ def test_check_says_that_a_200_proves_no_write_key(installation, sandbox):
     assert "refused the write key" in refused.stdout
 
 
+def test_what_an_unknown_key_lost_is_sent_again_by_a_replay(installation, sandbox):
+    """
+    Segment answers 200 to a key that it does not know, and drops the events. Nothing shows that but the
+    debugger of the source. With the right key, a replay sends them (faults D6, semantics 4.7).
+    """
+    busy_minutes(sandbox, 3)
+    installation.settings["SEGMENT_WRITE_KEY"] = "unknown0" * 4
+    assert installation.run("once").returncode == 0
+    assert {e["status"] for e in installation.events()} == {"delivered"}
+    assert len(sandbox.inbox) == 0
+    del installation.settings["SEGMENT_WRITE_KEY"]
+    assert installation.run("watermark", "reset", "--to", "15m", "--replay", "--yes").returncode == 0
+    assert installation.run("once").returncode == 0
+    assert problems(sandbox) == []
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "says"),
     [
