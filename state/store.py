@@ -28,6 +28,7 @@ from state.writer.conversations import stored_conversations
 from state.writer.erasure import Erasure, erase_customer
 from state.writer.outbox import Outbox
 from state.writer.quarantine import Quarantine
+from state.writer.receivers import Receivers
 from state.writer.reconciliation import Reconciliation
 from state.writer.recorded import Recorded
 from state.writer.resyncs import Resyncs
@@ -61,6 +62,7 @@ class Store:
         recorded: The events to look up, and what becomes of them.
         erasure: What must be erased and overwritten.
         quarantine: The lines that could not be read.
+        receivers: Which receivers have taken events.
         resyncs: The past intervals that are read again.
         reconciliation: When stored conversations were compared with Gladly's.
 
@@ -100,6 +102,7 @@ class Store:
                 self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers)
                 self.recorded = Recorded(self._db, self.erasure)
                 self.quarantine = Quarantine(self._db)
+                self.receivers = Receivers(self._db)
                 self.resyncs = Resyncs(self._db)
                 self.reconciliation = Reconciliation(self._db)
             self._undo = undo.pop_all()

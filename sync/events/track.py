@@ -6,10 +6,11 @@ is pure: no I/O and no clock.
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +18,8 @@ from state.instants import from_text, to_text
 from state.records import Transition
 from sync.events.gladly_objects import Email, GladlyConversation, Phone, Profile
 from sync.events.options import AS_GLADLY, EventOptions
+
+_Entry = TypeVar("_Entry", Email, Phone)
 
 NAMES = {
     Transition.CREATED: "Gladly Conversation Created",
@@ -93,9 +96,9 @@ def _properties(transition: Transition, subject: Subject) -> dict[str, Any]:
     profile, conversation = subject.profile, subject.conversation
     known = {
         "agentId": subject.agent_id,
-        "agentName": subject.agent_name if subject.agent_id else None,
+        "agentName": _known(subject.agent_name) if subject.agent_id else None,
         "conversationId": subject.conversation_id,
-        "customerName": profile.name,
+        "customerName": _known(profile.name),
         "email": email_of(profile.emails or []),
         "phone": phone_of(profile.phones or []),
     }
@@ -144,10 +147,10 @@ def email_of(emails: list[Email]) -> str | None:
     """
     Return the primary e-mail address, or else the first one. Return None when there is no address.
 
-    The result is the address's `normalized` form, or else its `original` form.
+    The result is the address's `normalized` form, or else its `original` form. An entry without any address
+    is passed over.
     """
-    chosen = next((email for email in emails if email.primary), emails[0] if emails else None)
-    return (chosen.normalized or chosen.original) if chosen else None
+    return next(filter(None, (_known(e.normalized) or _known(e.original) for e in _by_rank(emails))), None)
 
 
 def phone_of(phones: list[Phone]) -> str | None:
@@ -157,21 +160,56 @@ def phone_of(phones: list[Phone]) -> str | None:
 
     The result is the `normalized` number, or else it is made from `original` and its region. A number without
     a region is E.164 or a US number (gladly-api, customer profile).
+
+    An entry without a whole number is passed over: one that can be dialled only locally reaches somebody else
+    elsewhere, and zeros reach nobody.
     """
-    chosen = next((phone for phone in phones if phone.primary), phones[0] if phones else None)
-    if chosen is None:
-        return None
-    if chosen.normalized or not chosen.original:
-        return chosen.normalized or None
+    numbers = (
+        _in_e164(written, phone.region_code)
+        for phone in _by_rank(phones)
+        for written in (phone.normalized, phone.original)
+    )
+    return next(filter(None, numbers), None)
+
+
+# Whole numbers in E.164 as nearly all are: of North America, or of ten digits and more elsewhere. A number
+# that ends in many zeros is looked at more closely.
+_PLAINLY_WHOLE = re.compile(r"\+(?:1[2-9][0-9]{9}|[2-9][0-9]{9,14})(?<!000000)")
+
+
+def _in_e164(written: str | None, region_code: str | None) -> str | None:
+    """
+    Return a phone number in E.164; None when *written* is no whole number.
+
+    Args:
+        written: The number as somebody has written it.
+        region_code: The region whose local numbers *written* may be one of. None means the US.
+    """
+    known = _known(written)
+    if known is None or _PLAINLY_WHOLE.fullmatch(known):
+        return known
     import phonenumbers  # the import takes 0.05 s, and most numbers come normalized
 
     try:
-        number = phonenumbers.parse(chosen.original, (chosen.region_code or "US").upper())
+        number = phonenumbers.parse(known, (region_code or "US").upper())
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number):
+    is_possible = phonenumbers.is_possible_number_with_reason(number)
+    if is_possible != phonenumbers.ValidationResult.IS_POSSIBLE or not number.national_number:
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _by_rank(entries: list[_Entry]) -> list[_Entry]:
+    """Return the entries of a profile's list, the primary ones first."""
+    return sorted(entries, key=lambda entry: not entry.primary)
+
+
+def _known(text: str | None) -> str | None:
+    """Return *text*, or None when nothing of it can be seen."""
+    if text is None or not any(c.isprintable() and not c.isspace() for c in text):
+        return None
+    return text
 
 
 _encode = msgspec.json.Encoder().encode

@@ -189,7 +189,7 @@ class Host:
         Make one request. Yield the exchange when the head of the answer has arrived, whatever its status.
 
         Args:
-            method: `GET` or `POST`.
+            method: `GET`, `POST` or `OPTIONS`.
             path: The part after the base URL, with the slash.
             deadline_s: Seconds for the whole exchange, the answer's body included. `Exchange.extend` gives a
                 long body more time.

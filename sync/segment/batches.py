@@ -1,6 +1,13 @@
-"""Pack events into batches, in order, within Segment's limits on the bytes before compression. Pure."""
+"""
+Pack events into batches, in order, within Segment's limits on the bytes before compression.
 
-from collections.abc import Iterable, Iterator
+Choose the events of a refused batch that are tried alone. No I/O.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
 
 from state.records import PendingEvent
 from sync.segment.limits import SegmentLimits
@@ -41,3 +48,43 @@ def body_of(batch: Iterable[PendingEvent]) -> bytes:
     The stored bytes are joined as they are, so that every attempt sends the same bytes (semantics 4.3).
     """
     return _HEAD + _BETWEEN.join(event.payload for event in batch) + _TAIL
+
+
+def probes_of(batch: Sequence[PendingEvent], count: int) -> list[PendingEvent]:
+    """
+    Return the events of a refused batch that are tried alone, to see whether events are at fault at all.
+
+    They are the first two, in order, and others by chance. Each of the others is the first of its
+    conversation in the batch, so that no conversation's events leave out of order. Chance finds a good event
+    at some attempt, even where the first ones are all bad.
+
+    Args:
+        batch: The batch.
+        count: How many events are returned at most.
+    """
+    first_of: dict[str, PendingEvent] = {}
+    for event in batch:
+        first_of.setdefault(_conversation_of(event), event)
+    leading = list(batch[: min(2, count)])
+    others = [event for event in first_of.values() if event not in leading]
+    chosen = random.SystemRandom().sample(others, min(count - len(leading), len(others)))
+    return leading + sorted(chosen, key=lambda event: event.position)
+
+
+class _Properties(msgspec.Struct, rename="camel"):
+    conversation_id: str
+
+
+class _Track(msgspec.Struct):
+    properties: _Properties
+
+
+_decode = msgspec.json.Decoder(_Track).decode
+
+
+def _conversation_of(event: PendingEvent) -> str:
+    """Return the id of the event's conversation; the event's own where an older payload names none."""
+    try:
+        return _decode(event.payload).properties.conversation_id
+    except (ValueError, RecursionError):
+        return event.message_id

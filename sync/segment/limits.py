@@ -1,6 +1,28 @@
-"""Define what Segment accepts, and how long to wait for it: a value that is passed to the client."""
+"""
+Define what Segment accepts, and how long to wait for it: a value that is passed to the client.
 
+Tell how Segment's own hosts and keys look.
+"""
+
+import re
 from typing import NamedTuple
+from urllib.parse import urlsplit
+
+# The hosts of Segment's own regions are in these domains (Segment docs, "Regional Segment").
+_DOMAINS = re.compile(r"(?:.+\.)?(?:segment\.io|segmentapis\.com)\.?")
+
+# Public reports over ten years show Segment's write keys as 32 letters and digits (segment-api).
+_WRITE_KEY = re.compile(r"[A-Za-z0-9]{32}")
+
+
+def is_segments_own(url: str) -> bool:
+    """Return whether the URL's host is Segment itself, and not a Segment-compatible receiver."""
+    return _DOMAINS.fullmatch(urlsplit(url).hostname or "") is not None
+
+
+def looks_like_a_write_key(key: str) -> bool:
+    """Return whether *key* has the form of Segment's own write keys."""
+    return _WRITE_KEY.fullmatch(key) is not None
 
 
 class SegmentLimits(NamedTuple):
@@ -14,6 +36,8 @@ class SegmentLimits(NamedTuple):
         batch_max_events: How many events one batch holds. Segment answers 200 to a larger batch and
             silently drops the events, so this program counts them.
         event_max_bytes: The size of one event as JSON.
+        probes: How many events are tried alone when a batch is refused and the receiver has taken no event
+            lately. When it refuses these too, the events are not at fault.
         request_deadline_s: Seconds for one request, its answer included. Only a slow line needs half a
             minute for a whole batch of 500 KB.
         answer_max_bytes: How much of an answer to a 2xx is read. Segment's own is under 100 bytes.
@@ -26,6 +50,7 @@ class SegmentLimits(NamedTuple):
     batch_max_bytes: int = 500_000
     batch_max_events: int = 2_500
     event_max_bytes: int = 32_000
+    probes: int = 4
     request_deadline_s: float = 30.0
     answer_max_bytes: int = 1_000_000
     refusal_max_bytes: int = 100_000

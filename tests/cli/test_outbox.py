@@ -51,14 +51,15 @@ def test_a_rejected_event_is_pending_again(gladly_segment, installation, three_e
 def test_the_next_cycle_sends_it_with_the_message_id_it_had(gladly_segment, installation, opened):
     """Once what Segment minded is mended there."""
     opened()
+    bad = opened()
     faults = installation.sandbox.faults
-    faults.reject_message(lambda event: True)
+    faults.reject_message(lambda event: event["properties"]["conversationId"] == bad.id)
     assert gladly_segment("once").code == 0
     (rejected,) = installation.events(status="rejected")
     faults.reject_message(None)
     assert gladly_segment("retry", rejected["message_id"]).code == 0
     assert gladly_segment("once").code == 0
-    (attempt,) = installation.sandbox.inbox.attempts
+    _, attempt = installation.sandbox.inbox.attempts
     assert json.loads(attempt.raw) == rejected["payload"]
     assert attempt.message_id == rejected["message_id"]
 

@@ -107,6 +107,19 @@ def test_a_conversation_that_is_gone_is_sent_with_what_the_change_carries():
         pytest.param([Email(original="A@Example.com")], "A@Example.com", id="original where not normalized"),
         pytest.param([Email(original="A@b", normalized="")], "A@b", id="an empty normalized is none"),
         pytest.param([Email()], None, id="an entry without any text: left out"),
+        pytest.param([Email(original="A@b", normalized=" \t")], "A@b", id="a blank normalized is none"),
+        pytest.param([Email(normalized="\u200b\ufeff")], None, id="invisible characters alone: left out"),
+        pytest.param(
+            [Email(normalized=" ", original="", primary=True), Email(original="b@example.com")],
+            "b@example.com",
+            id="an empty primary one is passed over",
+        ),
+        pytest.param([Email(), Email(normalized="b@example.com")], "b@example.com", id="an empty first one"),
+        pytest.param(
+            [Email(normalized="a@example.com"), Email(), Email(primary=True)],
+            "a@example.com",
+            id="the first good one, where the primary one is empty",
+        ),
     ],
 )
 def test_the_email_is_the_primary_or_the_first(emails, expected):
@@ -133,6 +146,36 @@ def test_the_email_is_the_primary_or_the_first(emails, expected):
         pytest.param([Phone(original="ask at the desk")], None, id="no number: left out"),
         pytest.param([Phone(original="12")], None, id="too short: left out"),
         pytest.param([Phone()], None, id="an entry without any number: left out"),
+        pytest.param([Phone(original="555-0123")], None, id="a local number without its area: left out"),
+        pytest.param([Phone(original="7946 0123", region_code="GB")], None, id="local, elsewhere: left out"),
+        pytest.param([Phone(original="000-000-0000")], None, id="all zeros: left out"),
+        pytest.param([Phone(original="0000000000", region_code="DE")], None, id="all zeros elsewhere"),
+        pytest.param([Phone(normalized="+10000000000")], None, id="all zeros, though normalized"),
+        pytest.param([Phone(normalized="+0000000000")], None, id="no country has the number 0"),
+        pytest.param([Phone(normalized="+15550123")], None, id="local, though normalized"),
+        pytest.param([Phone(normalized="  ", original="(212) 555-0123")], "+12125550123", id="a blank one"),
+        pytest.param([Phone(normalized="+1 212 555 0123")], "+12125550123", id="normalized, with spaces"),
+        pytest.param(
+            [Phone(normalized="2125550123", region_code="US")], "+12125550123", id="normalized, without +"
+        ),
+        pytest.param(
+            [Phone(normalized="n/a", original="(212) 555-0123")],
+            "+12125550123",
+            id="normalized, not a number",
+        ),
+        pytest.param([Phone(normalized="+493000000000")], "+493000000000", id="many zeros are a number"),
+        pytest.param(
+            [Phone(normalized="+3725550123")], "+3725550123", id="a short number of a small country"
+        ),
+        pytest.param([Phone(normalized="\u0661" * 11)], None, id="no digits of E.164"),
+        pytest.param(
+            [Phone(primary=True), Phone(normalized="+12125550100")], "+12125550100", id="an empty primary one"
+        ),
+        pytest.param(
+            [Phone(original="12", primary=True), Phone(original="000"), Phone(original="(212) 555-0123")],
+            "+12125550123",
+            id="the first good one",
+        ),
     ],
 )
 def test_the_phone_is_the_primary_or_the_first_in_e164(phones, expected):

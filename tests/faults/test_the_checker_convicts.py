@@ -45,9 +45,9 @@ def _acknowledge_before_the_post(monkeypatch):
     """Make the sender mark events as delivered before it sends them."""
     deliver = SegmentClient.deliver
 
-    def hasty(self, batch, body=None):
+    def hasty(self, batch, body=None, **more):
         yield Delivered(batch)
-        yield from deliver(self, batch, body)
+        yield from deliver(self, batch, body, **more)
 
     monkeypatch.setattr(SegmentClient, "deliver", hasty)
 

@@ -40,10 +40,10 @@ def batches_under_way(program):
     segment, on_the_way = program.pipeline.ends.segment, []
     deliver = segment.deliver
 
-    def and_note(batch, body=None):
+    def and_note(batch, body=None, **more):
         on_the_way.append(batch)
         try:
-            yield from deliver(batch, body)
+            yield from deliver(batch, body, **more)
         finally:
             on_the_way.remove(batch)
 
