@@ -34,7 +34,8 @@ class LookUpTiming(NamedTuple):
     Say how much a step takes, and when a look-up that failed is made again.
 
     Attributes:
-        step_events: How many events are looked up and written together, at most.
+        step_events: How many events are looked up and written together, at most. At a slow pace there are
+            fewer, so that a step takes a few seconds.
         again_s: The waits after the first, second, … failed attempt of an event, in seconds. The first ones
             pass within a cycle.
         longest_wait_s: The wait after all further attempts.
@@ -55,6 +56,10 @@ class LookUpTiming(NamedTuple):
     not_found_again_s: float = 60.0
     linger_s: float = 5.0
     alone_after: timedelta = timedelta(days=1)
+
+    def at_pace(self, requests_per_second: float) -> "LookUpTiming":
+        """Return these numbers with steps that fit the pace: an event needs one to two requests."""
+        return self._replace(step_events=min(self.step_events, max(5, math.ceil(requests_per_second))))
 
     def next_attempt(self, event: RecordedEvent, now: datetime, *, was_slow: bool = False) -> datetime:
         """

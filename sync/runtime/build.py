@@ -127,7 +127,8 @@ def build_pipeline(
     lookups = Lookups(ends.gladly)
     origin = Origin(fingerprint(config.secrets.write_key), ends.gladly.host.address)
     record = RecordStage(config.event_options, store, lookups, origin)
-    look_up = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, tuning.look_up)
+    timing = tuning.look_up.at_pace(settings.gladly.requests_per_second)
+    look_up = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, timing)
     deliverer = Deliverer(store, ends.segment, ends.segment_health, observer, tuning.delivery)
     poller = Poller(
         gladly=ends.gladly,
@@ -158,7 +159,7 @@ def build_pipeline(
         store=store,
         stop=stop,
     )
-    at_once = tuning.look_up._replace(not_found_again_s=0.0)  # a preview waits for no second answer
+    at_once = timing._replace(not_found_again_s=0.0)  # a preview waits for no second answer
     look_up_now = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, at_once)
     preview = Preview(poller, feed, record, look_up_now, store, tuning.segment)
     return Pipeline(cycle, resync, preview, ends, (lookups.close, deliverer.close, ends.close))
