@@ -1,10 +1,13 @@
 """What the state file holds, read from outside."""
 
 import sqlite3
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from state.locks import Turn
 from support.installation import Installation
 
 
@@ -24,3 +27,11 @@ def state_bytes(installation: Installation) -> dict[str, bytes]:
     files = installation.directory.glob(installation.state_path.name + "*")
     held = {file.name: file.read_bytes() for file in files if not file.name.endswith((".lock", "-shm"))}
     return {name: content for name, content in held.items() if content}  # a reader leaves an empty log
+
+
+@contextmanager
+def turn_of_a_resync(path: Path) -> Iterator[None]:
+    """Hold the turn on the state file for the time of a block, as a resync does that takes long."""
+    turn = Turn(path.resolve())
+    with closing(turn), turn.held(time.sleep, None):
+        yield
