@@ -124,15 +124,27 @@ class Turn:
     """
     The turn among the processes that have the file open for writing: the daemon and a resync.
 
+    The turn is fair: a process that gives it back while the other one waits gets it again after the other
+    one. Whoever waits for the turn holds a second lock, the place at the head of the queue, until it has the
+    turn. Nobody takes the turn without that place. There are two roles, so the queue has one place.
+
     Args:
         path: The state file, with all links resolved.
+
+    Attributes:
+        looks: How often this process has looked in vain. It grows for as long as it waits.
 
     Raises:
         StateFileError: The lock file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path, ".turn.lock")
+        self.looks = 0
+        with contextlib.ExitStack() as undo:
+            self._lock = FileLock(path, ".turn.lock")
+            undo.callback(self._lock.close)
+            self._place = FileLock(path, ".queue.lock")
+            undo.pop_all()
 
     @contextmanager
     def held(self, sleep: Callable[[float], object], waiting: Callable[[], object] | None) -> Iterator[None]:
@@ -144,11 +156,21 @@ class Turn:
             waiting: Called once if another process has the turn.
         """
         told = False
-        while not self._lock.try_to_take():
-            if waiting is not None and not told:
-                waiting()
-                told = True
-            sleep(_TURN_LOOK_S)
+
+        def wait_for(lock: FileLock) -> None:
+            nonlocal told
+            while not lock.try_to_take():
+                if waiting is not None and not told:
+                    waiting()
+                    told = True
+                self.looks += 1
+                sleep(_TURN_LOOK_S)
+
+        wait_for(self._place)
+        try:
+            wait_for(self._lock)
+        finally:
+            self._place.give_back()
         try:
             yield
         finally:
@@ -167,5 +189,6 @@ class Turn:
                 self._lock.give_back()
 
     def close(self) -> None:
-        """Close the lock file."""
+        """Close the lock files."""
+        self._place.close()
         self._lock.close()

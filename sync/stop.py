@@ -1,11 +1,16 @@
 """Ask the process to end: a signal sets a `Stop` once, and everything that waits or hangs obeys it."""
 
+import math
 import os
 import select
 import signal
+import time
 from collections.abc import Callable
 
 from sync.errors import StoppedError
+
+# poll(2) takes no more than 24 days, in milliseconds. A longer wait is made of several.
+_LONGEST_POLL_S = 86_400.0
 
 
 class Stop:
@@ -46,7 +51,12 @@ class Stop:
         """
         poll = select.poll()
         poll.register(self._read_fd, select.POLLIN)
-        poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
+        until = None if seconds is None else time.monotonic() + seconds
+        while not self._is_set:
+            left_s = math.inf if until is None else max(0.0, until - time.monotonic())
+            poll.poll(min(left_s, _LONGEST_POLL_S) * 1000)
+            if left_s <= _LONGEST_POLL_S:
+                break
         return self._is_set
 
     def sleep(self, seconds: float) -> None:
@@ -84,3 +94,26 @@ def stop_on_signals(stop: Stop) -> None:
 
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
+
+
+class Hangup:
+    """
+    SIGHUP, which asks a daemon to read its settings again and does not end it.
+
+    The handler does nothing but note it: a signal may interrupt a thread in the middle of a log line.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def listen(self) -> None:
+        """Note SIGHUP from now on."""
+        signal.signal(signal.SIGHUP, self._note)
+
+    def came(self) -> bool:
+        """Return whether SIGHUP came since the last call."""
+        came, self._came = self._came, False
+        return came
+
+    def _note(self, number: int, frame: object) -> None:
+        self._came = True

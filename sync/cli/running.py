@@ -25,19 +25,29 @@ def run(options: Options) -> None:
     """
     Run as a daemon: one cycle at once, then on schedule.
 
-    SIGTERM or SIGINT ends it.
+    SIGTERM or SIGINT ends it. SIGHUP does not.
 
     \b
     Example:
       GLADLY_API_TOKEN=… SEGMENT_WRITE_KEY=… gladly-segment --config config.toml run
     """
-    config, stop = begin(options)
-    from state.store import Store
-    from sync.runtime.daemon import Daemon
+    from sync.stop import Hangup
 
+    hangup = Hangup()
+    hangup.listen()
+    config, stop = begin(options)
+    from sync.errors import StoppedError
+    from sync.runtime.daemon import Daemon, open_store
+
+    try:
+        opened = open_store(config, stop)
+    except StoppedError:
+        return  # nothing has begun yet
     with (
-        Store(config.state_path, migrate=True) as store,
-        contextlib.closing(Daemon(config, store, stop, debug=options.debug, tuning=options.tuning)) as daemon,
+        opened as store,
+        contextlib.closing(
+            Daemon(config, store, stop, hangup, debug=options.debug, tuning=options.tuning)
+        ) as daemon,
     ):
         daemon.run()
 
@@ -64,7 +74,7 @@ def once(options: Options, dry_run: bool) -> int:
     from sync.telemetry.heartbeat import Heartbeat
 
     with (
-        Store(config.state_path, migrate=True) as store,
+        Store(config.state_path, migrate=True, sleep=stop.sleep) as store,
         build_pipeline(config, store, stop, tuning=options.tuning) as pipeline,
     ):
         report = pipeline.cycle.run()

@@ -1,5 +1,6 @@
 """One step of look-ups: some events, what Gladly answered, and what follows (semantics 2.5, 2.6)."""
 
+import math
 from datetime import datetime, timedelta
 from typing import NamedTuple
 

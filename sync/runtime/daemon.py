@@ -9,6 +9,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -23,7 +25,7 @@ from sync.reports import CycleObserver, CycleReport, EndFigures
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
 from sync.runtime.schedule import Schedule
 from sync.settings.sections import Config
-from sync.stop import Stop
+from sync.stop import Hangup, Stop
 from sync.telemetry.heartbeat import Heartbeat
 from sync.telemetry.systemd import Notifier
 
@@ -43,6 +45,26 @@ LOOK_EVERY_S = 1.0
 LONGEST_PAUSE_S = 60.0
 
 
+def open_store(config: Config, stop: Stop) -> Store:
+    """
+    Open the state file for a daemon. A resync may have the turn, and systemd hears that the start goes on.
+
+    Raises:
+        StoppedError: A stop was asked for while the daemon waited for its turn.
+        StateError: The state file cannot be opened.
+    """
+    notifier = Notifier()
+
+    def wait(seconds: float) -> None:
+        notifier.starting()
+        stop.sleep(seconds)
+
+    def tell() -> None:
+        log.info("daemon.waiting", reason="a resync writes")
+
+    return Store(config.state_path, migrate=True, sleep=wait, waiting=tell)
+
+
 class Daemon:
     """
     Run cycles until a stop is asked for, or until one fails in a way that another cycle would not repair.
@@ -51,6 +73,7 @@ class Daemon:
         config: The organization's settings and secrets.
         store: Its state file, open for writing. Closing it is the caller's task.
         stop: Asks for the end.
+        hangup: Asks for the settings to be read again, which this daemon does not do.
         debug: Whether tracebacks are logged.
         tuning: The numbers behind the settings.
     """
@@ -60,6 +83,7 @@ class Daemon:
         config: Config,
         store: Store,
         stop: Stop,
+        hangup: Hangup,
         *,
         debug: bool = False,
         tuning: Tuning = DEFAULT_TUNING,
@@ -67,6 +91,7 @@ class Daemon:
         self._config = config
         self._store = store
         self._stop = stop
+        self._hangup = hangup
         self._debug = debug
         self._hung_after_s = tuning.hung_after_s
         # Look-ups end in time for the next poll.
@@ -81,6 +106,8 @@ class Daemon:
         self._progress = 0  # as it was last seen
         self._progress_at = 0.0  # monotonic: when it was last seen to grow, or nothing was to be done
         self._running = threading.Lock()
+        self._fed_at = 0.0  # monotonic: when systemd's watchdog was last fed
+        self._part_errors: dict[str, str] = {}  # by part, as last logged
         self._fatal: BaseException | None = None
         self._failures = 0  # of the state file, in a row
         self._not_before = 0.0  # monotonic
@@ -112,7 +139,8 @@ class Daemon:
         self._schedule.stop()
         if not self._running.acquire(timeout=PATIENCE_WITH_A_CYCLE_S):
             log.warning("daemon.stopped", note="a cycle hung; what it had not committed is read again")
-            sys.stdout.flush()
+            with suppress(OSError, ValueError):  # standard output may be full or closed
+                sys.stdout.flush()
             os._exit(0)  # whoever opens the file next rolls the transaction under way back
         if self._fatal is not None:
             raise self._fatal
@@ -134,22 +162,57 @@ class Daemon:
     def _look_after_the_schedule(self) -> None:
         """Wait for the stop, and look every second whether all goes on as it should."""
         look_s = min(LOOK_EVERY_S, self._notifier.watchdog_s or LOOK_EVERY_S)
-        told_at = 0.0
         while not self._stop.wait(look_s):
-            self._schedule.follow_the_clock()
-            next_cycle = self._schedule.next_cycle
-            if self._metrics is not None:
-                self._metrics.plan(next_cycle)
-            every_s, now = self._notifier.watchdog_s, time.monotonic()
-            if every_s is not None and now - told_at >= every_s - look_s / 2 and self._is_alive(next_cycle):
-                self._notifier.alive()
-                told_at = now
+            with self._apart("signals"):
+                self._answer_a_hangup()
+            with self._apart("schedule"):
+                self._schedule.follow_the_clock()
+            with self._apart("metrics"):
+                self._plan_the_metrics()
+            with self._apart("watchdog"):
+                self._feed_the_watchdog(look_s)
+
+    @contextmanager
+    def _apart(self, part: str) -> Iterator[None]:
+        """
+        Run a part of the daemon. Log an error that nobody foresaw, and let the other parts go on.
+
+        The same error of a part is logged once.
+        """
+        try:
+            yield
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            if self._part_errors.get(part) != what:
+                self._part_errors[part] = what
+                log.error("part.failed", part=part, error=what, exc_info=self._debug)
+        else:
+            self._part_errors.pop(part, None)
+
+    def _answer_a_hangup(self) -> None:
+        if self._hangup.came():
+            log.warning(
+                "settings.kept", reason="SIGHUP does not read the settings again; restart the daemon for that"
+            )
+
+    def _plan_the_metrics(self) -> None:
+        if self._metrics is not None:
+            self._metrics.plan(self._schedule.next_cycle)
+
+    def _feed_the_watchdog(self, look_s: float) -> None:
+        every_s, now = self._notifier.watchdog_s, time.monotonic()
+        if every_s is None or now - self._fed_at < every_s - look_s / 2:
+            return
+        if self._is_alive(self._schedule.next_cycle):
+            self._notifier.alive()
+            self._fed_at = now
 
     def _is_alive(self, next_cycle: datetime) -> bool:
         """
         Return whether cycles run when they should and the one under way gets on. If not, a restart may help.
         """
-        now, progress = time.monotonic(), self._cycle.progress
+        # To wait for the turn while a resync writes is progress, too (faults H2.13).
+        now, progress = time.monotonic(), self._cycle.progress + self._store.looks_for_the_turn
         if progress != self._progress or not self._running.locked():
             self._progress, self._progress_at = progress, now
         late_s = (datetime.now(UTC) - next_cycle).total_seconds()
@@ -189,17 +252,21 @@ class Daemon:
         """Tell those who watch from outside how a cycle ended."""
         poll = report.poll
         if poll.outcome is not PollOutcome.FAILED:
-            self._heartbeat.beat()
+            with self._apart("heartbeat"):
+                self._heartbeat.beat()
         figures = ", ".join(f"{name} {count}" for name, count in poll.figures().items())
         at = to_text(poll.finished_at) if poll.finished_at else ""
         why = f": {poll.error}" if poll.error else ""
-        self._notifier.status(f"Last cycle {poll.outcome.value} at {at} ({figures}){why}")
+        with self._apart("status"):
+            self._notifier.status(f"Last cycle {poll.outcome.value} at {at} ({figures}){why}")
 
     def _tell_of_a_broken_cycle(self, error: Exception) -> None:
         """Tell them about a cycle that failed by an error of the state file or of this program."""
-        if self._metrics is not None:
-            self._metrics.broke()
-        self._notifier.status(f"Last cycle failed: {error}")
+        with self._apart("metrics of a failed cycle"):
+            if self._metrics is not None:
+                self._metrics.broke()
+        with self._apart("status"):
+            self._notifier.status(f"Last cycle failed: {error}")
 
     def _end(self, error: BaseException) -> None:
         self._fatal = error
