@@ -12,6 +12,7 @@ Two further reasons not to use a `Session`:
 * It does not show which socket a request uses. A deadline needs to know the socket, to shut it.
 """
 
+import http.client
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -30,6 +31,31 @@ CONNECT_TIMEOUT_S = 4.0
 
 # What every failure of a connection is an instance of.
 CONNECTION_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+class FinalAnswer(http.client.HTTPResponse):
+    """
+    An answer that reads past the interim answers before it.
+
+    http.client passes over 100 only. It would take 102 or 103 for an answer without a body, and the next
+    request on that connection would be given the answer that follows (faults H1.3).
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """
+        Return the status line of the final answer, its headers still to be read.
+
+        Raises:
+            http.client.HTTPException: There is none, or the host goes on in another protocol (101).
+        """
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status == 101:
+                self._close_conn()  # type: ignore[attr-defined]
+                raise http.client.HTTPException("the host changed to another protocol")
+            if status >= 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
 
 
 class Connections:
@@ -109,6 +135,8 @@ class Connections:
         self._adapter.cert_verify(pool, prepared.url, self._verify, None)  # type: ignore[no-untyped-call]
 
         class Connection(pool.ConnectionCls):  # type: ignore[misc]  # HTTP or HTTPS, as the pool has it
+            response_class = FinalAnswer
+
             def request(self, *args: Any, **kwargs: Any) -> None:
                 super().request(*args, **kwargs)
                 on_socket(self.sock)
