@@ -11,6 +11,6 @@ Doors:
 * `lookups`: `Lookups` fetches and keeps what conversations, profiles, agents and topics look like now.
 * `limits`: `GladlyLimits` holds what Gladly allows, and every number of this room.
 
-Behind them: `events_api` reads the Events API, `report` asks for the report a day at a time, `report_rows`
-reads its CSV, `pacer` keeps the pace of requests, `models` says what is read of an answer.
+Behind them: `events_api` reads the Events API, `event_lines` its lines, `report` asks for the report a day at
+a time, `report_rows` reads its CSV, `models` says what is read of an answer.
 """

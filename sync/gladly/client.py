@@ -26,10 +26,10 @@ from sync.errors import (
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.limits import GladlyLimits
 from sync.gladly.models import Agent, Errors, Topic
-from sync.gladly.pacer import Pacer
 from sync.http.credentials import BasicCredentials
 from sync.http.headers import retry_after_s, server_date
 from sync.http.host import READ_TIMEOUT_S, Exchange, Host
+from sync.http.pacer import Pacer
 from sync.http.retry import RetryPolicy
 from sync.stop import Stop
 

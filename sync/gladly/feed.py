@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from sync.errors import TooOldError
 from sync.events.changes import Chunk
 from sync.gladly.client import GladlyClient
-from sync.gladly.events_api import EventsApi
+from sync.gladly.events_api import EventsApi, KnownBadLines, none_known
 from sync.gladly.report import Report
 
 
@@ -21,6 +21,7 @@ class ChangeFeed:
     Args:
         client: Makes the requests.
         overlap: How far the watermark stays behind what has been read.
+        known_bad_lines: Returns the ids of the lines that are in quarantine already.
 
     Both methods raise:
         RetryableError: Gladly cannot be reached, or breaks off again and again. The chunks already yielded
@@ -28,9 +29,11 @@ class ChangeFeed:
         CredentialsRefusedError, UnexpectedAnswerError, StoppedError: As the client's.
     """
 
-    def __init__(self, client: GladlyClient, overlap: timedelta) -> None:
+    def __init__(
+        self, client: GladlyClient, overlap: timedelta, known_bad_lines: KnownBadLines = none_known
+    ) -> None:
         self._client = client
-        self._events = EventsApi(client, overlap)
+        self._events = EventsApi(client, overlap, known_bad_lines)
         self._report = Report(client)
 
     def since(self, position: datetime) -> Iterator[Chunk]:
