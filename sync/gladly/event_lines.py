@@ -20,6 +20,11 @@ _decode_event = msgspec.json.Decoder(FeedEvent).decode
 _decode_content = msgspec.json.Decoder(Content).decode
 
 
+def type_of(text: str) -> ChangeType:
+    """Return what kind of change this type of event is, in whatever case it is written."""
+    return TYPES.get(text) or TYPES.get(text.strip().upper(), ChangeType.OTHER)
+
+
 def read_change(line: bytes) -> Change:
     """
     Read one line of the feed.
@@ -29,7 +34,7 @@ def read_change(line: bytes) -> Change:
     """
     try:
         event = _decode_event(line)
-        type_ = TYPES.get(event.type, ChangeType.OTHER)
+        type_ = type_of(event.type)
         recorded_at = from_text(event.timestamp)
         id_ = "" if event.id is None else checked_id(str(event.id), "id")
         if type_ is ChangeType.OTHER:
@@ -93,7 +98,8 @@ def kind_of(line: bytes) -> tuple[LineKind, str]:
         return LineKind.ERROR, details or (error if isinstance(error, str) else "")
     if len(named) < 2:
         return LineKind.NO_EVENT, ""
-    is_known = not isinstance(found.get("type"), str) or found["type"] in TYPES
+    type_ = found.get("type")
+    is_known = not isinstance(type_, str) or type_of(type_) is not ChangeType.OTHER
     return (LineKind.UNREADABLE_EVENT if is_known else LineKind.OTHER_EVENT), ""
 
 
