@@ -8,7 +8,7 @@ typed error.
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -24,10 +24,11 @@ from sync.errors import (
     UnexpectedAnswerError,
 )
 from sync.events.gladly_objects import GladlyConversation, Profile
+from sync.gladly.clock import GladlyClock, Moment
 from sync.gladly.limits import GladlyLimits
 from sync.gladly.models import Agent, Errors, Topic
 from sync.http.credentials import BasicCredentials
-from sync.http.headers import retry_after_s, server_date
+from sync.http.headers import retry_after_s
 from sync.http.host import READ_TIMEOUT_S, Exchange, Host
 from sync.http.pacer import Pacer
 from sync.http.retry import RetryPolicy
@@ -57,6 +58,7 @@ class GladlyClient:
     Attributes:
         host: The host and its connections.
         pacer: The pace of requests.
+        gladly_clock: What is believed of Gladly's clock, by all answers.
         stop, retry, limits: As given.
 
     Every method raises:
@@ -88,6 +90,7 @@ class GladlyClient:
             stop=stop,
             connections=limits.workers + 1,
         )
+        self.gladly_clock = GladlyClock()
         self._retrying = retry.retrying(stop)
 
     def close(self) -> None:
@@ -99,16 +102,35 @@ class GladlyClient:
         return self._retrying(request)
 
     def clock(self) -> datetime:
-        """Return Gladly's own clock, by the cheapest request there is. It proves the credentials as well."""
-        return self.retried(self._clock)
+        """
+        Return what is believed of Gladly's clock, by the cheapest request there is (`GladlyClock`).
 
-    def _clock(self) -> datetime:
+        It proves the credentials as well.
+        """
+        return self.gladly_clock.believed(self.retried(self._moment))
+
+    def beginning(self) -> datetime:
+        """
+        Return the present by Gladly's clock, for the very first poll.
+
+        What is believed may be far too early where our clock is wrong, and the first poll would then send the
+        past. So Gladly's own word counts where the two are more than an hour apart, given twice.
+        """
+        first = self.clock()
+        if self.gladly_clock.skew > -timedelta(hours=1):
+            return first
+        dates = [moment.date for moment in (self.retried(self._moment) for _ in range(2)) if moment.date]
+        return min(dates)
+
+    def _moment(self) -> Moment:
         with self.request("GET", "/organization", deadline_s=self.limits.request_deadline_s) as exchange:
             exchange.body(self.limits.body_max_bytes)
-            date = server_date(exchange.response.headers)
-        if date is None:
-            raise UnexpectedAnswerError(f"Gladly at {self.host.address} sent no Date with its answer.")
-        return date
+            moment = self.gladly_clock.hear(exchange.response.headers)
+        if moment.date is None:
+            raise UnexpectedAnswerError(
+                f"Gladly at {self.host.address} sent no Date of its own with its answer."
+            )
+        return moment
 
     def conversation(self, id_: str) -> GladlyConversation | None:
         """Return a conversation as it is now. Return None when there is none, or none any more."""
@@ -192,6 +214,7 @@ class GladlyClient:
             silence_s=silence_s,
         ) as exchange:
             failpoint("gladly.answer")
+            self.gladly_clock.hear(exchange.response.headers)
             self._heed_the_rate_limit(exchange.response)
             if exchange.response.status != 200:
                 raise self._refusal(exchange, path)

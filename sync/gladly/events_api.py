@@ -2,9 +2,10 @@
 The Events API: what Gladly recorded since an instant, as chunks of changes.
 
 `GET /events` is JSON Lines, streamed, ascending and up to 15 seconds late (Gladly REST API, Events). The
-watermark that goes with a chunk is held back by the overlap. It stays behind Gladly's own clock, so that what
-becomes visible late is still read. It stays behind the last change of a stream that has not come to its end,
-so that what stands a little out of order is still read, too (semantics 3.2, 3.3).
+watermark that goes with a chunk is held back by the overlap. It stays behind Gladly's own clock, as far as
+that is believed (`GladlyClock`), so that what becomes visible late is still read. It stays behind the last
+change of a stream that has not come to its end, so that what stands a little out of order is still read, too
+(semantics 3.2, 3.3).
 """
 
 import contextlib
@@ -18,9 +19,9 @@ from state.records import QUARANTINED_LINE_BYTES, BadLine
 from sync.errors import RetryableError, UnexpectedAnswerError
 from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
 from sync.gladly.client import GladlyClient
+from sync.gladly.clock import GladlyClock, Moment
 from sync.gladly.event_lines import LineKind, UnendedLine, is_cut_object, kind_of, lines_of, read_change
 from sync.gladly.limits import GladlyLimits
-from sync.http.headers import server_date
 from sync.http.host import Exchange
 
 KnownBadLines = Callable[[list[BadLine]], Collection[str]]
@@ -71,7 +72,12 @@ class EventsApi:
         furthest, stuck = position, 0
         while True:
             stream = EventStream(
-                position, self._overlap, self._limits, self._client.host.quoted, self._known_bad_lines
+                position,
+                self._overlap,
+                self._limits,
+                self._client.host.quoted,
+                self._client.gladly_clock,
+                self._known_bad_lines,
             )
             try:
                 yield from self._read_stream(stream, until)
@@ -108,7 +114,12 @@ class EventsApi:
         if until is not None:
             params.append(("endAt", to_text(until)))
         # Uncompressed: a gzip stream that is cut off raises nothing in requests.
-        headers = {"Accept": "application/x-jsonlines", "Accept-Encoding": "identity"}
+        # A cache's answer would be old, and its `Date` with it.
+        headers = {
+            "Accept": "application/x-jsonlines",
+            "Accept-Encoding": "identity",
+            "Cache-Control": "no-cache",
+        }
         with self._client.request(
             "GET",
             "/events",
@@ -142,6 +153,7 @@ class EventStream:
         overlap: How far the watermark stays behind what has been read.
         limits: How much makes a chunk, and how long a line may be.
         quoted: Makes what the host said fit for an error (`Host.quoted`).
+        clock: Says what is believed of Gladly's clock.
         known_bad_lines: Returns the ids of the lines that are in quarantine already.
 
     Attributes:
@@ -157,6 +169,7 @@ class EventStream:
         overlap: timedelta,
         limits: GladlyLimits,
         quoted: Callable[[str], str],
+        clock: GladlyClock,
         known_bad_lines: KnownBadLines = none_known,
     ) -> None:
         self._known_bad_lines = known_bad_lines
@@ -169,7 +182,8 @@ class EventStream:
         self.bad_lines: list[BadLine] = []
         self._overlap = overlap
         self._transitions = 0
-        self._read_until: datetime | None = None
+        self._clock = clock
+        self._moment: Moment | None = None
         self._tells_its_end = False
         self._is_json_lines = False
         self._events = 0  # the lines that were events
@@ -180,7 +194,7 @@ class EventStream:
     def begin(self, response: BaseHTTPResponse) -> None:
         """Note what the answer's head says: Gladly's clock, and whether the body tells its end."""
         self.is_open = True
-        self._read_until = server_date(response.headers)
+        self._moment = self._clock.hear(response.headers)
         self._tells_its_end = (
             "Content-Length" in response.headers
             or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
@@ -289,16 +303,23 @@ class EventStream:
         """
         Return what has been read since the last chunk, and the watermark that goes with it.
 
-        At the end of the answer, the watermark is the overlap behind Gladly's clock. Before the end, and
-        where the answer does not tell its end from a cut, it is the overlap behind the newest change.
+        At the end of the answer, the watermark is the overlap behind Gladly's clock, as far as that is
+        believed. Before the end, and where the answer does not tell its end from a cut or is no witness of
+        the time, it is the overlap behind the newest change.
         """
-        reaches = [at for at in [self._read_until] if at]
-        if not is_last or not reaches or not self._tells_its_end:
+        reaches, read_until = [], None
+        if self._moment is not None:
+            if self.changes:
+                self._clock.prove(self.high_water, self._moment)
+            reaches.append(self._clock.believed(self._moment))
+            if self._moment.date is not None:
+                read_until = reaches[0]
+        if not is_last or read_until is None or not self._tells_its_end:
             reaches.append(self.high_water)
         if self._held:
             reaches.append(self._held_from)
         self.position = max(self.position, min(reaches) - self._overlap)
-        chunk = Chunk(self.changes, self.position, self.bad_lines, self._read_until)
+        chunk = Chunk(self.changes, self.position, self.bad_lines, read_until)
         self.changes, self.bad_lines, self._transitions = [], [], 0
         return chunk
 

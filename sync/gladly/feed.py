@@ -5,13 +5,19 @@ The Events API reaches back 24 hours. What is older is read from the report firs
 """
 
 from collections.abc import Generator, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from sync.errors import TooOldError
+import structlog
+
+from state.instants import to_text, utc_now
+from sync.errors import GladlySegmentError, TooOldError, UnexpectedAnswerError
 from sync.events.changes import Chunk
 from sync.gladly.client import GladlyClient
+from sync.gladly.clock import AGREEMENT
 from sync.gladly.events_api import EventsApi, KnownBadLines, none_known
 from sync.gladly.report import Report
+
+log = structlog.get_logger()
 
 
 class ChangeFeed:
@@ -43,11 +49,54 @@ class ChangeFeed:
         Args:
             position: Aware UTC, inclusive, of any age.
         """
+        position = self._not_ahead(position)
+        try:
+            yield from self._read_on(position)
+        except GladlySegmentError as error:
+            behind = self._not_ahead(position, is_refused=isinstance(error, UnexpectedAnswerError))
+            if behind == position:
+                raise
+        else:
+            behind = self._not_ahead(position)
+        if behind != position:
+            yield from self._read_on(behind)
+
+    def _read_on(self, position: datetime) -> Iterator[Chunk]:
         try:
             yield from self._events.read(position)
         except TooOldError:  # only Gladly's clock says what is too old, so the Events API is asked first
+            self._client.gladly_clock.prove_now(position + timedelta(hours=24))
             position = yield from self._catch_up(position, None)
             yield from self._events.read(position)
+
+    def _not_ahead(self, position: datetime, *, is_refused: bool = False) -> datetime:
+        """
+        Return *position*, or where to read again from when it lies in Gladly's future.
+
+        A watermark was led there by a clock that was ahead. What was recorded meanwhile has not been read. It
+        is read again as far as the Events API reaches back, and what is known is recognised. One answer is
+        not enough to say so: Gladly is asked once more. Our own clock has to agree where *position* is
+        further ahead than the Events API reaches back.
+
+        Args:
+            position: The watermark.
+            is_refused: Gladly has refused it. Then what is believed of Gladly's clock counts, not what Gladly
+                says of it.
+        """
+        clock = self._client.gladly_clock
+        first = clock.heard
+        if is_refused and position > (clock.now() or position) + AGREEMENT:
+            now = self._client.clock()
+        elif position <= (utc_now() if first is None else first) + AGREEMENT:
+            return position
+        else:
+            self._client.clock()
+            now = max(at for at in (first, clock.heard, datetime.min.replace(tzinfo=UTC)) if at is not None)
+        reach = self._client.limits.events_reach
+        if position <= now + AGREEMENT or (position <= utc_now() and position - now > reach):
+            return position
+        log.warning("watermark.ahead", watermark=to_text(position), read_again_from=to_text(now - reach))
+        return now - reach
 
     def between(self, since: datetime, until: datetime) -> Iterator[Chunk]:
         """

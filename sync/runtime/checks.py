@@ -7,7 +7,6 @@ from urllib.parse import urlsplit
 
 from state.errors import StateError, StateLockedError, damaged
 from state.file import check_writable, is_there
-from state.instants import utc_now
 from state.locks import MAIN, take_role
 from state.reader import Reader
 from state.schema.version import CURRENT, Schema
@@ -81,7 +80,8 @@ def _secrets_others_can_read(config: Config) -> Iterator[str]:
 def _gladly(config: Config) -> str:
     client = gladly_client(config, Stop())
     try:
-        skew = (utc_now() - client.clock()).total_seconds()
+        client.clock()
+        skew = client.gladly_clock.skew.total_seconds()
     finally:
         client.close()
     note = (
