@@ -66,6 +66,11 @@ def parse_duration(text: str) -> timedelta:
         raise ValueError(f"{text!r} is too long; the longest duration is 999999999d") from error
 
 
+def is_age(text: str) -> bool:
+    """Return whether an INSTANT is an age such as `36h`, which needs to know the present."""
+    return _DURATION.fullmatch(text.strip()) is not None
+
+
 def parse_instant(text: str, now: datetime) -> datetime:
     """
     Read an INSTANT (interface 2): ISO 8601, or an age before *now* such as `36h`.

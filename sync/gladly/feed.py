@@ -66,7 +66,7 @@ class ChangeFeed:
             yield from self._events.read(position)
         except TooOldError:  # only Gladly's clock says what is too old, so the Events API is asked first
             self._client.gladly_clock.prove_now(position + timedelta(hours=24))
-            position = yield from self._catch_up(position, None)
+            position = yield from self._catch_up(position, None, self._client.clock())
             yield from self._events.read(position)
 
     def _not_ahead(self, position: datetime, *, is_refused: bool = False) -> datetime:
@@ -103,19 +103,27 @@ class ChangeFeed:
         Yield every change recorded from *since* to *until*, in whole chunks.
 
         Args:
-            since, until: Aware UTC, inclusive, of any age.
+            since, until: Aware UTC, inclusive, of any age. An *until* in Gladly's future means now.
         """
-        since = yield from self._catch_up(since, until)
+        now = self._client.clock()
+        since = yield from self._catch_up(since, until, now)
         if since < until:
-            yield from self._events.read(since, until)
+            # Without an end, Gladly shows what it has. It may refuse an end in its future.
+            yield from self._events.read(since, until if until < now - AGREEMENT else None)
 
-    def _catch_up(self, position: datetime, until: datetime | None) -> Generator[Chunk, None, datetime]:
+    def _catch_up(
+        self, position: datetime, until: datetime | None, now: datetime
+    ) -> Generator[Chunk, None, datetime]:
         """
         Read the report up to where the Events API begins. The report may not be complete after that.
 
+        Args:
+            position, until: What is read.
+            now: What is believed of Gladly's clock.
+
         Returns: where to go on.
         """
-        reach = self._client.clock() - self._client.limits.events_reach
+        reach = now - self._client.limits.events_reach
         end = min(reach, until) if until is not None else reach
         if position < end:
             yield from self._report.between(position, end)
