@@ -51,18 +51,31 @@ def read_change(line: bytes) -> Change:
             type_,
             recorded_at,
             customer_id=checked_id(content.source_customer_id, "sourceCustomerId"),
-            conversation_id=content.source_conversation_id or "",
+            conversation_id=_id_if_any(content.source_conversation_id, "sourceConversationId"),
             into_customer_id=checked_id(content.destination_customer_id, "destinationCustomerId"),
         )
     change = Change(id_, type_, recorded_at, customer_id=checked_id(content.customer_id, "customerId"))
     if type_ in OF_A_CONVERSATION:
         change.conversation_id = checked_id(content.conversation_id, "conversationId")
         if content.context and content.context.assignee:
-            change.agent_id = content.context.assignee.agent_id or ""
+            change.agent_id = _agent(content.context.assignee.agent_id)
     elif type_ in OF_TOPICS:
         change.conversation_id = checked_id(content.conversation_id, "conversationId")
         change.topic_id = checked_id(content.topic_id, "topicId")
     return change
+
+
+def _id_if_any(value: str | None, name: str) -> str:
+    """Return an id that may be missing, as `checked_id` does; empty when it is."""
+    return checked_id(value, name) if value else ""
+
+
+def _agent(value: str | None) -> str | None:
+    """Return an agent's id, or None where it cannot be one: that costs no transition."""
+    try:
+        return _id_if_any(value, "agentId")
+    except ValueError:
+        return None
 
 
 class LineKind(Enum):
