@@ -5,7 +5,7 @@ The Events API reaches back 24 hours. What is older is read from the report firs
 """
 
 from collections.abc import Generator, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -61,13 +61,28 @@ class ChangeFeed:
         if behind != position:
             yield from self._read_on(behind)
 
-    def _read_on(self, position: datetime) -> Iterator[Chunk]:
-        try:
-            yield from self._events.read(position)
-        except TooOldError:  # only Gladly's clock says what is too old, so the Events API is asked first
-            self._client.gladly_clock.prove_now(position + timedelta(hours=24))
-            position = yield from self._catch_up(position, None, self._client.clock())
-            yield from self._events.read(position)
+    def _read_on(self, position: datetime, until: datetime | None = None) -> Iterator[Chunk]:
+        """
+        Read the Events API, and before it the report where Gladly refuses *position* as too old.
+
+        Only Gladly's clock says what is too old. So the Events API is asked first, and each refusal proves how
+        late it is at Gladly at least.
+        """
+        is_asked_again = False
+        while True:
+            try:
+                yield from self._events.read(position, until)
+            except TooOldError:
+                self._client.gladly_clock.prove_now(position + timedelta(hours=24))
+                reached = yield from self._catch_up(position, until, self._client.clock())
+                if reached == position and is_asked_again:
+                    raise
+                is_asked_again = reached == position
+                position = reached
+                if until is not None and position >= until:
+                    return
+            else:
+                return
 
     def _not_ahead(self, position: datetime, *, is_refused: bool = False) -> datetime:
         """
@@ -87,11 +102,11 @@ class ChangeFeed:
         first = clock.heard
         if is_refused and position > (clock.now() or position) + AGREEMENT:
             now = self._client.clock()
-        elif position <= (utc_now() if first is None else first) + AGREEMENT:
+        elif first is None or position <= first + AGREEMENT:
             return position
         else:
             self._client.clock()
-            now = max(at for at in (first, clock.heard, datetime.min.replace(tzinfo=UTC)) if at is not None)
+            now = max(first, clock.heard or first)
         reach = self._client.limits.events_reach
         if position <= now + AGREEMENT or (position <= utc_now() and position - now > reach):
             return position
@@ -109,7 +124,7 @@ class ChangeFeed:
         since = yield from self._catch_up(since, until, now)
         if since < until:
             # Without an end, Gladly shows what it has. It may refuse an end in its future.
-            yield from self._events.read(since, until if until < now - AGREEMENT else None)
+            yield from self._read_on(since, until if until < now - AGREEMENT else None)
 
     def _catch_up(
         self, position: datetime, until: datetime | None, now: datetime

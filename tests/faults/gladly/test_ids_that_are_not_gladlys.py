@@ -1,7 +1,6 @@
 """Ids in the feed's lines are not as Gladly makes them (faults H3.2)."""
 
 import json
-import re
 
 import pytest
 
