@@ -6,6 +6,7 @@ What can go wrong at the two ends, sorted by what the caller does next.
   x CredentialsRefusedError  a person mends a token or a key; nothing is lost meanwhile (exit 3)
   x RetryableError           the caller waits `retry_after_s`, then makes the same request again (exit 1)
   x UnexpectedAnswerError    the end understood the request and refused it, or somebody else answered (exit 1)
+  x UnknownEntityError       the Events API does not know an entity; it is asked without it
   x NotFoundError            Gladly does not have the object; the caller decides what that means
   x TooOldError              the Events API does not reach back that far
   x StoppedError             the process was asked to stop; what was not committed is read again
@@ -45,6 +46,10 @@ class RetryableError(GladlySegmentError):
 
 class UnexpectedAnswerError(GladlySegmentError):
     """Say that an answer is not what was asked for, and that repeating the request will not change it."""
+
+
+class UnknownEntityError(UnexpectedAnswerError):
+    """Say that Gladly refused one of the `entities` of the Events API (gladly-api, Events)."""
 
 
 class NotFoundError(GladlySegmentError):

@@ -22,6 +22,7 @@ from sync.errors import (
     RetryableError,
     TooOldError,
     UnexpectedAnswerError,
+    UnknownEntityError,
 )
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.clock import GladlyClock, Moment
@@ -265,9 +266,10 @@ class GladlyClient:
                 "Check gladly.organization or gladly.base_url."
             )
         details = exchange.quoted("; ".join(filter(None, (error.detail for error in errors.all))))
-        return UnexpectedAnswerError(
-            f"Gladly at {host} answered {status} to {path}: {details or 'no reason given'}"
-        )
+        refused = f"Gladly at {host} answered {status} to {path}: {details or 'no reason given'}"
+        if status == 400 and _names_an_entity(errors):
+            return UnknownEntityError(refused)
+        return UnexpectedAnswerError(refused)
 
     def _decode(self, path: str, body: bytes, type_: type[T]) -> T:
         """
@@ -287,6 +289,13 @@ class GladlyClient:
             raise RetryableError(
                 f"Gladly at {self.host.address} answered {path} with something that cannot be read."
             ) from None
+
+
+def _names_an_entity(errors: Errors) -> bool:
+    return any(
+        (error.attr or "").startswith("entities") or "CUSTOMER_PROFILE" in (error.detail or "")
+        for error in errors.all
+    )
 
 
 def _errors_of(exchange: Exchange) -> Errors:

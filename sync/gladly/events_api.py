@@ -12,11 +12,12 @@ import contextlib
 from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 
+import structlog
 from urllib3 import BaseHTTPResponse
 
 from state.instants import to_text
 from state.records import QUARANTINED_LINE_BYTES, BadLine
-from sync.errors import RetryableError, UnexpectedAnswerError
+from sync.errors import RetryableError, UnexpectedAnswerError, UnknownEntityError
 from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
 from sync.gladly.client import GladlyClient
 from sync.gladly.clock import GladlyClock, Moment
@@ -24,9 +25,14 @@ from sync.gladly.event_lines import LineKind, UnendedLine, is_cut_object, kind_o
 from sync.gladly.limits import GladlyLimits
 from sync.http.host import Exchange
 
+log = structlog.get_logger()
+
 KnownBadLines = Callable[[list[BadLine]], Collection[str]]
 
-ENTITIES = ("CONVERSATION", "CUSTOMER", "CUSTOMER_PROFILE")
+ENTITIES = ("CONVERSATION", "CUSTOMER")
+
+# A recent one, which a Gladly may not know (semantics 3.8).
+PROFILES = "CUSTOMER_PROFILE"
 
 
 def none_known(_lines: list[BadLine]) -> Collection[str]:
@@ -42,12 +48,17 @@ class EventsApi:
         client: Makes the requests.
         overlap: How far the watermark stays behind what has been read.
         known_bad_lines: Returns the ids of the lines that are in quarantine already.
+
+    Attributes:
+        shows_profiles: Whether the feed tells when a profile changes or goes; False once Gladly has refused
+            the entity. No copy of a profile is known to be current then.
     """
 
     def __init__(
         self, client: GladlyClient, overlap: timedelta, known_bad_lines: KnownBadLines = none_known
     ) -> None:
         self._known_bad_lines = known_bad_lines
+        self.shows_profiles = True
         self._client = client
         self._limits = client.limits
         self._overlap = overlap
@@ -91,9 +102,20 @@ class EventsApi:
             position = stream.position
             self._client.stop.sleep(self._client.retry.backoff_s(stuck + 1))
 
+    def ask_for_profiles(self) -> bool:
+        """
+        Ask for nothing but the present, and return whether the feed shows profiles.
+
+        Raises: As `read`.
+        """
+        now = self._client.gladly_clock.heard or self._client.clock()
+        with contextlib.ExitStack() as stack:
+            self._client.retried(lambda: stack.enter_context(self._asked(now, None)))
+        return self.shows_profiles
+
     def _read_stream(self, stream: "EventStream", until: datetime | None) -> Iterator[Chunk]:
         with contextlib.ExitStack() as stack:
-            exchange = self._client.retried(lambda: stack.enter_context(self._open(stream.position, until)))
+            exchange = self._client.retried(lambda: stack.enter_context(self._asked(stream.position, until)))
             stream.begin(exchange.response)
             try:
                 for line in lines_of(exchange, self._limits):
@@ -109,8 +131,23 @@ class EventsApi:
             yield stream.chunk(is_last=True)
 
     @contextlib.contextmanager
+    def _asked(self, position: datetime, until: datetime | None) -> Iterator[Exchange]:
+        """Make the request, without the profiles where Gladly does not know them."""
+        with contextlib.ExitStack() as stack:
+            try:
+                exchange = stack.enter_context(self._open(position, until))
+            except UnknownEntityError as error:
+                if not self.shows_profiles:
+                    raise
+                self.shows_profiles = False
+                log.warning("feed.without_profiles", error=str(error))
+                exchange = stack.enter_context(self._open(position, until))
+            yield exchange
+
+    @contextlib.contextmanager
     def _open(self, position: datetime, until: datetime | None) -> Iterator[Exchange]:
-        params = [("startAt", to_text(position)), *(("entities", entity) for entity in ENTITIES)]
+        entities = (*ENTITIES, PROFILES) if self.shows_profiles else ENTITIES
+        params = [("startAt", to_text(position)), *(("entities", entity) for entity in entities)]
         if until is not None:
             params.append(("endAt", to_text(until)))
         # Uncompressed: a gzip stream that is cut off raises nothing in requests.

@@ -29,7 +29,7 @@ class ChangeFeed:
         overlap: How far the watermark stays behind what has been read.
         known_bad_lines: Returns the ids of the lines that are in quarantine already.
 
-    Both methods raise:
+    Every method raises:
         RetryableError: Gladly cannot be reached, or breaks off again and again. The chunks already yielded
             are whole.
         CredentialsRefusedError, UnexpectedAnswerError, StoppedError: As the client's.
@@ -41,6 +41,15 @@ class ChangeFeed:
         self._client = client
         self._events = EventsApi(client, overlap, known_bad_lines)
         self._report = Report(client)
+
+    @property
+    def shows_profiles(self) -> bool:
+        """Whether the feed tells when a profile changes or goes, as far as is known (semantics 3.8)."""
+        return self._events.shows_profiles
+
+    def ask_for_profiles(self) -> bool:
+        """Ask Gladly whether the feed shows profiles."""
+        return self._events.ask_for_profiles()
 
     def since(self, position: datetime) -> Iterator[Chunk]:
         """
@@ -63,10 +72,10 @@ class ChangeFeed:
 
     def _read_on(self, position: datetime, until: datetime | None = None) -> Iterator[Chunk]:
         """
-        Read the Events API, and before it the report where Gladly refuses *position* as too old.
+        Read the Events API, and the report before it where Gladly refuses *position*.
 
-        Only Gladly's clock says what is too old. So the Events API is asked first, and each refusal proves how
-        late it is at Gladly at least.
+        Only Gladly's clock says what is too old. So the Events API is asked first, and each refusal proves
+        how late it is at Gladly at least.
         """
         is_asked_again = False
         while True:

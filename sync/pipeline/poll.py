@@ -106,6 +106,8 @@ class Poller:
         so_far = Figures()
         progress_due = time.monotonic() + self._progress_every_s
         for chunk in self._feed.since(position):
+            if not self._feed.shows_profiles:
+                self._lookups.begin_poll(keep_profiles=False)
             figures = self._intake.take_in(chunk, outgoing, seen=seen)
             so_far = so_far.plus(figures)
             self.chunks += 1

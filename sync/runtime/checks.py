@@ -11,6 +11,7 @@ from state.locks import MAIN, take_role
 from state.reader import Reader
 from state.schema.version import CURRENT, Schema
 from sync.errors import GladlySegmentError, SettingsError
+from sync.gladly.feed import ChangeFeed
 from sync.runtime.build import gladly_client, segment_client
 from sync.settings.sections import Config
 from sync.stop import Stop
@@ -82,6 +83,7 @@ def _gladly(config: Config) -> str:
     try:
         client.clock()
         skew = client.gladly_clock.skew.total_seconds()
+        shows_profiles = ChangeFeed(client, config.settings.sync.overlap).ask_for_profiles()
     finally:
         client.close()
     note = (
@@ -89,6 +91,11 @@ def _gladly(config: Config) -> str:
         if abs(skew) > _CLOCK_WARNING_S
         else ""
     )
+    if not shows_profiles:
+        note += (
+            "\nIts feed does not know CUSTOMER_PROFILE. So each profile is looked up anew, and a deletion is "
+            "noticed at the next look-up."
+        )
     return f"accepts the API token of {config.settings.gladly.username}{note}"
 
 
