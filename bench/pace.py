@@ -14,7 +14,7 @@ import time
 from bisect import bisect_left
 
 from bench.harness import Ends, Figure, Options, python, run
-from sync.gladly.pacer import Pacer
+from sync.http.pacer import Pacer
 from sync.http.retry import RetryPolicy
 from sync.stop import Stop
 

@@ -10,6 +10,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
+_UTC = re.compile(r" *(?:UTC|GMT|Z)$")
+_LEAP_SECOND = re.compile(r"^(\d{4}-\d\d-\d\d[T ]\d\d:\d\d):60")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 # A hundred years. Nothing that a person sets takes longer, and before or after any date on which this runs
@@ -34,12 +36,25 @@ def from_text(text: str) -> datetime:
     """
     Read an RFC 3339 instant with 0 to 9 fractional digits and `Z` or an offset. No zone means UTC.
 
+    Other forms are read where they can mean one instant only: `t` and `z`, ` UTC` or ` GMT` for `Z`, and a
+    leap second (`:60`), which is the second after it.
+
     Raises:
         ValueError: *text* is not an instant, or lies outside the calendar once it is in UTC.
     """
-    instant = datetime.fromisoformat(text)
+    leap_s = 0
     try:
-        return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        instant = datetime.fromisoformat(text)
+    except ValueError as error:
+        plain = _UTC.sub("Z", text.strip().upper())
+        try:
+            instant = datetime.fromisoformat(_LEAP_SECOND.sub(r"\1:59", plain))
+        except ValueError:
+            raise error from None
+        leap_s = 1 if _LEAP_SECOND.match(plain) else 0
+    try:
+        in_utc = instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
+        return in_utc + timedelta(seconds=leap_s) if leap_s else in_utc
     except OverflowError as error:
         raise ValueError(f"{text!r} is outside the calendar, which has the years 1 to 9999") from error
 
@@ -58,6 +73,11 @@ def parse_duration(text: str) -> timedelta:
         if duration <= LONGEST_DURATION:
             return duration
     raise ValueError(f"{text!r} is too long; the longest duration is {LONGEST_DURATION.days}d")
+
+
+def is_age(text: str) -> bool:
+    """Return whether an INSTANT is an age such as `36h`, which needs to know the present."""
+    return _DURATION.fullmatch(text.strip()) is not None
 
 
 def parse_instant(text: str, now: datetime) -> datetime:

@@ -114,6 +114,12 @@ def read_instant(_: click.Context, __: click.Parameter, value: str | None) -> "d
         raise click.BadParameter(str(error)) from None
 
 
+def check_instant(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check an INSTANT that is read later, by Gladly's clock. A click callback."""
+    read_instant(context, parameter, value)
+    return value
+
+
 def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> "timedelta | None":
     """Read a DURATION (interface 2). A click callback."""
     from state.instants import parse_duration

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sync.cli.options import Options, command, dry_run_option, json_option, read_instant
+from sync.cli.options import Options, check_instant, command, dry_run_option, json_option
 from sync.cli.running import begin, print_preview
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def watermark_show(options: Options, as_json: bool) -> None:
 @click.option(
     "--to",
     required=True,
-    callback=read_instant,
+    callback=check_instant,
     metavar="INSTANT",
     help="The new watermark: 2026-11-20T08:00Z, or an age like 36h or 7d.",
 )
@@ -65,7 +65,7 @@ def watermark_show(options: Options, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @click.pass_obj
 @command
-def watermark_reset(options: Options, to: "datetime", replay: bool, yes: bool) -> None:
+def watermark_reset(options: Options, to: str, replay: bool, yes: bool) -> None:
     """
     Move the watermark.
 
@@ -77,34 +77,72 @@ def watermark_reset(options: Options, to: "datetime", replay: bool, yes: bool) -
       gladly-segment watermark reset --to 6h
       gladly-segment watermark reset --to 2026-11-20T08:00Z --replay --yes
     """
+    from state.instants import is_age, parse_instant, utc_now
     from state.store import Store
 
     path = options.state_path
-    click.echo(_meaning_of_reset(path, to, replay=replay))
+    now = _present(options) if is_age(to) else utc_now()
+    position = parse_instant(to, now)
+    click.echo(_meaning_of_reset(path, position, now, replay=replay))
     if not yes:
         if not sys.stdin.isatty():
             raise click.UsageError("Without a terminal, reset cannot ask for confirmation. Add --yes.")
         click.confirm("Move the watermark?", abort=True)
     with Store(path) as store:
-        store.reset_watermark(to)
-        again = store.outbox.replay(to) if replay else 0
+        store.reset_watermark(position)
+        again = store.outbox.replay(position) if replay else 0
     click.echo("Done." + (f" Events pending again: {again}." if replay else ""))
 
 
-def _meaning_of_reset(path: Path, to: "datetime", *, replay: bool) -> str:
+def _present(options: Options, loaded: "tuple[Config, Stop] | None" = None) -> "datetime":
+    """
+    Return the present by Gladly's clock, from which an age counts.
+
+    Where Gladly cannot be asked, this machine's clock counts, and a line says so.
+
+    Args:
+        options: The options before the command.
+        loaded: The settings and the stop, where the command has them already.
+    """
+    from state.instants import utc_now
+    from sync.errors import GladlySegmentError, StoppedError
+    from sync.runtime.build import gladly_client
+    from sync.stop import Stop
+
+    try:
+        config, stop = loaded or (options.load(), Stop())
+        tuning = options.tuning
+        client = gladly_client(config, stop, tuning._replace(retry=tuning.retry._replace(max_attempts=1)))
+        try:
+            return client.beginning()
+        finally:
+            client.close()
+    except StoppedError:
+        raise
+    except GladlySegmentError as error:
+        click.echo(f"Ages count from this machine's clock, since Gladly cannot be asked: {error}", err=True)
+        return utc_now()
+
+
+def _meaning_of_reset(path: Path, to: "datetime", now: "datetime", *, replay: bool) -> str:
     """
     Return what moving the watermark to *to* means.
+
+    Args:
+        path: The state file.
+        to: The new watermark.
+        now: The present, by Gladly's clock where it is known.
+        replay: Whether delivered events are sent again.
 
     Raises:
         click.UsageError: *to* is in the future.
         StateFileError: The state file cannot be read.
     """
     from state.file import is_there
-    from state.instants import to_text, utc_now
+    from state.instants import to_text
     from state.reader import Reader
     from sync.cli.screens.watermark import reset_meaning
 
-    now = utc_now()
     if to > now:
         raise click.UsageError(
             f"{to_text(to)} is in the future. The sync would read nothing until then. Choose a past instant."
@@ -121,17 +159,17 @@ def _meaning_of_reset(path: Path, to: "datetime", *, replay: bool) -> str:
 @click.option(
     "--since",
     required=True,
-    callback=read_instant,
+    callback=check_instant,
     metavar="INSTANT",
     help="The beginning of the interval: 2026-11-01, or an age like 36h or 7d.",
 )
 @click.option(
-    "--until", callback=read_instant, metavar="INSTANT", help="The end of the interval. The default is now."
+    "--until", callback=check_instant, metavar="INSTANT", help="The end of the interval. The default is now."
 )
 @dry_run_option()
 @click.pass_obj
 @command
-def resync(options: Options, since: "datetime", until: "datetime | None", dry_run: bool) -> None:
+def resync(options: Options, since: str, until: str | None, dry_run: bool) -> None:
     """
     Read a past interval again and send what is missing.
 
@@ -144,36 +182,42 @@ def resync(options: Options, since: "datetime", until: "datetime | None", dry_ru
       gladly-segment resync --since 7d
     """
     config, stop = begin(options)
-    since, end = _interval(since, until)
+    start, end = _interval(since, until, _present(options, (config, stop)))
     if dry_run:
-        print_preview(config, stop, (since, end))
+        print_preview(config, stop, (start, end))
         return
     from state.locks import RESYNC
     from state.store import Store
 
     with Store(config.state_path, RESYNC, migrate=True, sleep=stop.sleep) as store:
         if until is None:
-            since, end = _unfinished(store, since, end)
-        _run_resync(config, store, since, end, stop)
+            start, end = _unfinished(store, start, end)
+        _run_resync(config, store, start, end, stop)
 
 
-def _interval(since: "datetime", until: "datetime | None") -> "tuple[datetime, datetime]":
+def _interval(since: str, until: str | None, now: "datetime") -> "tuple[datetime, datetime]":
     """
     Return the interval to read. Without *until*, it ends at the next full minute.
+
+    Args:
+        since, until: Each an INSTANT. An age counts from *now*.
+        now: The present, by Gladly's clock where it is known.
 
     Raises:
         SettingsError: The interval is empty.
     """
     from datetime import timedelta
 
-    from state.instants import to_text, utc_now
+    from state.instants import parse_instant, to_text
     from sync.errors import SettingsError
 
+    start = parse_instant(since, now)
     # A full minute, so that the same command, given again within the minute, means the same interval.
-    end = until or utc_now().replace(second=0, microsecond=0) + timedelta(minutes=1)
-    if since >= end:
-        raise SettingsError(f"--since {to_text(since)} must be before --until {to_text(end)}.")
-    return since, end
+    next_minute = now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+    end = parse_instant(until, now) if until else next_minute
+    if start >= end:
+        raise SettingsError(f"--since {to_text(start)} must be before --until {to_text(end)}.")
+    return start, end
 
 
 def _unfinished(store: "Store", since: "datetime", until: "datetime") -> "tuple[datetime, datetime]":

@@ -37,9 +37,9 @@ OF_A_CONVERSATION = frozenset({ChangeType.CREATED, ChangeType.CLOSED, ChangeType
 
 OF_TOPICS = frozenset({ChangeType.TOPIC_ADDED, ChangeType.TOPIC_REMOVED})
 
-# Gladly's ids are URL-safe and at most 50 characters long (gladly-api, ids). We accept more than that, up to
-# what is safe in a log, a path and a terminal.
-_ID = re.compile(r"[!-~]{1,200}")
+# Gladly's ids are URL-safe and at most 50 characters long (gladly-api, ids). We accept more characters than
+# that, up to what is safe in a log, a path and a terminal.
+_ID = re.compile(r"[!-~]{1,50}")
 
 
 def checked_id(value: str | None, name: str) -> str:
@@ -102,6 +102,8 @@ class Chunk:
         changes: The changes, in the order in which they were read.
         position: The watermark once these changes are taken in; None leaves the watermark where it is.
         bad_lines: The whole lines that could not be read.
+        is_report: Whether the changes come from the report.
+        shows_profiles: Whether the source shows changes of customers' profiles.
         read_until: Gladly's clock when it answered; None when it is not known.
     """
 
@@ -109,3 +111,5 @@ class Chunk:
     position: datetime | None
     bad_lines: list[BadLine]
     read_until: datetime | None = None
+    is_report: bool = False
+    shows_profiles: bool = True

@@ -8,9 +8,10 @@ Doors:
 
 * `client`: `GladlyClient` makes the requests and judges each answer once.
 * `feed`: `ChangeFeed` shows what happened as one stream of changes.
-* `lookups`: `Lookups` fetches and keeps what conversations, profiles, agents and topics look like now.
+* `objects`: single objects, looked up and remembered (a room of its own).
+* `clock`: `GladlyClock` weighs what the clocks say. `GladlyClient.gladly_clock` is fed by all answers.
 * `limits`: `GladlyLimits` holds what Gladly allows, and every number of this room.
 
-Behind them: `events_api` reads the Events API, `report` asks for the report a day at a time, `report_rows`
-reads its CSV, `pacer` keeps the pace of requests, `models` defines what is read from an answer.
+Behind them: `events_api` reads the Events API, `event_lines` its lines, `report` asks for the report a day at
+a time, `report_rows` reads its CSV, `models` says what is read of an answer.
 """

@@ -8,7 +8,7 @@ typed error.
 
 import contextlib
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -24,13 +24,15 @@ from sync.errors import (
     RetryableError,
     TooOldError,
     UnexpectedAnswerError,
+    UnknownEntityError,
 )
+from sync.gladly.clock import GladlyClock, Moment
 from sync.gladly.limits import GladlyLimits
 from sync.gladly.models import Errors
-from sync.gladly.pacer import Pacer
 from sync.http.credentials import BasicCredentials
-from sync.http.headers import retry_after_s, server_date
+from sync.http.headers import retry_after_s
 from sync.http.host import READ_TIMEOUT_S, Exchange, Host
+from sync.http.pacer import Pacer
 from sync.http.retry import RetryPolicy
 from sync.stop import Stop
 
@@ -61,6 +63,7 @@ class GladlyClient:
     Attributes:
         host: The host and its connections.
         pacer: The pace of requests.
+        gladly_clock: What is believed of Gladly's clock, by all answers.
         stop, retry, limits: As given.
 
     Every method raises:
@@ -92,6 +95,7 @@ class GladlyClient:
             stop=stop,
             connections=limits.workers + 1,
         )
+        self.gladly_clock = GladlyClock()
         self._retrying = retry.retrying(stop)
 
     def close(self) -> None:
@@ -103,16 +107,35 @@ class GladlyClient:
         return self._retrying(request)
 
     def clock(self) -> datetime:
-        """Return the time of Gladly's clock. The request is the cheapest, and proves the credentials too."""
-        return self.retried(self._clock)
+        """
+        Return what is believed of Gladly's clock, by the cheapest request there is (`GladlyClock`).
 
-    def _clock(self) -> datetime:
+        It proves the credentials as well.
+        """
+        return self.gladly_clock.believed(self.retried(self._moment))
+
+    def beginning(self) -> datetime:
+        """
+        Return the present by Gladly's clock, for the very first poll.
+
+        What is believed may be far too early where our clock is wrong, and the first poll would then send the
+        past. So Gladly's own word counts where the two are more than an hour apart, given twice.
+        """
+        first = self.clock()
+        if self.gladly_clock.skew > -timedelta(hours=1):
+            return first
+        dates = [moment.date for moment in (self.retried(self._moment) for _ in range(2)) if moment.date]
+        return min(dates)
+
+    def _moment(self) -> Moment:
         with self.request("GET", "/organization", deadline_s=self.limits.request_deadline_s) as exchange:
             exchange.body(self.limits.body_max_bytes)
-            date = server_date(exchange.response.headers)
-        if date is None:
-            raise UnexpectedAnswerError(f"Gladly at {self.host.address} sent no Date with its answer.")
-        return date
+            moment = self.gladly_clock.hear(exchange.response.headers)
+        if moment.date is None:
+            raise UnexpectedAnswerError(
+                f"Gladly at {self.host.address} sent no Date of its own with its answer."
+            )
+        return moment
 
     def prove_the_token(self) -> None:
         """
@@ -122,7 +145,7 @@ class GladlyClient:
             CredentialsRefusedError: Gladly refuses the token.
             RetryableError: Gladly is not there.
         """
-        self._clock()
+        self._moment()
 
     @contextlib.contextmanager
     def request(
@@ -158,6 +181,7 @@ class GladlyClient:
             silence_s=silence_s,
         ) as exchange:
             failpoint("gladly.answer")
+            self.gladly_clock.hear(exchange.response.headers)
             self._heed_the_rate_limit(exchange.response)
             if exchange.response.status != 200:
                 raise self._refusal(exchange, path)
@@ -212,9 +236,17 @@ class GladlyClient:
                 "Check gladly.organization or gladly.base_url."
             )
         details = exchange.quoted("; ".join(filter(None, (error.detail for error in errors.all))))
-        return UnexpectedAnswerError(
-            f"Gladly at {host} answered {status} to {path}: {details or 'no reason given'}"
-        )
+        refused = f"Gladly at {host} answered {status} to {path}: {details or 'no reason given'}"
+        if status == 400 and _names_an_entity(errors):
+            return UnknownEntityError(refused)
+        return UnexpectedAnswerError(refused)
+
+
+def _names_an_entity(errors: Errors) -> bool:
+    return any(
+        (error.attr or "").startswith("entities") or "CUSTOMER_PROFILE" in (error.detail or "")
+        for error in errors.all
+    )
 
 
 def _errors_of(exchange: Exchange) -> Errors:

@@ -2,29 +2,42 @@
 Read the Events API: what Gladly recorded since an instant, in chunks of changes.
 
 `GET /events` is JSON Lines, streamed, ascending and up to 15 seconds late (Gladly REST API, Events). The
-watermark of a chunk stays behind Gladly's own clock by the overlap, so that a change that becomes visible
-late is still read. Until the stream has ended, the watermark also stays behind the newest change by the
-overlap, so that a change slightly out of order is still read (semantics 3.2, 3.3).
+watermark that goes with a chunk is held back by the overlap. It stays behind Gladly's own clock, as far as
+that is believed (`GladlyClock`), so that what becomes visible late is still read. It stays behind the last
+change of a stream that has not come to its end, so that what stands a little out of order is still read, too
+(semantics 3.2, 3.3).
 """
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime, timedelta
 
-import msgspec
+import structlog
 from urllib3 import BaseHTTPResponse
 
-from state.instants import from_text, to_text
+from state.instants import to_text
 from state.records import QUARANTINED_LINE_BYTES, BadLine
-from sync.errors import RetryableError, UnexpectedAnswerError
-from sync.events.changes import OF_A_CONVERSATION, OF_TOPICS, TYPES, Change, ChangeType, Chunk, checked_id
+from sync.errors import RetryableError, UnexpectedAnswerError, UnknownEntityError
+from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
 from sync.gladly.client import GladlyClient
+from sync.gladly.clock import GladlyClock, Moment
+from sync.gladly.event_lines import LineKind, UnendedLine, is_cut_object, kind_of, lines_of, read_change
 from sync.gladly.limits import GladlyLimits
-from sync.gladly.models import Content, Errors, FeedEvent
-from sync.http.headers import server_date
 from sync.http.host import Exchange
 
-ENTITIES = ("CONVERSATION", "CUSTOMER", "CUSTOMER_PROFILE")
+log = structlog.get_logger()
+
+KnownBadLines = Callable[[list[BadLine]], Collection[str]]
+
+ENTITIES = ("CONVERSATION", "CUSTOMER")
+
+# A recent one, which a Gladly may not know (semantics 3.8).
+PROFILES = "CUSTOMER_PROFILE"
+
+
+def none_known(_lines: list[BadLine]) -> Collection[str]:
+    """Return no ids: nothing is in quarantine."""
+    return ()
 
 
 class EventsApi:
@@ -34,9 +47,18 @@ class EventsApi:
     Args:
         client: Makes the requests.
         overlap: How far the watermark stays behind what has been read.
+        known_bad_lines: Returns the ids of the lines that are in quarantine already.
+
+    Attributes:
+        shows_profiles: Whether the feed tells when a profile changes or goes; False once Gladly has refused
+            the entity. No copy of a profile is known to be current then.
     """
 
-    def __init__(self, client: GladlyClient, overlap: timedelta) -> None:
+    def __init__(
+        self, client: GladlyClient, overlap: timedelta, known_bad_lines: KnownBadLines = none_known
+    ) -> None:
+        self._known_bad_lines = known_bad_lines
+        self.shows_profiles = True
         self._client = client
         self._limits = client.limits
         self._overlap = overlap
@@ -60,7 +82,14 @@ class EventsApi:
         """
         furthest, stuck = position, 0
         while True:
-            stream = EventStream(position, self._overlap, self._limits, self._client.host.quoted)
+            stream = EventStream(
+                position,
+                self._overlap,
+                self._limits,
+                self._client.host.quoted,
+                self._client.gladly_clock,
+                self._known_bad_lines,
+            )
             try:
                 yield from self._read_stream(stream, until)
             except RetryableError:
@@ -73,9 +102,20 @@ class EventsApi:
             position = stream.position
             self._client.stop.sleep(self._client.retry.backoff_s(stuck + 1))
 
+    def ask_for_profiles(self) -> bool:
+        """
+        Ask for nothing but the present, and return whether the feed shows profiles.
+
+        Raises: As `read`.
+        """
+        now = self._client.gladly_clock.heard or self._client.clock()
+        with contextlib.ExitStack() as stack:
+            self._client.retried(lambda: stack.enter_context(self._asked(now, None)))
+        return self.shows_profiles
+
     def _read_stream(self, stream: "EventStream", until: datetime | None) -> Iterator[Chunk]:
         with contextlib.ExitStack() as stack:
-            exchange = self._client.retried(lambda: stack.enter_context(self._open(stream.position, until)))
+            exchange = self._client.retried(lambda: stack.enter_context(self._asked(stream.position, until)))
             stream.begin(exchange.response)
             try:
                 for line in lines_of(exchange, self._limits):
@@ -83,6 +123,7 @@ class EventsApi:
                     if stream.is_full:
                         yield stream.chunk()
                         exchange.extend(self._limits.events_line_deadline_s)
+                stream.check_whole()
             except RetryableError:
                 if stream.changes or stream.bad_lines:
                     yield stream.chunk()
@@ -90,12 +131,32 @@ class EventsApi:
             yield stream.chunk(is_last=True)
 
     @contextlib.contextmanager
+    def _asked(self, position: datetime, until: datetime | None) -> Iterator[Exchange]:
+        """Make the request, without the profiles where Gladly does not know them."""
+        with contextlib.ExitStack() as stack:
+            try:
+                exchange = stack.enter_context(self._open(position, until))
+            except UnknownEntityError as error:
+                if not self.shows_profiles:
+                    raise
+                self.shows_profiles = False
+                log.warning("feed.without_profiles", error=str(error))
+                exchange = stack.enter_context(self._open(position, until))
+            yield exchange
+
+    @contextlib.contextmanager
     def _open(self, position: datetime, until: datetime | None) -> Iterator[Exchange]:
-        params = [("startAt", to_text(position)), *(("entities", entity) for entity in ENTITIES)]
+        entities = (*ENTITIES, PROFILES) if self.shows_profiles else ENTITIES
+        params = [("startAt", to_text(position)), *(("entities", entity) for entity in entities)]
         if until is not None:
             params.append(("endAt", to_text(until)))
         # Uncompressed: a gzip stream that is cut off raises nothing in requests.
-        headers = {"Accept": "application/x-jsonlines", "Accept-Encoding": "identity"}
+        # A cache's answer would be old, and its `Date` with it.
+        headers = {
+            "Accept": "application/x-jsonlines",
+            "Accept-Encoding": "identity",
+            "Cache-Control": "no-cache",
+        }
         with self._client.request(
             "GET",
             "/events",
@@ -104,7 +165,7 @@ class EventsApi:
             headers=headers,
         ) as exchange:
             response = exchange.response
-            host, media_type = self._client.host.address, response.headers.get("Content-Type", "").lower()
+            host, media_type = self._client.host.address, _media_type(response)
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise UnexpectedAnswerError(
                     f"{host} compresses the events although asked not to: a cut answer would look complete."
@@ -121,11 +182,16 @@ class EventStream:
     """
     Hold one answer of the Events API while it is read: the changes so far, and how far they reach.
 
+    A line that is not an event is held until an event follows. Without one, the line is where the stream
+    failed, and no bad line (semantics 3.3).
+
     Args:
         position: The instant from which changes were requested.
         overlap: How far the watermark stays behind what has been read.
-        limits: How much fills a chunk, and how long a line may be.
-        quoted: Prepares the host's words for an error message (`Host.quoted`).
+        limits: How much makes a chunk, and how long a line may be.
+        quoted: Makes what the host said fit for an error (`Host.quoted`).
+        clock: Says what is believed of Gladly's clock.
+        known_bad_lines: Returns the ids of the lines that are in quarantine already.
 
     Attributes:
         position: The watermark that goes with the chunks so far.
@@ -135,8 +201,15 @@ class EventStream:
     """
 
     def __init__(
-        self, position: datetime, overlap: timedelta, limits: GladlyLimits, quoted: Callable[[str], str]
+        self,
+        position: datetime,
+        overlap: timedelta,
+        limits: GladlyLimits,
+        quoted: Callable[[str], str],
+        clock: GladlyClock,
+        known_bad_lines: KnownBadLines = none_known,
     ) -> None:
+        self._known_bad_lines = known_bad_lines
         self._limits = limits
         self._quoted = quoted
         self.position = position
@@ -146,18 +219,24 @@ class EventStream:
         self.bad_lines: list[BadLine] = []
         self._overlap = overlap
         self._transitions = 0
-        self._lines = 0
-        self._read_until: datetime | None = None
+        self._clock = clock
+        self._moment: Moment | None = None
         self._tells_its_end = False
+        self._is_json_lines = False
+        self._events = 0  # the lines that were events
+        self._is_understood = False  # whether one of them means something here
+        self._held: list[tuple[BadLine, LineKind]] = []
+        self._held_from = position  # the watermark stays the overlap behind this while lines are held
 
     def begin(self, response: BaseHTTPResponse) -> None:
         """Note what the answer's head says: Gladly's clock, and whether the body tells its end."""
         self.is_open = True
-        self._read_until = server_date(response.headers)
+        self._moment = self._clock.hear(response.headers)
         self._tells_its_end = (
             "Content-Length" in response.headers
             or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
         )
+        self._is_json_lines = "jsonl" in _media_type(response) or "ndjson" in _media_type(response)
 
     @property
     def is_full(self) -> bool:
@@ -173,137 +252,124 @@ class EventStream:
         Read one line.
 
         Raises:
-            UnexpectedAnswerError: The first line shows that this is no answer of the Events API.
+            UnexpectedAnswerError: This is no answer of the Events API, or nothing of it can be read.
+            RetryableError: The line shows that the stream failed.
         """
         try:
             if len(line) > self._limits.line_max_bytes:
                 raise ValueError(f"a line of over {self._limits.line_max_bytes} bytes")
             change = read_change(line)
         except ValueError as error:
-            if not self._lines:
-                _refuse_an_answer_of_another_kind(line, self._quoted)
-            self.bad_lines.append(BadLine("events", str(error), line[:QUARANTINED_LINE_BYTES]))
-        else:
-            self.changes.append(change)
-            self.high_water = max(self.high_water, change.recorded_at)
-            self._transitions += change.type in OF_A_CONVERSATION
-        self._lines += 1
+            if isinstance(line, UnendedLine) and (self._events or is_cut_object(line)):
+                raise RetryableError("Gladly's answer broke off in the middle of a line.") from None
+            self._hold(line, str(error))
+            return
+        self.changes.append(change)
+        self.high_water = max(self.high_water, change.recorded_at)
+        self._transitions += change.type in OF_A_CONVERSATION
+        self._events += 1
+        self._is_understood = self._is_understood or change.type is not ChangeType.OTHER
+        if self._held:
+            self._let_go()
+
+    def _hold(self, line: bytes, reason: str) -> None:
+        """
+        Keep a line that could not be read until it is known whether it is a bad line.
+
+        Raises: As `take`.
+        """
+        kind, details = kind_of(line)
+        details = self._quoted(details)
+        if kind is LineKind.ERROR:
+            if self._events:
+                raise RetryableError(f"Gladly broke off the events with an error: {details}.")
+            raise _something_else(details)
+        if not self._held:
+            self._held_from = self.high_water
+        if kind is LineKind.UNREADABLE_EVENT and not self._is_understood:
+            self._held_from = self.position
+        self._held.append((BadLine("events", reason, line[:QUARANTINED_LINE_BYTES]), kind))
+        if kind is not LineKind.NO_EVENT:
+            self._let_go()
+        if len(self._held) >= self._limits.chunk_transitions:
+            self.check_whole()
+
+    def _let_go(self) -> None:
+        """Turn the lines held into bad lines, since an event stands behind them."""
+        kept: list[tuple[BadLine, LineKind]] = []
+        for bad_line, kind in self._held:
+            if kind is LineKind.UNREADABLE_EVENT and not self._is_understood:
+                kept.append((bad_line, kind))
+            else:
+                self.bad_lines.append(bad_line)
+        self._held = kept
+
+    def check_whole(self) -> None:
+        """
+        Check, at the end of the body, that the end is one.
+
+        Raises:
+            UnexpectedAnswerError: This was no answer of the Events API, or nothing of it could be read.
+            RetryableError: The stream failed at its last line.
+        """
+        if not self._held:
+            if not self._events and not self.bad_lines and not self._is_json_lines:
+                raise UnexpectedAnswerError(
+                    "Gladly answered the request for events with an empty answer whose Content-Type is not "
+                    "that of events. The watermark has not moved. Check what stands between here and Gladly."
+                )
+            return
+        unreadable = [line for line, kind in self._held if kind is LineKind.UNREADABLE_EVENT]
+        known = self._known_bad_lines(unreadable) if unreadable else ()
+        new = [line for line in unreadable if line.id not in known]
+        if new:
+            reason = self._quoted(new[0].reason)
+            raise UnexpectedAnswerError(
+                f"None of Gladly's events can be read; the first says: {reason}. The watermark has not "
+                "moved. If this goes on, Gladly has changed its events: look for a newer release."
+            )
+        if unreadable:  # and in quarantine: these are lines of the overlap, read once more
+            self._is_understood = True
+            self._let_go()
+            return
+        if not self._events:
+            raise _something_else("")
+        raise RetryableError("Gladly broke off the events: the last line is not an event.")
 
     def chunk(self, *, is_last: bool = False) -> Chunk:
         """
         Return what has been read since the last chunk, and the watermark that goes with it.
 
-        At the end of the answer, the watermark is Gladly's clock minus the overlap. Before the end, and when
-        a cut would look like the end, it is no later than the newest change minus the overlap.
+        At the end of the answer, the watermark is the overlap behind Gladly's clock, as far as that is
+        believed. Before the end, and where the answer does not tell its end from a cut or is no witness of
+        the time, it is the overlap behind the newest change.
         """
-        reaches = [at for at in [self._read_until] if at]
-        if not is_last or not reaches or not self._tells_its_end:
+        reaches, read_until = [], None
+        if self._moment is not None:
+            if self.changes:
+                self._clock.prove(self.high_water, self._moment)
+            reaches.append(self._clock.believed(self._moment))
+            if self._moment.date is not None:
+                read_until = reaches[0]
+        if not is_last or read_until is None or not self._tells_its_end:
             reaches.append(self.high_water)
+        if self._held:
+            reaches.append(self._held_from)
         self.position = max(self.position, min(reaches) - self._overlap)
-        chunk = Chunk(self.changes, self.position, self.bad_lines, self._read_until)
+        chunk = Chunk(self.changes, self.position, self.bad_lines, read_until)
         self.changes, self.bad_lines, self._transitions = [], [], 0
         return chunk
 
 
-_decode_event = msgspec.json.Decoder(FeedEvent).decode
-_decode_content = msgspec.json.Decoder(Content).decode
+def _something_else(details: str) -> UnexpectedAnswerError:
+    """Return the error for a page, an error or anything else that was answered with 200 (faults A13)."""
+    return UnexpectedAnswerError(
+        "Gladly answered the request for events with something else"
+        + (f": {details}." if details else " (a page, or an error).")
+        + " The watermark has not moved."
+    )
 
 
-def read_change(line: bytes) -> Change:
-    """
-    Read one line of the feed.
-
-    Raises:
-        ValueError: The line is not an event. The message says why.
-    """
-    try:
-        event = _decode_event(line)
-        type_ = TYPES.get(event.type, ChangeType.OTHER)
-        recorded_at = from_text(event.timestamp)
-        if type_ is ChangeType.OTHER:
-            return Change(event.id, type_, recorded_at)
-        content = _decode_content(event.content)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
-    except UnicodeDecodeError:
-        raise ValueError("not UTF-8") from None
-    # MsgspecError is a ValueError and says what is missing or malformed.
-    if type_ is ChangeType.CUSTOMER_MERGED:
-        return Change(
-            event.id,
-            type_,
-            recorded_at,
-            customer_id=checked_id(content.source_customer_id, "sourceCustomerId"),
-            conversation_id=content.source_conversation_id or "",
-            into_customer_id=checked_id(content.destination_customer_id, "destinationCustomerId"),
-        )
-    change = Change(event.id, type_, recorded_at, customer_id=checked_id(content.customer_id, "customerId"))
-    if type_ in OF_A_CONVERSATION:
-        change.conversation_id = checked_id(content.conversation_id, "conversationId")
-        if content.context and content.context.assignee:
-            change.agent_id = content.context.assignee.agent_id or ""
-    elif type_ in OF_TOPICS:
-        change.conversation_id = checked_id(content.conversation_id, "conversationId")
-        change.topic_id = checked_id(content.topic_id, "topicId")
-    return change
-
-
-def _refuse_an_answer_of_another_kind(line: bytes, quoted: Callable[[str], str]) -> None:
-    """
-    Refuse a page, an error object or another wrong answer with status 200: it does not mean "no events"
-    (faults A13).
-
-    Raises:
-        UnexpectedAnswerError: *line*, the first line of the answer, is not even a damaged event.
-    """
-    details = ""
-    try:
-        first = msgspec.json.decode(line)
-        details = quoted("; ".join(e.detail for e in msgspec.convert(first, Errors).all if e.detail))
-        is_of_an_event = isinstance(first, dict) and not first.keys().isdisjoint(("id", "type", "timestamp"))
-    except (ValueError, RecursionError):
-        # Broken JSON: a damaged line of the feed, or the first line of something else.
-        is_of_an_event = line.lstrip().startswith(b"{") and len(line.strip()) > 1
-    if details or not is_of_an_event:
-        raise UnexpectedAnswerError(
-            "Gladly answered the request for events with something else"
-            + (f": {details}." if details else " (a page, or an error).")
-            + " The watermark has not moved."
-        )
-
-
-def lines_of(exchange: Exchange, limits: GladlyLimits) -> Iterator[bytes]:
-    """
-    Yield the whole lines of a body, without blank lines.
-
-    The body is split at newline bytes: decoded text has more kinds of line ends than JSON Lines has. A last
-    line without a newline counts if the answer tells its end. Otherwise the line was cut.
-
-    Args:
-        exchange: The exchange whose body is read. Every line extends its deadline.
-        limits: How long a line may be, and how long to wait for one.
-
-    Raises:
-        RetryableError: The body broke off, perhaps in the middle of a line.
-    """
-    held: list[bytes] = []  # the beginning of a line whose end is not here yet
-    size = 0
-    for part in exchange.parts(decode=False):
-        *ends, beginning = part.split(b"\n")
-        if ends:
-            exchange.extend(limits.events_line_deadline_s)
-        for end in ends:
-            line = b"".join(held) + end if held else end
-            held, size = [], 0
-            if line := line.strip():
-                yield line
-        if size <= limits.line_max_bytes:
-            held.append(beginning)  # a line that is too long is kept only until that shows
-        size += len(beginning)
-        if size > limits.line_skip_bytes:
-            raise RetryableError(f"Gladly sent a line of over {limits.line_skip_bytes} bytes without an end.")
-    if line := b"".join(held).strip():
-        response = exchange.response
-        if "Content-Length" not in response.headers and "Transfer-Encoding" not in response.headers:
-            raise RetryableError("Gladly's answer broke off in the middle of a line.")
-        yield line
+def _media_type(response: BaseHTTPResponse) -> str:
+    media_type: str = response.headers.get("Content-Type", "")
+    return media_type.lower()

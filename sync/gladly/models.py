@@ -35,11 +35,15 @@ class Content(_Model):
 
 
 class FeedEvent(_Model):
-    """Hold a line of `GET /events`. `content` is decoded only for the types that the sync uses."""
+    """
+    A line of `GET /events`. `content` is decoded only for the types that mean something here.
 
-    id: str
+    An event without an id is recognised by what it says, as a row of the report is.
+    """
+
     type: str
     timestamp: str
+    id: str | int | None = None
     content: msgspec.Raw = msgspec.Raw(b"{}")
 
 

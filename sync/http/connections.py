@@ -12,6 +12,7 @@ Two further reasons not to use a `Session`:
 * It does not show which socket a request uses. Enforcing a deadline means shutting that socket.
 """
 
+import http.client
 import os
 import socket
 from collections.abc import Callable, Mapping
@@ -31,6 +32,31 @@ CONNECT_TIMEOUT_S = 4.0
 
 # Every failure of a connection is an instance of one of these.
 CONNECTION_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
+
+
+class FinalAnswer(http.client.HTTPResponse):
+    """
+    An answer that reads past the interim answers before it.
+
+    http.client passes over 100 only. It would take 102 or 103 for an answer without a body, and the next
+    request on that connection would be given the answer that follows (faults H1.3).
+    """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        """
+        Return the status line of the final answer, its headers still to be read.
+
+        Raises:
+            http.client.HTTPException: There is none, or the host goes on in another protocol (101).
+        """
+        while True:
+            version, status, reason = super()._read_status()  # type: ignore[misc]
+            if status == 101:
+                self._close_conn()  # type: ignore[attr-defined]
+                raise http.client.HTTPException("the host changed to another protocol")
+            if status >= 200:
+                return version, status, reason
+            http.client.parse_headers(self.fp)
 
 
 class Connections:
@@ -115,6 +141,7 @@ class Connections:
 
         class Connection(pool.ConnectionCls):  # type: ignore[misc]  # HTTP or HTTPS, as the pool has it
             _dns_host: str
+            response_class = FinalAnswer
 
             def request(self, *args: Any, **kwargs: Any) -> None:
                 super().request(*args, **kwargs)

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
-from state.instants import parse_instant, to_text, utc_now
+from state.instants import parse_instant, to_text
 from state.store import Store
 from sync.gladly.client import GladlyClient
 from sync.gladly.feed import ChangeFeed
@@ -15,9 +15,6 @@ from sync.pipeline.delivery import Outgoing
 from sync.pipeline.record import Figures, RecordStage, SeenChanges
 
 log = structlog.get_logger()
-
-# `Date` has whole seconds, and an answer takes a moment.
-SKEW_WARNING_S = 5.0
 
 
 class PollJob(Protocol):
@@ -81,7 +78,6 @@ class Poller:
         self._start = start
         self._jobs = jobs
         self._progress_every_s = progress_every_s
-        self._skew_told = False
 
     def run(self, outgoing: Outgoing) -> Iterator["Step"]:
         """
@@ -105,8 +101,7 @@ class Poller:
         so_far, is_gap = Figures(), False
         progress_due = time.monotonic() + self._progress_every_s
         for chunk in self._feed.since(position):
-            self._warn_of_skew(chunk.read_until)
-            if chunk.read_until is None and not is_gap:
+            if chunk.is_report and not is_gap:
                 # The report does not show who was deleted in this gap (semantics 3.5).
                 is_gap = True
                 self._store.recorded.look_up_again()
@@ -136,18 +131,9 @@ class Poller:
         """Note that the state file has the newest watermark."""
         self.unwritten_position = None
 
-    def _warn_of_skew(self, gladly_now: datetime | None) -> None:
-        """Say once that our clock is off (faults E1). It decides nothing, and people read it in logs."""
-        if gladly_now is None or self._skew_told:
-            return
-        skew_s = (utc_now() - gladly_now).total_seconds()
-        if abs(skew_s) > SKEW_WARNING_S:
-            self._skew_told = True
-            log.warning("clock.skewed", seconds=round(skew_s), note="this machine's clock against Gladly's")
-
     def _beginning(self) -> datetime:
         """
         Return where the very first poll begins (semantics 3.6), by Gladly's clock, since ours may be wrong.
         """
-        now = self._gladly.clock()
+        now = self._gladly.beginning()
         return now if self._start == "now" else min(now, parse_instant(self._start, now))

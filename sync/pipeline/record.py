@@ -133,7 +133,7 @@ class RecordStage:
         """
         changes = (seen or SeenChanges()).unseen(chunk.changes)
         bad_lines = self._new_bad_lines(chunk.bad_lines)
-        self._lookups.note(changes, chunk.read_until)
+        self._lookups.note(changes, chunk.read_until if chunk.shows_profiles else None)
         if not changes and not bad_lines:
             return Figures()
         diff = decide_all(self._store.conversations(_conversation_ids(changes)), changes)

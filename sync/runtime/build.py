@@ -123,7 +123,7 @@ def build_pipeline(
         gladly_client(config, stop, tuning), segment_client(config, stop, tuning), tuning.refused_pause_s
     )
     observer = observed_by(ends) if observed_by is not None else CycleObserver()
-    feed = ChangeFeed(ends.gladly, settings.sync.overlap)
+    feed = ChangeFeed(ends.gladly, settings.sync.overlap, store.quarantine.known_bad_lines)
     lookups = Lookups(ends.gladly)
     origin = Origin(fingerprint(config.secrets.write_key), ends.gladly.host.address)
     record = RecordStage(config.event_options, store, lookups, origin)

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 from state.errors import StateError, StateLockedError, damaged
 from state.file import check_writable, is_there
-from state.instants import utc_now
 from state.locks import MAIN, take_role
 from state.reader import Reader
 from state.schema.version import CURRENT, Schema
 from sync.errors import GladlySegmentError, SettingsError
+from sync.gladly.feed import ChangeFeed
 from sync.runtime.build import gladly_client, segment_client
 from sync.segment.limits import is_segments_own, looks_like_a_write_key
 from sync.settings.secrets import SEGMENT_KEY_VARIABLE
@@ -93,7 +93,9 @@ def _odd_write_key(config: Config) -> Iterator[str]:
 def _gladly(config: Config) -> str:
     client = gladly_client(config, Stop())
     try:
-        skew = (utc_now() - client.clock()).total_seconds()
+        client.clock()
+        skew = client.gladly_clock.skew.total_seconds()
+        shows_profiles = ChangeFeed(client, config.settings.sync.overlap).ask_for_profiles()
     finally:
         client.close()
     note = (
@@ -101,6 +103,11 @@ def _gladly(config: Config) -> str:
         if abs(skew) > _CLOCK_WARNING_S
         else ""
     )
+    if not shows_profiles:
+        note += (
+            "\nIts feed does not know CUSTOMER_PROFILE. So each profile is looked up anew, and a deletion is "
+            "noticed at the next look-up."
+        )
     return f"accepts the API token of {config.settings.gladly.username}{note}"
 
 

@@ -21,7 +21,7 @@ def _advance_by_a_millisecond(monkeypatch):
     def chunk(self, *, is_last=False):
         if self.changes:
             self.position = max(self.position, self.high_water + timedelta(milliseconds=1))
-        made = Chunk(self.changes, self.position, self.bad_lines, self._read_until)
+        made = Chunk(self.changes, self.position, self.bad_lines, self._moment.date)
         self.changes, self.bad_lines, self._transitions = [], [], 0
         return made
 
@@ -33,8 +33,8 @@ def _advance_to_now(monkeypatch):
 
     def chunk(self, *, is_last=False):
         if is_last:
-            self.position = max(self.position, self._read_until)
-        made = Chunk(self.changes, self.position, self.bad_lines, self._read_until)
+            self.position = max(self.position, self._moment.date)
+        made = Chunk(self.changes, self.position, self.bad_lines, self._moment.date)
         self.changes, self.bad_lines, self._transitions = [], [], 0
         return made
 

@@ -13,7 +13,9 @@ from support.proxy_actions import cut
 from support.worlds import NOON, busy_minutes
 from sync.errors import RetryableError, TooOldError, UnexpectedAnswerError
 from sync.events.changes import Change, ChangeType
-from sync.gladly.events_api import EventsApi, EventStream, lines_of, read_change
+from sync.gladly.clock import GladlyClock
+from sync.gladly.event_lines import lines_of, read_change
+from sync.gladly.events_api import EventsApi, EventStream
 from sync.gladly.limits import GladlyLimits
 from sync.http.retry import RetryPolicy
 
@@ -167,7 +169,7 @@ CLOCK = {"Date": "Fri, 20 Nov 2026 12:10:00 GMT"}
 
 
 def stream_of(headers, limits=None):
-    stream = EventStream(NOON - timedelta(minutes=5), OVERLAP, limits or GladlyLimits(), str)
+    stream = EventStream(NOON - timedelta(minutes=5), OVERLAP, limits or GladlyLimits(), str, GladlyClock())
     stream.begin(HTTPResponse(headers=headers))
     stream.take(NEWEST)
     return stream
@@ -195,7 +197,7 @@ def test_the_watermark_stays_the_overlap_behind_what_is_certain(headers, is_last
 
 def test_the_watermark_never_goes_back():
     """An answer without a change leaves it where it was asked from."""
-    stream = EventStream(NOON, OVERLAP, GladlyLimits(), str)
+    stream = EventStream(NOON, OVERLAP, GladlyLimits(), str, GladlyClock())
     stream.begin(HTTPResponse(headers={"Date": "Fri, 20 Nov 2026 12:00:10 GMT", "Content-Length": "0"}))
     assert stream.chunk(is_last=True).position == NOON
 
@@ -207,20 +209,20 @@ def test_a_chunk_is_full_by_transitions_by_changes_and_by_bad_lines():
     stream = stream_of(CLOCK, GladlyLimits(chunk_transitions=2))
     for _ in range(2):
         assert not stream.is_full
-        stream.take(b"{broken")
+        stream.take(b"[1]")
+        stream.take(line("CONVERSATION/NOTE_CREATED", {}))
     assert stream.is_full
     assert len(stream.chunk().bad_lines) == 2
     assert (stream.is_full, stream.changes, stream.bad_lines) == (False, [], [])
 
 
-def test_a_first_line_that_is_nothing_of_an_event_refuses_the_answer():
-    """It is not an empty answer (faults A13); later such a line is only a bad line."""
-    stream = EventStream(NOON, OVERLAP, GladlyLimits(), str)
+def test_a_first_line_that_is_an_error_refuses_the_answer():
+    """It is not an empty answer (faults A13). Later, such a line says that the stream failed."""
+    stream = EventStream(NOON, OVERLAP, GladlyLimits(), str, GladlyClock())
     with pytest.raises(UnexpectedAnswerError, match=r"something else: sorry\. The watermark has not moved"):
         stream.take(b'{"errors":[{"detail":"sorry"}]}')
-    later = stream_of(CLOCK)
-    later.take(b'{"errors":[{"detail":"sorry"}]}')
-    assert len(later.bad_lines) == 1
+    with pytest.raises(RetryableError, match=r"broke off the events with an error: sorry\."):
+        stream_of(CLOCK).take(b'{"errors":[{"detail":"sorry"}]}')
 
 
 # Against Gladly
@@ -244,6 +246,7 @@ def test_the_request_asks_for_what_is_read_and_uncompressed(client, sandbox):
     (request,) = sandbox.gladly_requests
     assert request.headers["accept"] == "application/x-jsonlines"
     assert request.headers["accept-encoding"] == "identity"
+    assert request.headers["cache-control"] == "no-cache"
 
 
 def test_what_is_too_old_is_told(client):

@@ -59,6 +59,56 @@ def test_any_fraction_and_offset_is_read(digits, nanoseconds, zone):
     assert from_text(text) == eight() - offset + timedelta(microseconds=int(fraction.ljust(9, "0")[:6]))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2026-11-20t08:00:00Z",
+        "2026-11-20T08:00:00z",
+        "2026-11-20 08:00:00 UTC",
+        "2026-11-20T08:00:00.000 utc",
+        "2026-11-20 08:00:00 GMT",
+        "2026-11-20 08:00:00UTC",
+        "2026-11-20 08:00:00 Z",
+        "2026-11-20T09:00:00+0100",
+        "2026-11-20 09:00:00 +01:00",
+        " 2026-11-20T08:00:00Z\n",
+        "2026-11-20T07:59:60Z",
+        "2026-11-20 07:59:60 UTC",
+        "2026-11-20t08:59:60+01:00",
+    ],
+)
+def test_what_can_mean_one_instant_only_is_read(text):
+    """`t`, `z`, `UTC`, an offset after a space; a leap second is the next one (faults H1.7, H2.16)."""
+    assert from_text(text) == eight()
+
+
+def test_the_fraction_of_a_leap_second_is_that_of_the_next(text="2026-12-31T23:59:60.250Z"):
+    """Also over the end of a year (faults H2.16)."""
+    assert to_text(from_text(text)) == "2027-01-01T00:00:00.250Z"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "11/20/2026 08:00:00",
+        "20.11.2026 08:00:00",
+        "2026-11-20T08:00:00 PST",
+        "2026-11-20T08:00:00 EST5EDT",
+        "2026-11-20 08:00 AM",
+        "2026-11-20T08:00:61Z",
+        "2026-11-20T08:60:00Z",
+        "1795161600",
+        "9999-12-31T23:59:60Z",
+        "UTC",
+        "",
+    ],
+)
+def test_what_may_mean_another_instant_is_refused(text):
+    """Nothing is guessed (faults H1.7)."""
+    with pytest.raises(ValueError, match="."):
+        from_text(text)
+
+
 @given(INSTANTS, ZONES)
 def test_what_is_read_is_in_utc(instant, zone):
     """An offset is worked out at once and never travels on."""

@@ -14,7 +14,6 @@ from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.client import GladlyClient, MovedError, path_segment
 from sync.gladly.models import Agent, Topic
 from sync.gladly.objects import reading
-from sync.http.headers import server_date
 
 T = TypeVar("T")
 
@@ -113,7 +112,7 @@ class ObjectsApi:
         try:
             with self._client.request("GET", path, deadline_s=deadline_s) as exchange:
                 body = exchange.body(most_bytes)
-                date = server_date(exchange.response.headers)
+                date = self._client.gladly_clock.hear(exchange.response.headers).date
         except ForbiddenError as error:
             # Whether the token is refused, or this one object, shows where everybody may ask.
             self._client.prove_the_token()

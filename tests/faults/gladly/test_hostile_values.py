@@ -49,7 +49,7 @@ def test_hostile_values_break_no_more_than_their_own_line(begin, sandbox, value)
     ]
     spoilt.append(b'{"content": %s, "id": "y", "type": "CUSTOMER/MERGED", "timestamp": "2026"}\n' % value)
     spoilt.append(b'{"id": "z", %s: 1, "type": "A/B", "timestamp": "2026-11-02T12:00:00Z"}\n' % value)
-    sandbox.faults.rewrite_feed(lambda lines: [*lines[:3], *spoilt, *lines[3:]])
+    sandbox.faults.rewrite_feed(lambda lines: [*lines[:3], *spoilt, *lines[3:]] if lines else [])
     program = begin()
     for _ in range(2):
         assert program.run().errors == []

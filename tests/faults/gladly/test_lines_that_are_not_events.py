@@ -4,7 +4,7 @@ import pytest
 
 from support.checker import problems
 from support.state_file import quarantined, rows
-from support.worlds import busy_minutes
+from support.worlds import busy_minutes, one_conversation
 
 _BAD_LINES = [
     b'{"id":"x","type":"CONVERSATION/CREATED","timestamp":"2026-11-0',
@@ -31,7 +31,9 @@ def test_lines_that_are_not_events_are_kept_with_their_reason_and_passed_over(in
     (faults A8).
     """
     busy_minutes(sandbox, 10)
-    sandbox.faults.rewrite_feed(lambda lines: [*lines[:9], *(b + b"\n" for b in _BAD_LINES), *lines[9:]])
+    sandbox.faults.rewrite_feed(
+        lambda lines: [*lines[:9], *(b + b"\n" for b in _BAD_LINES), *lines[9:]] if lines else []
+    )
     done = installation.run("once")
     assert done.returncode == 0, done.stderr
     kept = quarantined(installation.state_path)
@@ -54,7 +56,8 @@ def test_the_watermark_never_passes_a_bad_line_that_is_not_stored(installation, 
     The quarantined row and the watermark are one transaction. A kill within the transaction leaves neither
     (faults A8).
     """
-    sandbox.faults.rewrite_feed(lambda lines: [*lines, b"{broken\n"])
+    one_conversation(sandbox)
+    sandbox.faults.rewrite_feed(lambda lines: [b"{broken\n", *lines])
     installation.settings["GLADLY_SEGMENT_FAILPOINT"] = killed_at
     assert installation.run("once").returncode == -9
     assert rows(installation.state_path, "SELECT * FROM watermark") == []

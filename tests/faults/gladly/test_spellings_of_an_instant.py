@@ -80,3 +80,41 @@ def test_the_watermark_behind_a_cut_compares_instants_where_texts_sort_otherwise
         assert program.run().errors == []
         assert program.watermark == newest_stored(program) - OVERLAP
     assert problems(sandbox) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        pytest.param(rb'"CONVERSATION/([A-Z]+)"', lambda m: m[0].lower(), id="types in lower case"),
+        pytest.param(
+            rb'"CONVERSATION/([A-Z]+)"',
+            lambda m: b'"Conversation/%s"' % m[1].title(),
+            id="types with a capital",
+        ),
+        pytest.param(rb'"timestamp":"([^"]+)Z"', rb'"timestamp":"\1z"', id="z"),
+        pytest.param(rb'"timestamp":"([^"]+)T([^"]+)Z"', rb'"timestamp":"\1t\2z"', id="t"),
+        pytest.param(rb'"timestamp":"([^"]+)T([^"]+)Z"', rb'"timestamp":"\1 \2 UTC"', id="UTC"),
+    ],
+)
+def test_what_can_mean_one_thing_only_is_read(begin, sandbox, old, new):
+    """Types in another case, and instants in another form (faults H1.7)."""
+    busy_minutes(sandbox, 3)
+    sandbox.faults.rewrite_feed(lambda lines: [re.sub(old, new, line) for line in lines])
+    program = begin()
+    result = program.run()
+    assert (result.errors, result.poll.outcome) == ([], PollOutcome.OK)
+    assert problems(sandbox) == []
+
+
+def test_a_leap_second_is_the_next_second(begin, sandbox):
+    """The feed may say `:60` (faults H2.16)."""
+    at = sandbox.clock.now().replace(second=0, microsecond=0) - timedelta(seconds=120)
+    conversation = sandbox.world.open_conversation(sandbox.world.add_customer(recorded=False), at=at)
+    before = (at - timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:60").encode()
+    sandbox.faults.rewrite_feed(
+        lambda lines: [_TIMESTAMP.sub(b'"timestamp":"%s.000Z"' % before, line) for line in lines]
+    )
+    program = begin()
+    assert program.run().poll.outcome == PollOutcome.OK
+    assert [e["conversation_id"] for e in program.events()] == [conversation.id]
+    assert problems(sandbox) == []

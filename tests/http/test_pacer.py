@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from sync.errors import RetryableError, StoppedError
-from sync.gladly.pacer import Pacer
+from sync.http.pacer import Pacer
 from sync.stop import Stop
 
 
