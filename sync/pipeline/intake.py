@@ -354,6 +354,7 @@ def _record(decision: Decision, is_sent: bool) -> ChangeRecord:
         status_after=decision.after,
         transition=decision.transition,
         why=why,
+        agent_id=decision.change.agent_id,
     )
 
 
