@@ -6,7 +6,7 @@ May import: `state.records` and `state.instants`, and nothing that opens a socke
 Doors:
 
 * `changes`: `Change` and `Chunk` are what both of Gladly's sources give.
-* `transitions`: `decide_all` is the diff.
+* `transitions`: `decide_all` is the diff. `known_closes`: `moments_to_recall` says what it must know.
 * `track`: `track_event` makes the event's bytes; `message_id` makes its id; `options` says how it may differ.
 * `gladly_objects`: a conversation and a profile, as Gladly shows them now.
 """

@@ -73,6 +73,8 @@ class Change:
             not say.
         topic_id: The topic that was added or removed.
         into_customer_id: For a merge, the customer who remains.
+        is_from_report: Whether the report showed it. The report's instants may lie a second or two beside the
+            feed's.
     """
 
     id: str
@@ -83,14 +85,17 @@ class Change:
     agent_id: str | None = None
     into_customer_id: str = ""
     topic_id: str = ""
+    is_from_report: bool = False
 
     @property
-    def order(self) -> tuple[datetime, bool, str]:
+    def order(self) -> tuple[datetime, bool]:
         """
-        Sort by the recorded instant. At the same instant a creation comes first, then the lower id (faults
-        A3).
+        Sort by the recorded instant. At the same instant a creation comes first.
+
+        Other changes of one instant keep the order in which Gladly told them: a sort by this key must be
+        stable (faults A3, semantics 2.0.1).
         """
-        return self.recorded_at, self.type is not ChangeType.CREATED, self.id
+        return self.recorded_at, self.type is not ChangeType.CREATED
 
 
 @dataclass(slots=True)

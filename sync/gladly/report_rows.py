@@ -155,6 +155,7 @@ def _change(row: list[str], columns: dict[str, int]) -> Change | None:
             customer_id=checked_id(cell("merged customer id"), "Merged Customer ID"),
             conversation_id=cell("merged conversation id"),
             into_customer_id=checked_id(cell("customer id"), "Customer ID"),
+            is_from_report=True,
         )
     if type_ not in OF_A_CONVERSATION:
         return Change("", ChangeType.OTHER, recorded_at)
@@ -165,6 +166,7 @@ def _change(row: list[str], columns: dict[str, int]) -> Change | None:
         customer_id=checked_id(cell("customer id"), "Customer ID"),
         conversation_id=checked_id(cell("conversation id"), "Conversation ID"),
         agent_id=cell("assigned agent id") if "assigned agent id" in columns else None,
+        is_from_report=True,
     )
 
 

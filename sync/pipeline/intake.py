@@ -27,6 +27,7 @@ from state.records import (
 from state.store import Store
 from sync.events.changes import OF_A_CONVERSATION, Change, ChangeType, Chunk
 from sync.events.gladly_objects import GladlyConversation, Profile
+from sync.events.known_closes import NEARBY, moments_to_recall
 from sync.events.message_id import Origin, message_id
 from sync.events.options import EventOptions
 from sync.events.track import (
@@ -161,7 +162,9 @@ class Intake:
         if not changes and not bad_lines:
             return Figures()
         self._lookups.note(changes)
-        diff = decide_all(self._store.conversations(_conversation_ids(changes)), changes)
+        stored = self._store.conversations(_conversation_ids(changes))
+        recalled = self._store.changes_near(moments_to_recall(stored, changes), NEARBY)
+        diff = decide_all(stored, changes, recalled)
         decisions = [d for d in diff.decisions if self._is_sent(d.transition)]
         told_deletions = _deletions(changes)
         looked_up = self._look_up(decisions, diff.conversations, told_deletions, outgoing)

@@ -25,22 +25,30 @@ def read(*lines, header=HEADER):
     [
         pytest.param(
             "CONVERSATION/CREATED,v,c,,,",
-            Change("", ChangeType.CREATED, from_text(AT), "c", "v"),
+            Change("", ChangeType.CREATED, from_text(AT), "c", "v", is_from_report=True),
             id="a creation",
         ),
         pytest.param(
             "CONVERSATION/CLOSED,v,c,a,,",
-            Change("", ChangeType.CLOSED, from_text(AT), "c", "v", "a"),
+            Change("", ChangeType.CLOSED, from_text(AT), "c", "v", "a", is_from_report=True),
             id="a close, and who was assigned",
         ),
         pytest.param(
             "CONVERSATION/REOPENED, v , c ,,,",
-            Change("", ChangeType.REOPENED, from_text(AT), "c", "v"),
+            Change("", ChangeType.REOPENED, from_text(AT), "c", "v", is_from_report=True),
             id="spaces around a value",
         ),
         pytest.param(
             "CUSTOMER/MERGED,v2,c2,,c1,v1",
-            Change("", ChangeType.CUSTOMER_MERGED, from_text(AT), "c1", "v1", into_customer_id="c2"),
+            Change(
+                "",
+                ChangeType.CUSTOMER_MERGED,
+                from_text(AT),
+                "c1",
+                "v1",
+                into_customer_id="c2",
+                is_from_report=True,
+            ),
             id="a merge: the merged customer is the source",
         ),
     ],
@@ -65,7 +73,7 @@ def test_columns_are_found_by_name_in_any_order_and_case():
     found = read(
         f"x,c,{AT},v,CONVERSATION/CREATED", header="New,CUSTOMER id,timestamp,Conversation ID,event TYPE"
     )
-    assert found.changes == [Change("", ChangeType.CREATED, from_text(AT), "c", "v")]
+    assert found.changes == [Change("", ChangeType.CREATED, from_text(AT), "c", "v", is_from_report=True)]
 
 
 @pytest.mark.parametrize(
