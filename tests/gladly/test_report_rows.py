@@ -25,7 +25,7 @@ def read(*lines, header=HEADER):
     [
         pytest.param(
             "CONVERSATION/CREATED,v,c,,,",
-            Change("", ChangeType.CREATED, from_text(AT), "c", "v", is_from_report=True),
+            Change("", ChangeType.CREATED, from_text(AT), "c", "v", "", is_from_report=True),
             id="a creation",
         ),
         pytest.param(
@@ -35,7 +35,7 @@ def read(*lines, header=HEADER):
         ),
         pytest.param(
             "CONVERSATION/REOPENED, v , c ,,,",
-            Change("", ChangeType.REOPENED, from_text(AT), "c", "v", is_from_report=True),
+            Change("", ChangeType.REOPENED, from_text(AT), "c", "v", "", is_from_report=True),
             id="spaces around a value",
         ),
         pytest.param(
