@@ -108,9 +108,12 @@ class Chunk:
         position: The watermark once these changes are taken in; None leaves the watermark where it is.
         bad_lines: The whole lines that could not be read.
         read_until: Gladly's clock when it answered; None when the answer did not say.
+        is_from_report: Whether the changes come from the report. The position is then written even with no
+            change: a day of the report is not asked for again (faults H2.12).
     """
 
     changes: list[Change]
     position: datetime | None
     bad_lines: list[BadLine]
     read_until: datetime | None = None
+    is_from_report: bool = False

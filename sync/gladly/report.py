@@ -155,9 +155,9 @@ def _chunks(
         chunk.append(change)
         transitions += change.type in OF_A_CONVERSATION
         if transitions >= limits.chunk_transitions or len(chunk) >= limits.chunk_changes:
-            yield Chunk(chunk, change.recorded_at, [])
+            yield Chunk(chunk, change.recorded_at, [], is_from_report=True)
             chunk, transitions = [], 0
-    yield Chunk(chunk, end, bad_lines)
+    yield Chunk(chunk, end, bad_lines, is_from_report=True)
 
 
 def _midnight(day: date) -> datetime:

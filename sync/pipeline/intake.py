@@ -159,7 +159,7 @@ class Intake:
         """
         changes = (seen or SeenChanges()).unseen(chunk.changes)
         bad_lines = self._new_bad_lines(chunk.bad_lines)
-        if not changes and not bad_lines:
+        if not changes and not bad_lines and not chunk.is_from_report:
             return Figures()
         self._lookups.note(changes)
         stored = self._store.conversations(_conversation_ids(changes))

@@ -116,6 +116,28 @@ def test_a_catch_up_resumes_where_it_was_killed(old_world):
     assert problems(sandbox) == []
 
 
+@pytest.mark.parametrize("command", ["once", "resync"])
+def test_days_without_transitions_are_not_read_again_after_a_kill(old_world, command):
+    """
+    SIGKILL comes after six quiet days. The position moved with every day, and those days are not asked for
+    again, by a catch-up and by a resync (faults H2.12).
+    """
+    sandbox = old_world.sandbox
+    sandbox.clock.advance(9 * DAY)
+    arguments = [command] if command == "once" else ["resync", "--since", "2026-11-20"]
+    sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=0.02, times=6))
+    sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=1.5, times=None))
+    process = old_world.start(*arguments)
+    wait_until(lambda: reports_asked_for(sandbox) >= 6)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    sandbox.faults.clear()
+    before = reports_asked_for(sandbox)
+    done = old_world.run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert reports_asked_for(sandbox) - before <= 4
+
+
 def test_the_first_start_can_lie_long_ago(tmp_path):
     """
     `sync.start` may be of any age. The report supplies what follows it, and the feed what is recent
