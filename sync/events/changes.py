@@ -33,6 +33,16 @@ TYPES = {
     "CUSTOMER_PROFILE/DELETED": ChangeType.PROFILE_DELETED,
 }
 
+# Documented as well, and without a meaning here (Gladly REST API, Events and Reports).
+_DOCUMENTED = frozenset(
+    {
+        *TYPES,
+        "CONVERSATION/NOTE_CREATED",
+        "CONVERSATION_ASSIGNEE/UPDATED",
+        "NOTE/CREATED",
+    }
+)
+
 OF_A_CONVERSATION = frozenset({ChangeType.CREATED, ChangeType.CLOSED, ChangeType.REOPENED})
 
 OF_TOPICS = frozenset({ChangeType.TOPIC_ADDED, ChangeType.TOPIC_REMOVED})
@@ -40,6 +50,20 @@ OF_TOPICS = frozenset({ChangeType.TOPIC_ADDED, ChangeType.TOPIC_REMOVED})
 # Gladly's ids are URL-safe and at most 50 characters long (gladly-api, ids). We accept more than that, up to
 # what is safe in a log, a path and a terminal.
 _ID = re.compile(r"[!-~]{1,200}")
+
+
+def change_type(name: str) -> ChangeType:
+    """Return the type that Gladly calls *name*, in any case, with spaces or `-` in place of `_`."""
+    return TYPES.get(name) or TYPES.get(_as_documented(name), ChangeType.OTHER)
+
+
+def is_known_type(name: str) -> bool:
+    """Return whether Gladly's documents name this type, with a meaning here or without."""
+    return name in _DOCUMENTED or _as_documented(name) in _DOCUMENTED
+
+
+def _as_documented(name: str) -> str:
+    return "/".join(re.sub(r"[\s_-]+", "_", part.strip()) for part in name.upper().split("/"))
 
 
 def checked_id(value: str | None, name: str) -> str:

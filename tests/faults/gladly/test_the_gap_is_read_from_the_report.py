@@ -159,7 +159,7 @@ def test_a_gap_that_nothing_can_fill_is_recorded_with_both_ends(old_world):
     sandbox = old_world.sandbox
     live_for(sandbox, 5 * DAY, 20)
     refusal = json.dumps({"errors": [{"attr": "startAt", "code": "invalid", "detail": "too long ago"}]})
-    sandbox.faults.add("gladly", "/api/v1/reports", Fault(status=400, body=refusal.encode(), times=2))
+    sandbox.faults.add("gladly", "/api/v1/reports", Fault(status=400, body=refusal.encode(), times=4))
     assert old_world.run("once").returncode == 0
     assert problems(sandbox, since=NOON.replace(hour=0) + timedelta(days=2)) == []
     status = json.loads(old_world.run("status", "--json").stdout)
