@@ -71,6 +71,7 @@ class Report:
         """
         Return the rows of a day, with a gap where Gladly no longer has the day, or not all of it can be read.
         """
+        interval = f"{to_text(start)} to {to_text(end)}"
         try:
             read = self._day(day)
         except TooOldError:
@@ -78,16 +79,16 @@ class Report:
             try:
                 read = self._day(day)  # a single refusal proves nothing (faults H1.9)
             except TooOldError:
-                why = "cannot be read, Gladly's report does not reach back that far"
-                return ReportRows(bad_lines=[_gap(start, end, why)])
+                reason = f"gap: {interval} cannot be read, Gladly's report does not reach back that far"
+                return ReportRows(bad_lines=[_gap(interval, reason)])
         reasons = []
         if read.stray_quotes:
             reasons.append(f"{read.stray_quotes} of its rows have a quote where none can be")
         if read.doubt:
             reasons.append(read.doubt)
         if reasons:
-            why = f"may be incomplete in Gladly's report: {'; '.join(reasons)}"
-            read.bad_lines.append(_gap(start, end, why))
+            reason = f"gap: {interval} may be incomplete in Gladly's report: {'; '.join(reasons)}"
+            read.bad_lines.append(_gap(interval, reason))
         if read.rows and not read.has_known_type and read.unknown_type:
             reason = f"none of the {read.rows} rows of {day} has a type that is known"
             read.bad_lines.append(BadLine("report", reason, f"{day} {read.unknown_type}".encode()[:200]))
@@ -214,8 +215,7 @@ def _midnight(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time(), UTC)
 
 
-def _gap(start: datetime, end: datetime, why: str) -> BadLine:
+def _gap(interval: str, reason: str) -> BadLine:
     """Record an interval that may lack changes, with both its ends, for `status` (faults B7, H1.8)."""
-    interval = f"{to_text(start)} to {to_text(end)}"
-    log.error("report.gap", start=to_text(start), end=to_text(end), reason=why)
-    return BadLine("report", f"gap: {interval} {why}", interval.encode())
+    log.error("report.gap", reason=reason)
+    return BadLine("report", reason, interval.encode())

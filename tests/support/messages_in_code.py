@@ -116,8 +116,8 @@ def _reasons_in(node: ast.AST, path: str) -> Iterator[str | None]:
         for argument in node.args:
             texts = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
             yield from map(text_of, texts)
-    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_bad":
-        yield from map(text_of, node.args[1:])
+    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_keep":
+        yield from map(text_of, node.args[2:])
 
 
 def logged(*levels: str) -> set[str]:
