@@ -22,7 +22,7 @@ from sync.errors import RetryableError, TooOldError
 from sync.events.changes import OF_A_CONVERSATION, Change, Chunk
 from sync.gladly.client import GladlyClient
 from sync.gladly.limits import GladlyLimits
-from sync.gladly.report_rows import UTC_ZONE, ReportRows, Zone, read_rows
+from sync.gladly.report_rows import CUT_SHORT, UTC_ZONE, ReportRows, Zone, read_rows
 
 log = structlog.get_logger()
 
@@ -84,6 +84,8 @@ class Report:
         reasons = []
         if read.stray_quotes:
             reasons.append(f"{read.stray_quotes} of its rows have a quote where none can be")
+        if read.bad_rows > len(read.bad_lines):
+            reasons.append(f"{read.bad_rows} of its rows cannot be read")
         if read.doubt:
             reasons.append(read.doubt)
         if reasons:
@@ -118,6 +120,7 @@ class Report:
                 changes=[*rows.changes, *more.changes],
                 bad_lines=[*rows.bad_lines, *more.bad_lines],
                 has_known_type=rows.has_known_type or more.has_known_type,
+                bad_rows=rows.bad_rows + more.bad_rows,
                 stray_quotes=rows.stray_quotes + more.stray_quotes,
                 doubt=rows.doubt or more.doubt,
             )
@@ -145,7 +148,7 @@ class Report:
                 return read
             if read.checksum == checksum:
                 # It is whole where it only does not tell where it ends.
-                return replace(read, doubt=read.doubt if read.is_cut_short else None)
+                return replace(read, doubt=read.doubt if read.doubt == CUT_SHORT else None)
             log.warning("report.doubtful", day=day.isoformat(), rows=read.rows, reason=read.doubt)
             checksum, doubt = read.checksum, read.doubt
             del read

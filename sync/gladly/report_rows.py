@@ -37,6 +37,12 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 # A quoted field may hold line breaks. One of more lines than this is a quote that was never closed.
 _FIELD_MAX_LINES = 50
 
+# Why an answer may have been cut: its last row is not whole.
+CUT_SHORT = "it broke off in the middle of a row"
+
+# Beyond this, a bad row is counted and not kept: a report that is bad throughout would fill the state file.
+_KEPT_BAD_ROWS = 100
+
 _INSTANT = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt ]+(\d\d:\d\d(?::\d\d(?:[.,]\d{1,9})?)?)\s*(Z|UTC|GMT|[+-]\d\d:?\d\d)?",
     re.IGNORECASE,
@@ -72,27 +78,27 @@ class ReportRows:
 
     Attributes:
         changes: The changes that mean something here, in the answer's order.
-        bad_lines: The rows that could not be read.
+        bad_lines: The rows that could not be read, the first hundred of them.
+        bad_rows: How many rows could not be read.
         rows: How many rows there were, bad ones included.
         last: The newest instant of all rows.
         is_ordered: Whether the rows came in the order of their instants.
         has_known_type: Whether any row has a type that is documented.
         unknown_type: The first type that is not.
         stray_quotes: How many rows have a quote where none can be.
-        is_cut_short: Whether the last row is not whole.
         doubt: Why the answer may have been cut; None where it told its end and came to it.
         checksum: Of the header and all rows, in any order: two answers that were cut hardly have the same.
     """
 
     changes: list[Change] = field(default_factory=list)
     bad_lines: list[BadLine] = field(default_factory=list)
+    bad_rows: int = 0
     rows: int = 0
     last: datetime = _NEVER
     is_ordered: bool = True
     has_known_type: bool = False
     unknown_type: str = ""
     stray_quotes: int = 0
-    is_cut_short: bool = False
     doubt: str | None = None
     checksum: int = 0
 
@@ -114,6 +120,13 @@ class _Bytes(io.RawIOBase):
         buffer[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
+
+
+def _lines(text: io.TextIOWrapper, limit: int) -> Iterator[str]:
+    while line := text.readline(limit + 1):
+        if len(line) > limit:
+            raise UnexpectedAnswerError(f"Gladly's report is not CSV: a line has over {limit} characters.")
+        yield line
 
 
 def read_rows(exchange: Exchange, limits: GladlyLimits, zone: Zone = UTC_ZONE) -> ReportRows:
@@ -144,13 +157,6 @@ def read_rows(exchange: Exchange, limits: GladlyLimits, zone: Zone = UTC_ZONE) -
     if "Content-Length" not in headers and "chunked" not in headers.get("Transfer-Encoding", "").lower():
         read.doubt = read.doubt or "it does not tell where it ends"
     return read
-
-
-def _lines(text: io.TextIOWrapper, limit: int) -> Iterator[str]:
-    while line := text.readline(limit + 1):
-        if len(line) > limit:
-            raise UnexpectedAnswerError(f"Gladly's report is not CSV: a line has over {limit} characters.")
-        yield line
 
 
 class Record(NamedTuple):
@@ -191,7 +197,11 @@ def records_of(lines: Iterator[str], width: int | None = None) -> Iterator[Recor
             taken.append(more)
             if '"' in more:
                 cells = _cells("".join(taken))
-        if len(taken) > 1 and width and any(_has_swallowed(cell, width) for cell in cells or ()):
+        if (
+            len(taken) > 1
+            and width
+            and any("\n" in cell and cell.count(",") >= width - 1 for cell in cells or ())
+        ):
             cells = None
         if not cells:
             taken, waiting = taken[:1], taken[1:] + waiting
@@ -211,10 +221,6 @@ def _cells(text: str) -> list[str] | None:
     except (csv.Error, ValueError) as error:
         return _OPEN if "unexpected end" in str(error) else None
     return cells
-
-
-def _has_swallowed(cell: str, width: int) -> bool:
-    return cell.count(",") >= width - 1 and "\n" in cell
 
 
 class _Columns(NamedTuple):
@@ -267,7 +273,7 @@ def rows_of(lines: Iterator[str], zone: Zone = UTC_ZONE) -> ReportRows:
     if last is not None:
         _end_with(read, *last)
     # One bad row alone is a mishap, and would otherwise stand in the way for ever.
-    if read.rows > 1 and len(read.bad_lines) == read.rows and not read.stray_quotes:
+    if read.rows > 1 and read.bad_rows == read.rows and not read.stray_quotes:
         raise UnexpectedAnswerError(
             f"None of the {read.rows} rows of Gladly's report can be read: {read.bad_lines[0].reason}."
         )
@@ -294,7 +300,7 @@ def _end_with(read: ReportRows, cells: list[str], text: str) -> None:
         return
     _keep(read, text, "fewer columns than the header")
     if not text.rstrip("\0\x1a").endswith(("\n", "\r")):
-        read.is_cut_short, read.doubt = True, "it broke off in the middle of a row"
+        read.doubt = CUT_SHORT
 
 
 def _is_trailer(cells: list[str], text: str) -> bool:
@@ -379,20 +385,21 @@ def _change(row: list[str], columns: _Columns, recorded_at: datetime) -> Change:
         )
     if type_ not in OF_A_CONVERSATION:
         return Change("", ChangeType.OTHER, recorded_at)
-    agent_id = columns.cell(row, "assignedagentid")
+    agent_id = columns.cell(row, "assignedagentid") if "assignedagentid" in columns.places else None
     return Change(
         "",
         type_,
         recorded_at,
         customer_id=checked_id(columns.cell(row, "customerid"), "Customer ID"),
         conversation_id=checked_id(columns.cell(row, "conversationid"), "Conversation ID"),
-        agent_id=(agent_id and checked_id(agent_id, "Assigned Agent ID"))
-        if "assignedagentid" in columns.places
-        else None,
+        agent_id=agent_id and checked_id(agent_id, "Assigned Agent ID"),
         is_from_report=True,
     )
 
 
 def _keep(read: ReportRows, text: str, reason: str) -> None:
+    read.bad_rows += 1
+    if read.bad_rows > _KEPT_BAD_ROWS:
+        return
     line = text.strip("\r\n").encode("utf-8", "replace")[:QUARANTINED_LINE_BYTES]
     read.bad_lines.append(BadLine("report", reason, line))
