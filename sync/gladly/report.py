@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import structlog
 
@@ -22,7 +22,7 @@ from sync.errors import RetryableError, TooOldError
 from sync.events.changes import OF_A_CONVERSATION, Change, Chunk
 from sync.gladly.client import GladlyClient
 from sync.gladly.limits import GladlyLimits
-from sync.gladly.report_rows import CUT_SHORT, UTC_ZONE, ReportRows, Zone, read_rows
+from sync.gladly.report_rows import CUT_SHORT, ReportRows, read_rows
 
 log = structlog.get_logger()
 
@@ -155,15 +155,15 @@ class Report:
         raise RetryableError(f"Gladly's report of {day} was cut each time: {doubt}.")
 
     def _ask_once(self, day: date, hour: int) -> ReportRows:
-        zone, local_day = UTC_ZONE, day
+        zone, local_day = UTC, day
         if 0 < hour <= 12:
             # POSIX's sign: that many hours behind UTC
-            zone = Zone(f"Etc/GMT+{hour}", timedelta(hours=-hour))
+            zone = timezone(timedelta(hours=-hour), f"Etc/GMT+{hour}")
         elif hour > 12:
-            zone, local_day = Zone(f"Etc/GMT-{24 - hour}", timedelta(hours=24 - hour)), day + _DAY
+            zone, local_day = timezone(timedelta(hours=24 - hour), f"Etc/GMT-{24 - hour}"), day + _DAY
         query = {
             "metricSet": "ConversationTimestampsReport",
-            "timezone": zone.name,
+            "timezone": str(zone),
             "startAt": local_day.isoformat(),
             "endAt": local_day.isoformat(),
         }

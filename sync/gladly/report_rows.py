@@ -13,7 +13,7 @@ import re
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timezone
 from typing import NamedTuple
 
 from state.instants import from_text
@@ -54,20 +54,6 @@ _TRAILER = re.compile(r"\W*(?:grand\s+)?(?:total|row|record|count|end\b)", re.IG
 _BLANK = " \t\r\n\0\x1a\xa0\ufeff"
 
 
-class Zone(NamedTuple):
-    """
-    A time zone as reports are asked for.
-
-    Attributes:
-        name: Its name.
-        offset: How far it is ahead of UTC.
-    """
-
-    name: str
-    offset: timedelta
-
-
-UTC_ZONE = Zone("UTC", timedelta())
 _UTC_NAMES = {"utc", "etc/utc", "gmt", "etc/gmt", "z", "zulu", "etc/zulu", "utc+0", "+00:00", "utc+00:00"}
 
 
@@ -129,14 +115,14 @@ def _lines(text: io.TextIOWrapper, limit: int) -> Iterator[str]:
         yield line
 
 
-def read_rows(exchange: Exchange, limits: GladlyLimits, zone: Zone = UTC_ZONE) -> ReportRows:
+def read_rows(exchange: Exchange, limits: GladlyLimits, zone: timezone = UTC) -> ReportRows:
     """
     Read one answer.
 
     Args:
         exchange: Whose body is read, to its end.
         limits: How long a line may be.
-        zone: The zone whose day was asked for.
+        zone: The zone whose day was asked for, by its name.
 
     Raises:
         RetryableError: The answer broke off.
@@ -197,11 +183,7 @@ def records_of(lines: Iterator[str], width: int | None = None) -> Iterator[Recor
             taken.append(more)
             if '"' in more:
                 cells = _cells("".join(taken))
-        if (
-            len(taken) > 1
-            and width
-            and any("\n" in cell and cell.count(",") >= width - 1 for cell in cells or ())
-        ):
+        if width and any("\n" in cell and cell.count(",") >= width - 1 for cell in cells or ()):
             cells = None
         if not cells:
             taken, waiting = taken[:1], taken[1:] + waiting
@@ -234,13 +216,13 @@ class _Columns(NamedTuple):
         return row[place].strip(_BLANK) if place is not None else ""
 
 
-def rows_of(lines: Iterator[str], zone: Zone = UTC_ZONE) -> ReportRows:
+def rows_of(lines: Iterator[str], zone: timezone = UTC) -> ReportRows:
     """
     Read the rows of a CSV file, the header first.
 
     Args:
         lines: The lines, with their ends.
-        zone: The zone whose day was asked for.
+        zone: The zone whose day was asked for, by its name.
 
     Raises:
         UnexpectedAnswerError: The header lacks a column that is needed or has one twice, the report is of
@@ -252,9 +234,7 @@ def rows_of(lines: Iterator[str], zone: Zone = UTC_ZONE) -> ReportRows:
         return read  # an empty day
     read.checksum = zlib.crc32(header.text.encode("utf-8", "replace"))
     columns = _columns(header)
-    last: tuple[list[str], str] | None = (
-        None  # a row that is too short: the end of a cut answer, or a trailer
-    )
+    last: tuple[list[str], str] | None = None  # too short: the end of a cut answer, or a trailer
     for record in records_of(lines, columns.width):
         if last is not None:
             _keep(read, last[1], "fewer columns than the header")
@@ -307,7 +287,7 @@ def _is_trailer(cells: list[str], text: str) -> bool:
     return bool(_TRAILER.match(text)) and sum(bool(cell.strip(_BLANK)) for cell in cells) <= 2
 
 
-def _take(read: ReportRows, record: Record, columns: _Columns, zone: Zone) -> None:
+def _take(read: ReportRows, record: Record, columns: _Columns, zone: timezone) -> None:
     """Read one row that is whole."""
     row = record.cells or []
     try:
@@ -327,14 +307,14 @@ def _take(read: ReportRows, record: Record, columns: _Columns, zone: Zone) -> No
         read.changes.append(change)
 
 
-def _instant(text: str, filter_: str, zone: Zone) -> datetime:
+def _instant(text: str, filter_: str, zone: timezone) -> datetime:
     """
     Read the instant of a row.
 
     Args:
         text: What stands in the column `Timestamp`.
         filter_: What stands in the column `Timezone Filter`.
-        zone: The zone whose day was asked for.
+        zone: The zone whose day was asked for, by its name.
 
     Raises:
         ValueError: *text* is no instant, or has no offset and the report does not say its zone.
@@ -342,10 +322,10 @@ def _instant(text: str, filter_: str, zone: Zone) -> datetime:
     """
     if not (found := _INSTANT.fullmatch(text)):
         raise ValueError(f"{text[:40]!r} is not an instant")
-    is_utc, is_asked = filter_.lower() in _UTC_NAMES, filter_.lower() == zone.name.lower()
-    if filter_ and not is_asked and not (is_utc and zone == UTC_ZONE):
+    is_utc, is_asked = filter_.lower() in _UTC_NAMES, filter_.lower() == str(zone).lower()
+    if filter_ and not is_asked and not (is_utc and zone is UTC):
         raise UnexpectedAnswerError(
-            f"Gladly answered with a report of the time zone {filter_[:40]!r}. Asked for was {zone.name}."
+            f"Gladly answered with a report of the time zone {filter_[:40]!r}. Asked for was {zone}."
         )
     day, time, offset = found[1], found[2], (found[3] or "").upper()
     if offset in ("Z", "UTC", "GMT"):
@@ -355,7 +335,7 @@ def _instant(text: str, filter_: str, zone: Zone) -> datetime:
     instant = from_text(f"{day}T{time}{offset or 'Z'}")
     if offset:
         return instant
-    return instant.replace(tzinfo=timezone(zone.offset)).astimezone(UTC)
+    return instant.replace(tzinfo=zone).astimezone(UTC)
 
 
 def _change(row: list[str], columns: _Columns, recorded_at: datetime) -> Change:

@@ -1,13 +1,13 @@
 """One report's rows: found by the names of their columns, and never passed over in silence."""
 
-from datetime import timedelta
+from datetime import timedelta, timezone
 
 import pytest
 
 from state.instants import from_text
 from sync.errors import UnexpectedAnswerError
 from sync.events.changes import Change, ChangeType
-from sync.gladly.report_rows import CUT_SHORT, Zone, rows_of
+from sync.gladly.report_rows import CUT_SHORT, rows_of
 
 HEADER = (
     "Timestamp,Event Type,Conversation ID,Customer ID,Assigned Agent ID,Merged Customer ID,"
@@ -237,7 +237,7 @@ def test_an_instant_is_read_in_many_spellings_and_never_guessed(text, filter_, i
 
 def test_a_local_time_counts_in_the_zone_that_was_asked_for():
     """The rest of a day that was cut is asked for in another zone."""
-    zone = Zone("Etc/GMT+5", timedelta(hours=-5))
+    zone = timezone(timedelta(hours=-5), "Etc/GMT+5")
     row = f"{HEADER},Timezone Filter\n2026-11-20 07:00:00,CONVERSATION/CLOSED,v,c,,,,etc/gmt+5\n"
     assert rows_of(iter(row.splitlines(keepends=True)), zone).changes[0].recorded_at == from_text(AT)
 
