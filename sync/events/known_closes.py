@@ -34,22 +34,26 @@ class Moment(NamedTuple):
 
 def moments_to_recall(stored: Mapping[str, StoredConversation], changes: Iterable[Change]) -> set[Moment]:
     """
-    Return where the changes taken in earlier matter: at closes and reopenings that lie near a recorded close.
+    Return where the changes taken in earlier matter: at closes and reopenings that lie near another close.
 
     Args:
-        stored: The conversations that are known, by id.
+        stored: The conversations that are known, by id. Nothing was taken in earlier of another one.
         changes: The changes at hand.
     """
-    return {
-        Moment(change.conversation_id, change.recorded_at)
-        for change in changes
-        if change.type in _OF_INTEREST
-        and (known := stored.get(change.conversation_id)) is not None
-        and any(
-            record.transition is Transition.CLOSED and abs(record.recorded_at - change.recorded_at) <= NEARBY
-            for record in known.recorded
-        )
-    }
+    at_hand: dict[str, list[Change]] = {}
+    for change in changes:
+        if change.type in _OF_INTEREST and change.conversation_id in stored:
+            at_hand.setdefault(change.conversation_id, []).append(change)
+    moments = set()
+    for id_, those in at_hand.items():
+        closes = [r.recorded_at for r in stored[id_].recorded if r.transition is Transition.CLOSED]
+        closes += [change.recorded_at for change in those if change.type is ChangeType.CLOSED]
+        for change in those:
+            near = sum(abs(at - change.recorded_at) <= NEARBY for at in closes)
+            # A close at hand lies near itself.
+            if near > (change.type is ChangeType.CLOSED):
+                moments.add(Moment(id_, change.recorded_at))
+    return moments
 
 
 class KnownCloses:

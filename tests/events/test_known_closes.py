@@ -115,6 +115,14 @@ def test_a_reopening_elsewhere_leaves_the_same_close_the_same():
     assert (known.closes, known.status) == ([60], Status.OPEN)
 
 
+def test_reopenings_seen_before_any_close_separate_them():
+    """Closes that all become visible after their reopenings are closes of their own, also in one chunk."""
+    known = Known()
+    known.take(feed(CREATED, 0), feed(REOPENED, 62))
+    known.take(feed(CLOSED, 60), feed(CLOSED, 64))
+    assert (known.closes, known.status) == ([60, 64], Status.CLOSED)
+
+
 def test_a_conversation_merged_away_gets_no_close_anew():
     """What was recorded before the merge counts, and what comes after it does not."""
     merge = Change("m", ChangeType.CUSTOMER_MERGED, at(63), "cust", "conv", into_customer_id="other")
