@@ -12,7 +12,7 @@ from sandbox.gladly.app import gladly_app
 from sandbox.gladly.settings import GladlySettings
 from sandbox.segment.app import segment_app
 from sandbox.segment.inbox import Inbox
-from sandbox.segment.settings import SegmentSettings
+from sandbox.segment.settings import SegmentSettings, WrongKeys
 from sandbox.service.faults import Faults
 from sandbox.service.listener import HOST, Listener
 from sandbox.service.middleware import ServiceMiddleware
@@ -71,7 +71,7 @@ class Sandbox:
         report_bom: bool = False,
         report_shuffled: bool = True,
         organization_timezone: str = GladlySettings.organization_timezone,
-        check_write_key: bool = True,
+        wrong_keys: WrongKeys = SegmentSettings.wrong_keys,
         segment_requests_per_second: float | None = None,
     ) -> None:
         self.clock = Clock(start, pace)
@@ -94,7 +94,7 @@ class Sandbox:
         )
         self.segment = SegmentSettings(
             write_key=write_key,
-            check_write_key=check_write_key,
+            wrong_keys=wrong_keys,
             requests_per_second=segment_requests_per_second,
             latency_s=latency_s,
         )

@@ -151,6 +151,91 @@ class PendingEvent(NamedTuple):
     payload: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class RecordedEvent:
+    """
+    An event to look up.
+
+    Attributes:
+        message_id, conversation_id, customer_id, transition, event, occurred_at: As `Event`'s.
+        recorded_at: When it was written to the state file.
+        attempts: How many look-ups for it have failed.
+        agent_id: The agent assigned just before the change; empty when nobody was, None when it is not known.
+        topic_ids: The conversation's topics just before the change. None when they are not known.
+        payload: The bytes to send, where only its owner has to be looked up again. None otherwise.
+        waits_for: The path of the answer that it waits for, when a look-up for it has failed.
+    """
+
+    message_id: str
+    conversation_id: str
+    customer_id: str
+    transition: Transition
+    event: str
+    occurred_at: datetime
+    recorded_at: datetime
+    attempts: int
+    agent_id: str | None
+    topic_ids: list[str] | None
+    payload: bytes | None
+    waits_for: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUpEvent:
+    """
+    What the look-ups made of a recorded event.
+
+    Attributes:
+        message_id: The event.
+        status: Pending, suppressed or rejected; recorded when it has to wait.
+        customer_id: The customer whom the event is about.
+        payload: The exact bytes to send. None when it is suppressed or waits.
+        reason: Why it is suppressed or rejected, or what it waits for.
+        attempts: How many look-ups for it have failed.
+        waits_for: The path of the answer that it waits for. None when it does not wait.
+        next_attempt_at: When it is looked up again. None when it does not wait.
+    """
+
+    message_id: str
+    status: EventStatus
+    customer_id: str
+    payload: bytes | None = None
+    reason: str | None = None
+    attempts: int = 0
+    waits_for: str | None = None
+    next_attempt_at: datetime | None = None
+
+
+class SeenConversation(NamedTuple):
+    """What a look-up says of a conversation. `status` is None where it says nothing of it."""
+
+    id: str
+    customer_id: str
+    created_at: datetime | None
+    status: Status | None
+
+
+@dataclass(slots=True)
+class LookedUp:
+    """
+    What a step of look-ups comes to. It is written in one transaction or not at all.
+
+    Attributes:
+        events: What became of recorded events.
+        conversations: What Gladly shows of their conversations.
+        not_found: What Gladly answered with 404: the kind, the id, and when.
+        found: What Gladly shows, so that an earlier 404 no longer counts: the kind and the id.
+        deletions: The customers who are gone: for each id, when that was found, and the reason that its
+            suppressed events give.
+    """
+
+    events: list[LookedUpEvent] = field(default_factory=list)
+    conversations: list[SeenConversation] = field(default_factory=list)
+    not_found: list[tuple[str, str, datetime]] = field(default_factory=list)
+    found: list[tuple[str, str]] = field(default_factory=list)
+    deletions: dict[str, tuple[datetime, str]] = field(default_factory=dict)
+
+
 class CustomerMerge(NamedTuple):
     """A customer who was merged into another, and when Gladly recorded that."""
 

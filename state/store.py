@@ -28,7 +28,9 @@ from state.writer.conversations import changes_near, stored_conversations
 from state.writer.erasure import Erasure, erase_customer
 from state.writer.outbox import Outbox
 from state.writer.quarantine import Quarantine
+from state.writer.receivers import Receivers
 from state.writer.reconciliation import Reconciliation
+from state.writer.recorded import Recorded
 from state.writer.resyncs import Resyncs
 
 # Below this a warning says that the disk runs out. A backlog of a million events is about 1 GB.
@@ -57,8 +59,10 @@ class Store:
 
     Attributes:
         outbox: The events to deliver, and what becomes of them.
+        recorded: The events to look up, and what becomes of them.
         erasure: What must be erased and overwritten.
         quarantine: The lines that could not be read.
+        receivers: Which receivers have taken events.
         resyncs: The past intervals that are read again.
         reconciliation: When stored conversations were compared with Gladly's.
 
@@ -96,7 +100,9 @@ class Store:
                 self._db = WriterConnection(path, self._connection)
                 self.outbox = Outbox(self._db)
                 self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers)
+                self.recorded = Recorded(self._db, self.erasure)
                 self.quarantine = Quarantine(self._db)
+                self.receivers = Receivers(self._db)
                 self.resyncs = Resyncs(self._db)
                 self.reconciliation = Reconciliation(self._db)
             self._undo = undo.pop_all()
@@ -207,9 +213,17 @@ class Store:
         found = self._db.rows("SELECT id, recorded_at FROM seen_changes")
         return {id_: from_text(recorded_at) for id_, recorded_at in found}
 
-    def conversations(self, ids: Iterable[str]) -> dict[str, StoredConversation]:
-        """Return the stored conversations among *ids*, each with its transitions that `events` holds."""
-        return stored_conversations(self._db, ids)
+    def conversations(
+        self, ids: Iterable[str], *, with_transitions: bool = True
+    ) -> dict[str, StoredConversation]:
+        """
+        Return the stored conversations among *ids*.
+
+        Args:
+            ids: The conversations.
+            with_transitions: Whether to read the transitions that `events` holds of each, too.
+        """
+        return stored_conversations(self._db, ids, with_transitions=with_transitions)
 
     def changes_near(self, moments: Iterable[tuple[str, datetime]], within: timedelta) -> list[ChangeRecord]:
         """
@@ -248,6 +262,7 @@ class Store:
             )
             failpoint("commit.seen")
             rows.write_conversations(db, taken.conversations)
+            rows.free_what_is_explained(db, taken.conversations)
             rows.write_merges(db, taken)
             rows.write_changes(db, taken)
             failpoint("commit.conversations")

@@ -2,10 +2,11 @@
 What can go wrong at the two ends, sorted by what the caller does next.
 
 * GladlySegmentError
-  x SettingsError            a person mends a setting (exit 2)
-  x CredentialsRefusedError  a person mends a token or a key; nothing is lost meanwhile (exit 3)
+  x SettingsError            a person corrects a setting (exit 2)
+  x CredentialsRefusedError  a person corrects a token or a key; nothing is lost meanwhile (exit 3)
   x RetryableError           the caller waits `retry_after_s`, then makes the same request again (exit 1)
-  x UnexpectedAnswerError    the end understood the request and refused it, or somebody else answered (exit 1)
+  x UnexpectedAnswerError    the end understood and refused the request, or another server answered (exit 1)
+  x ForbiddenError         Gladly does not show the object; the token may be right all the same
   x NotFoundError            Gladly does not have the object; the caller decides what that means
   x TooOldError              the Events API does not reach back that far
   x StoppedError             the process was asked to stop; what was not committed is read again
@@ -14,7 +15,7 @@ What can go wrong at the two ends, sorted by what the caller does next.
 
 class GladlySegmentError(Exception):
     """
-    Be an error whose message a user reads. The message says what, where and what to do, and holds no secret.
+    Carry a message that a user reads: what is wrong, where, and what to do. The message holds no secret.
     """
 
 
@@ -35,7 +36,7 @@ class RetryableError(GladlySegmentError):
     Say that the same request may work later: a time-out, a broken connection, 408, 429 or 5xx.
 
     Attributes:
-        retry_after_s: How many seconds the end asks to wait; None when it asks for nothing.
+        retry_after_s: How many seconds the end asks to wait; None when it does not ask.
     """
 
     def __init__(self, message: str, *, retry_after_s: float | None = None) -> None:
@@ -43,8 +44,16 @@ class RetryableError(GladlySegmentError):
         super().__init__(message)
 
 
+class RateLimitedError(RetryableError):
+    """Say that Gladly answered 429, or asks for a wait that is longer than our patience."""
+
+
 class UnexpectedAnswerError(GladlySegmentError):
-    """Say that an answer is not what was asked for, and that repeating the request will not change it."""
+    """Say that an answer is not the one that was asked for, and that another attempt will not help."""
+
+
+class ForbiddenError(GladlySegmentError):
+    """Say that Gladly answered 401 or 403 to the request for one object or one list."""
 
 
 class NotFoundError(GladlySegmentError):

@@ -1,4 +1,4 @@
-"""Text from outside, escaped for a line of a log or a terminal."""
+"""Escape text from outside, for a line of a log or a terminal."""
 
 
 def printable(text: str) -> str:

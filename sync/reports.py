@@ -1,8 +1,8 @@
 """
-What the running sync reports: one `CycleReport` when a cycle ends, and a `CycleObserver` that is told as it
-goes.
+Define what the running sync reports: one `CycleReport` when a cycle ends, and calls to a `CycleObserver`
+while the cycle runs.
 
-Whoever reports and whoever listens both import this file, so neither has to know the other.
+The reporting rooms and the listening rooms both import this file, so that neither imports the other.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,9 +20,9 @@ class CycleReport:
 
     Attributes:
         poll: The cycle's figures, as they are written to `polls`.
-        gladly_error: What went wrong at Gladly; None when nothing did.
-        segment_error: What went wrong at Segment; None when nothing did.
-        seconds: How long the cycle took.
+        gladly_error: What went wrong at Gladly; None when nothing went wrong there.
+        segment_error: What went wrong at Segment; None when nothing went wrong there.
+        seconds: How many seconds the cycle took.
     """
 
     poll: Poll
@@ -32,7 +32,7 @@ class CycleReport:
 
     @property
     def errors(self) -> list[GladlySegmentError]:
-        """Return what went wrong, Gladly's error first."""
+        """Return the errors of both ends, Gladly's first."""
         return [error for error in (self.gladly_error, self.segment_error) if error]
 
 
@@ -49,24 +49,25 @@ class EndFigures(Protocol):
 
     @property
     def errors(self) -> Mapping[str, GladlySegmentError | None]:
-        """Return what is wrong at each end, as the last cycle found it."""
+        """Return the last cycle's error at each end; None for an end without one."""
 
 
 class CycleObserver:
     """
-    Be told what a cycle does, in the cycle's own thread, once it is written to the state file.
+    Observe cycles. The methods are called in the cycle's own thread, once the state file holds what they
+    tell.
 
-    This class does nothing with what it is told. An observer overrides what it wants to hear.
+    The methods of this class do nothing. An observer overrides the methods that it needs.
     """
 
     def delivered(self, events: Sequence[PendingEvent]) -> None:
-        """Hear that Segment acknowledged these events."""
+        """React to events that Segment has acknowledged."""
 
     def rejected(self, event: PendingEvent) -> None:
-        """Hear that Segment does not take this event."""
+        """React to an event that will not be sent again: Segment rejected it, or it is too large."""
 
     def finished(self, report: CycleReport) -> None:
-        """Hear that a cycle ended, with or without an error at one of the ends."""
+        """React to the end of a cycle, with or without an error at one of the ends."""
 
     def broke(self) -> None:
-        """Hear that a cycle ended in an error that came from neither end: the state file's, or our own."""
+        """React to a cycle that failed by an error of the state file or of this program."""

@@ -1,4 +1,4 @@
-"""The wish to end: set once, by a signal, and heeded by everything that waits or hangs."""
+"""Ask the process to end: a signal sets a `Stop` once, and everything that waits or hangs obeys it."""
 
 import os
 import select
@@ -10,10 +10,10 @@ from sync.errors import StoppedError
 
 class Stop:
     """
-    The wish to end, shared by all threads.
+    Hold the request to end, for all threads.
 
-    It uses a pipe and no lock, because `set` is called from a signal handler, which may have interrupted this
-    thread anywhere.
+    The class uses a pipe and no lock, because `set` is called from a signal handler. The handler may have
+    interrupted this very thread at any instruction.
     """
 
     def __init__(self) -> None:
@@ -29,20 +29,20 @@ class Stop:
         """Ask everything to end: waits return, and sockets in use are shut."""
         if not self._is_set:
             self._is_set = True
-            os.write(self._write_fd, b"!")  # never read: whoever waits from now on finds it
+            os.write(self._write_fd, b"!")  # it is never read, so every later wait returns at once
             for callback in self._on_set:
                 callback()
 
     def is_set(self) -> bool:
-        """Return whether an end was asked for."""
+        """Return whether the process was asked to end."""
         return self._is_set
 
     def wait(self, seconds: float | None = None) -> bool:
         """
-        Wait until an end is asked for. Return whether it was.
+        Wait until the process is asked to end. Return whether it was asked.
 
         Args:
-            seconds: Wait no longer than this; None waits without a limit.
+            seconds: The longest wait, in seconds; None waits without a limit.
         """
         poll = select.poll()
         poll.register(self._read_fd, select.POLLIN)
@@ -54,28 +54,28 @@ class Stop:
         Wait for *seconds*.
 
         Raises:
-            StoppedError: An end was asked for, before or meanwhile.
+            StoppedError: The process was asked to end, before or during the wait.
         """
         self.wait(seconds)
         self.check()
 
     def check(self) -> None:
         """
-        Go on, unless an end was asked for.
+        Return, unless the process was asked to end.
 
         Raises:
-            StoppedError: An end was asked for.
+            StoppedError: The process was asked to end.
         """
         if self._is_set:
             raise StoppedError("Stopped; what was not committed is read again by the next cycle.")
 
     def on_set(self, callback: Callable[[], None]) -> None:
-        """Have *callback* called when an end is asked for. It must take no lock."""
+        """Call *callback* when the process is asked to end. The callback must take no lock."""
         self._on_set.append(callback)
 
 
 def stop_on_signals(stop: Stop) -> None:
-    """Have SIGTERM and SIGINT set *stop*. A second signal ends the process at once."""
+    """Let SIGTERM and SIGINT set *stop*. A second signal ends the process at once."""
 
     def ask(number: int, frame: object) -> None:
         for each in (signal.SIGTERM, signal.SIGINT):

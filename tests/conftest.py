@@ -16,6 +16,8 @@ from state.records import Event, EventStatus, TakenIn, Transition
 from state.store import Store
 from support.commands import Outcome, call_program
 from support.installation import Installation
+from support.program import Program
+from support.tuning import Tuned
 
 hypothesis_settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis_settings.load_profile("project")
@@ -62,6 +64,47 @@ def opened(installation: Installation, ago: Callable[[float], Any]) -> Callable[
         return world.open_conversation(customer, at=ago(seconds_ago))
 
     return open_one
+
+
+@pytest.fixture
+def tuned() -> Tuned:
+    """
+    Return a function that changes numbers behind the settings before the sync begins:
+    `tuned(retry={"max_attempts": 1})`.
+    """
+    return Tuned()
+
+
+@pytest.fixture
+def begin(
+    tmp_path: Path, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, tuned: Tuned
+) -> Iterator[Callable[..., Program]]:
+    """
+    Return a function that starts the sync in this process, with its first watermark ten minutes back:
+    `begin()`, `begin(gladly=url)`, `begin(segment=url)`. Further settings are named by their variables,
+    without the prefix.
+    """
+    started: list[Program] = []
+
+    def start(*, gladly: str | None = None, segment: str | None = None, **settings: Any) -> Program:
+        variables = {"SYNC__START": "10m", **settings}
+        if gladly is not None:
+            variables["GLADLY__BASE_URL"] = gladly
+        if segment is not None:
+            variables["SEGMENT__BASE_URL"] = segment
+        named = {f"GLADLY_SEGMENT_{name}": value for name, value in variables.items()}
+        started.append(Program(Installation(tmp_path, sandbox, named), monkeypatch, tuned.values))
+        return started[-1]
+
+    yield start
+    for program in started:
+        program.close()
+
+
+@pytest.fixture
+def impatient(tuned: Tuned) -> None:
+    """Shorten the wait between two attempts to next to nothing. The number of attempts stays as it is."""
+    tuned(retry={"first_backoff_s": 0.01, "longest_backoff_s": 0.01})
 
 
 @pytest.fixture

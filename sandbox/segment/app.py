@@ -1,5 +1,6 @@
 """The local Segment as one ASGI application: the HTTP Tracking API, and the pages for people."""
 
+import re
 import zlib
 from typing import Any
 
@@ -24,6 +25,9 @@ from sandbox.world.records import Wire
 BATCH_MAX_BYTES = 500 * 1024
 EVENT_MAX_BYTES = 32 * 1024
 BATCH_MAX_EVENTS = 2500
+# The form of a write key. Segment answers 200 to an unknown key of this form, and 400 to any other
+# (segment-api, "a wrong write key").
+KEY_FORM = re.compile(r"[A-Za-z0-9]{32}")
 # A gzipped body that unpacks to more than this is refused without being read.
 UNPACKED_MAX_BYTES = 16 * 1024 * 1024
 
@@ -82,21 +86,21 @@ class _Segment:
             raise _Refused(400, "invalid_request", f"malformed batch: {error}") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _Refused(400, "invalid_request", "malformed JSON") from None
-        self._check_key(request, batch.writeKey)
+        unknown_key = self._check_key(request, batch.writeKey)
         envelope = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
         envelope = {key: value for key, value in envelope.items() if value is not None}
         events = [self._incoming(bytes(raw), None, envelope) for raw in batch.batch]
         too_many = len(events) > BATCH_MAX_EVENTS
         refused = f"more than {BATCH_MAX_EVENTS} events in one batch" if too_many else None
-        self._inbox.take(events, silently_refused=refused)
+        self._inbox.take(events, silently_refused=unknown_key or refused)
         return _json({"success": True})
 
     async def single(self, request: Request) -> Response:
         """Answer `POST /v1/track` and the other single calls. The path names the event's type."""
         self._apply_limit()
         incoming = self._incoming(await _body(request), request.url.path.rpartition("/")[2], {})
-        self._check_key(request, incoming.event.get("writeKey"))
-        self._inbox.take([incoming])
+        unknown_key = self._check_key(request, incoming.event.get("writeKey"))
+        self._inbox.take([incoming], silently_refused=unknown_key)
         return _json({"success": True})
 
     async def events(self, _: Request) -> Response:
@@ -122,12 +126,21 @@ class _Segment:
             raise _Refused(400, "invalid_request", "invalid event")
         return Incoming(raw, event, envelope)
 
-    def _check_key(self, request: Request, key_in_body: Any) -> None:
-        """Check the write key of Basic authentication or else of the body's `writeKey`, as Segment does."""
+    def _check_key(self, request: Request, key_in_body: Any) -> str | None:
+        """
+        Look at the write key of Basic authentication or else of the body's `writeKey`, as Segment does.
+
+        Return why the events are dropped silently, or None when they are not.
+        """
         credentials = basic_credentials(request.headers)
         key = credentials[0] if credentials else key_in_body
-        if self._settings.check_write_key and key != self._settings.write_key:
+        if key == self._settings.write_key or self._settings.wrong_keys == "taken":
+            return None
+        if self._settings.wrong_keys == "refused":
             raise _Refused(401, "unauthorized", "unknown write key")
+        if not isinstance(key, str) or not KEY_FORM.fullmatch(key):
+            raise _Refused(400, "invalid_request", "invalid write key")
+        return "unknown write key"
 
     def _apply_limit(self) -> None:
         if self._requests is not None and not self._requests.take().allowed:

@@ -7,7 +7,7 @@ from state.queries.rows import Row, rows, value
 
 _COLUMNS = (
     "message_id, conversation_id, customer_id, event, occurred_at, status, reason, payload, attempts,"
-    " created_at, delivered_at, transition"
+    " created_at, delivered_at, transition, waits_for, next_attempt_at"
 )
 
 

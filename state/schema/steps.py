@@ -40,6 +40,9 @@ def m002_three_stages(db: Database) -> None:
     db.execute("CREATE TABLE not_found (kind TEXT, id TEXT, seen_at TEXT NOT NULL, PRIMARY KEY (kind, id))")
     # The one organization whose state this is, and the write key that the message ids are made with.
     db.execute("CREATE TABLE organization (host TEXT PRIMARY KEY, write_key_fingerprint TEXT)")
+    # When each receiver, which is a write key at an address, last took events. Only there is a refusal blamed
+    # on an event (semantics 4.4). The id holds the key's fingerprint.
+    db.execute("CREATE TABLE receivers (id TEXT PRIMARY KEY, accepted_at TEXT NOT NULL)")
     db.execute("INSERT INTO counts VALUES ('events', 'recorded', 0)")
     db.execute("CREATE INDEX held_events ON events (next_attempt_at) WHERE next_attempt_at IS NOT NULL")
     _replace_views(db)

@@ -1,7 +1,7 @@
 """Wraps the one connection through which a process writes the state file: its transactions and its reads."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -49,7 +49,7 @@ class WriterConnection:
                     self.raw.execute("ROLLBACK")
                 raise
 
-    def rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Any]:
+    def rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
         """Return all rows that *sql* finds, as tuples."""
         with explaining(self.path):
             return self.raw.execute(sql, parameters).fetchall()

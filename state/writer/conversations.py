@@ -9,8 +9,17 @@ from state.records import ChangeRecord, Status, StoredConversation, Transition, 
 from state.writer.connection import WriterConnection
 
 
-def stored_conversations(connection: WriterConnection, ids: Iterable[str]) -> dict[str, StoredConversation]:
-    """Return the conversations among *ids* that are stored, by id."""
+def stored_conversations(
+    connection: WriterConnection, ids: Iterable[str], *, with_transitions: bool = True
+) -> dict[str, StoredConversation]:
+    """
+    Return the conversations among *ids* that are stored, by id.
+
+    Args:
+        connection: The connection of the store.
+        ids: The conversations.
+        with_transitions: Whether to read the transitions that `events` records of each, too.
+    """
     found = {
         row[0]: StoredConversation(
             id=row[0],
@@ -27,6 +36,8 @@ def stored_conversations(connection: WriterConnection, ids: Iterable[str]) -> di
             set(ids),
         )
     }
+    if not with_transitions:
+        return found
     for conversation_id, transition, occurred_at in connection.rows_in(
         "SELECT conversation_id, transition, occurred_at FROM events WHERE conversation_id IN ({})"
         " ORDER BY occurred_at",

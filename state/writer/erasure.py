@@ -130,7 +130,7 @@ def erase_customer(db: sqlite3.Connection, customer_id: str, at: datetime, reaso
     """
     Erase what is kept of a customer and of everyone merged into this customer (semantics 5.1).
 
-    Their conversations become DELETED. Their pending and rejected events become suppressed.
+    Their conversations become DELETED. Their recorded, pending and rejected events become suppressed.
 
     Args:
         db: A connection inside a transaction.
@@ -152,8 +152,9 @@ def erase_customer(db: sqlite3.Connection, customer_id: str, at: datetime, reaso
     )
     db.execute(
         _EVERYONE + "UPDATE events SET payload = NULL,"  # noqa: S608
-        " reason = CASE WHEN status IN ('pending', 'rejected') THEN ? ELSE reason END,"
-        " status = CASE WHEN status IN ('pending', 'rejected') THEN 'suppressed' ELSE status END"
+        " reason = CASE WHEN status IN ('recorded', 'pending', 'rejected') THEN ? ELSE reason END,"
+        " status = CASE WHEN status IN ('recorded', 'pending', 'rejected') THEN 'suppressed' ELSE status END,"
+        " waits_for = NULL, next_attempt_at = NULL"
         " WHERE customer_id IN everyone",
         (customer_id, reason),
     )

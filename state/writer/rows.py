@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from state.instants import to_text, utc_now
-from state.records import QUARANTINED_LINE_BYTES, BadLine, Poll, StoredConversation, TakenIn
+from state.records import QUARANTINED_LINE_BYTES, BadLine, Poll, Status, StoredConversation, TakenIn
 
 FEED = "conversations"  # the key of the one row of `watermark`
 
@@ -41,6 +41,18 @@ def write_conversations(db: sqlite3.Connection, conversations: Sequence[StoredCo
     )
 
 
+def free_what_is_explained(db: sqlite3.Connection, conversations: Sequence[StoredConversation]) -> None:
+    """
+    Let events be looked up at once that waited for a conversation which the feed now tells to be gone.
+
+    The second answer that a 404 needs has come that way.
+    """
+    db.executemany(
+        "UPDATE events SET next_attempt_at = NULL WHERE conversation_id = ? AND status = 'recorded'",
+        ((c.id,) for c in conversations if c.status is Status.MERGED),
+    )
+
+
 def write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
     """Note which customers were merged, and give their conversations to the customer that remains."""
     for merge in taken.merges:
@@ -51,8 +63,9 @@ def write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
             (merge.source_id, merge.destination_id, to_text(merge.recorded_at)),
         )
         db.execute(
-            "UPDATE conversations SET customer_id = ? WHERE customer_id = ?",
-            (merge.destination_id, merge.source_id),
+            # Gladly does not say what a merge does to topics.
+            "UPDATE conversations SET customer_id = ?, topic_ids = NULL WHERE customer_id IN (?, ?)",
+            (merge.destination_id, merge.source_id, merge.destination_id),
         )
 
 

@@ -11,18 +11,25 @@ from datetime import datetime, timedelta
 import structlog
 
 from state.instants import from_text, utc_now
-from state.records import Status, StoredConversation
+from state.records import LookedUp, Status, StoredConversation
 from state.store import Store
 from sync.events.changes import Change, ChangeType, Chunk
 from sync.events.gladly_objects import GladlyConversation, Profile
-from sync.gladly.lookups import Lookups
-from sync.pipeline.intake import Figures, Intake, Outgoing
+from sync.gladly.objects.lookups import Lookups
+from sync.gladly.objects.names import Failed
+from sync.pipeline.delivery import Outgoing
+from sync.pipeline.record import Figures, RecordStage
 
 log = structlog.get_logger()
 
 # One reconciliation asks for at most this many conversations. At the default pace this takes 15 seconds; the
 # profiles of customers whose conversation is gone come on top.
 BUDGET = 100
+
+# A 404 is believed when it is answered again so much later.
+NOT_FOUND_AGAIN = timedelta(minutes=1)
+
+NOT_ANSWERED = Failed("", "not asked, or not believed yet")
 
 
 class Reconciler:
@@ -33,14 +40,14 @@ class Reconciler:
         every: How often; None is never.
         store: The state file.
         lookups: Asks Gladly what conversations and profiles look like now.
-        intake: Takes in what was found.
+        record: Records what was found.
     """
 
-    def __init__(self, every: timedelta | None, store: Store, lookups: Lookups, intake: Intake) -> None:
+    def __init__(self, every: timedelta | None, store: Store, lookups: Lookups, record: RecordStage) -> None:
         self._every = every
         self._store = store
         self._lookups = lookups
-        self._intake = intake
+        self._record = record
 
     def run(self, outgoing: Outgoing) -> Figures:
         """
@@ -62,20 +69,45 @@ class Reconciler:
         quiet = self._store.reconciliation.quiet_conversations(long_ago, BUDGET)
         if not quiet:
             return Figures()
+        self._lookups.begin_pass()
         found = self._lookups.conversations(
             [conversation.id for conversation in quiet], outgoing.send_what_is_due
         )
-        gone = [stored.customer_id for stored in quiet if found[stored.id] is None]
-        profiles = self._lookups.profiles(gone, outgoing.send_what_is_due)
-        changes = [
-            change
-            for stored in quiet
-            if (change := _missed(stored, found[stored.id], profiles.get(stored.customer_id), utc_now()))
-        ]
-        figures = self._intake.take_in(Chunk(changes, None, []), outgoing) if changes else Figures()
-        self._store.reconciliation.mark_checked(conversation.id for conversation in quiet)
-        log.info("reconciled", compared=len(quiet), differences=len(changes))
+        at = utc_now()
+        gone = [stored for stored in quiet if stored.id in found and found[stored.id] is None]
+        believed = self._believed({stored.id for stored in gone}, at)
+        profiles = self._lookups.profiles(
+            {stored.customer_id: at for stored in gone if stored.id in believed}, outgoing.send_what_is_due
+        )
+        compared: list[str] = []
+        changes: list[Change] = []
+        for stored in quiet:
+            now = found.get(stored.id, NOT_ANSWERED)
+            profile = profiles.get(stored.customer_id, NOT_ANSWERED) if now is None else None
+            if isinstance(now, Failed) or isinstance(profile, Failed):
+                continue
+            compared.append(stored.id)
+            if change := _missed(stored, now, profile, at):
+                changes.append(change)
+        figures = Figures()
+        if changes:
+            figures = self._record.record(Chunk(changes, None, [], at), outgoing)
+        self._store.reconciliation.mark_checked(compared)
+        self._lookups.raise_what_is_wrong()
+        log.info("reconciled", compared=len(compared), differences=len(changes))
         return figures
+
+    def _believed(self, ids: set[str], at: datetime) -> set[str]:
+        """
+        Return the conversations that Gladly has answered with 404 before, a minute or more ago.
+
+        The other 404s are noted: one answer is not enough to call a conversation gone.
+        """
+        if not ids:
+            return ids
+        first = self._store.recorded.not_found_since("conversation", ids)
+        self._store.recorded.finish(LookedUp(not_found=[("conversation", id_, at) for id_ in ids]))
+        return {id_ for id_, seen_at in first.items() if at - seen_at >= NOT_FOUND_AGAIN}
 
 
 def _missed(

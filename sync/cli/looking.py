@@ -64,7 +64,7 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
 @click.command()
 @click.option(
     "--status",
-    type=click.Choice(["pending", "delivered", "rejected", "suppressed"]),
+    type=click.Choice(["recorded", "pending", "delivered", "rejected", "suppressed"]),
     help="Show only events with this status.",
 )
 @click.option("--conversation", metavar="ID", help="Show only events of this conversation.")

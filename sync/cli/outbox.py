@@ -1,4 +1,4 @@
-"""The commands for what needs a person: `retry` for rejected events, `dismiss` for the quarantine."""
+"""The commands for what needs a person: `retry` for events, `dismiss` for what is given up or was seen."""
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
@@ -15,14 +15,19 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("message_ids", nargs=-1, metavar="MESSAGE_ID ...")
-@click.option("--all", "every", is_flag=True, help="Retry every rejected event.")
+@click.option(
+    "--all",
+    "every",
+    is_flag=True,
+    help="Retry every rejected or held back event.",
+)
 @click.pass_obj
 @command
 def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
     """
-    Make rejected events pending again.
+    Make rejected events pending again, and look held back events up again.
 
-    The next cycle sends them, with the same messageId. A daemon may be running: the two take turns.
+    The next cycle does it, with the same messageId. A daemon may be running: the two take turns.
 
     \b
     Example:
@@ -33,9 +38,14 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
         raise click.UsageError("Give the message ids of the events, or --all.")
     with _store_in_turn(options) as store:
         count, unknown = _apply(store.outbox.retry, message_ids)
+        held = 0
+        if every or unknown:
+            held, unknown = _apply(store.recorded.retry, unknown)
     click.echo(f"Events pending again: {count}.")
+    if held:
+        click.echo(f"Events to be looked up again: {held}.")
     for id_ in unknown:
-        complain(f"{id_} is not a rejected event. List them: gladly-segment events --status rejected")
+        complain(f"{id_} is neither rejected nor held back. List what is: gladly-segment status")
     return WRONG_USAGE if unknown else 0
 
 
@@ -46,10 +56,10 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
 @command
 def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
     """
-    Dismiss unreadable lines and gaps that you have seen.
+    Dismiss unreadable lines and gaps that you have seen, and give held back events up.
 
-    `status` no longer lists them, and the lines are erased. To read the time of a line or a gap again, use
-    `resync`. A daemon may be running: the two take turns.
+    `status` no longer lists them. The lines are erased, and the events are suppressed. To read the time of a
+    line or a gap again, use `resync`. A daemon may be running: the two take turns.
 
     \b
     Example:
@@ -60,6 +70,9 @@ def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
         raise click.UsageError("Give the ids that `status` shows, or --all.")
     with _store_in_turn(options) as store:
         count, unknown = _apply(store.quarantine.dismiss, ids)
+        if every or unknown:
+            held, unknown = _apply(store.recorded.dismiss, unknown)
+            count += held
     click.echo(f"Dismissed: {count}.")
     for id_ in unknown:
         complain(f"Nothing with the id {id_} needs attention. See: gladly-segment status")

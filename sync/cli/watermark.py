@@ -209,7 +209,7 @@ def _run_resync(config: "Config", store: "Store", since: "datetime", until: "dat
     """
     from state.instants import to_text
     from sync.cli.screens.progress import shown_progress
-    from sync.pipeline.intake import Figures
+    from sync.pipeline.record import Figures
     from sync.pipeline.resync import Progress
     from sync.runtime.build import build_pipeline
 

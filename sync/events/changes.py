@@ -1,4 +1,4 @@
-"""A change: what Gladly recorded. The Events API and the report give the same changes, as one stream."""
+"""Define a change: what Gladly recorded. The Events API and the report give the same changes."""
 
 import re
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from state.records import BadLine
 
 
 class ChangeType(Enum):
-    """Name the kinds of change that mean something here. Every other kind is OTHER, also one that is new."""
+    """Name the kinds of change that the sync uses. Every other kind, a new one included, is OTHER."""
 
     CREATED = auto()
     CLOSED = auto()
@@ -71,7 +71,7 @@ def checked_id(value: str | None, name: str) -> str:
     Return *value* when it can be one of Gladly's ids.
 
     Args:
-        value: What stands in the field.
+        value: The value of the field.
         name: The field's name, for the message.
 
     Raises:

@@ -1,6 +1,6 @@
 """
-Gladly's objects, as far as an event is made of them: a conversation and a customer's profile as Gladly shows
-them now.
+Define the objects of Gladly that an event is made of: a conversation and a customer's profile, as Gladly
+shows them now.
 
 Unknown fields are ignored. Optional fields may be missing or null, because Gladly may add and drop fields at
 any time (gladly-api, evolution). Gladly's camelCase names stop here.

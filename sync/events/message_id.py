@@ -1,8 +1,8 @@
 """
 Make the `messageId` of an event (semantics 4.2).
 
-Segment drops a repeat by its `messageId`. So one transition has one id for ever, whoever reads it and however
-often; and the same transition sent to two workspaces has two ids.
+Segment recognises a repeated event by its `messageId`, and drops it. So a transition has one id for ever,
+however often and from whichever source it is read. Sent to two workspaces, the same transition has two ids.
 """
 
 import hashlib
@@ -21,10 +21,10 @@ NAMESPACE = uuid.UUID("6f2b6a55-6d52-5c0e-9d3f-4b9f1d1c7a10")
 @dataclass(frozen=True, slots=True)
 class Origin:
     """
-    Where an event comes from and goes to.
+    Hold where an event comes from and where it goes.
 
     Attributes:
-        write_key_fingerprint: The `fingerprint` of Segment's write key. No id holds the key itself.
+        write_key_fingerprint: The `fingerprint` of Segment's write key. No id is made from the key itself.
         gladly_host: The host of the organization at Gladly.
     """
 
@@ -42,7 +42,7 @@ def message_id(origin: Origin, conversation_id: str, transition: Transition, rec
     Return the id of a transition's event: a UUID of version 5.
 
     Args:
-        origin: Whose transition it is, and for whom.
+        origin: The organization and the Segment source.
         conversation_id: Gladly's id of the conversation.
         transition: What happened to the conversation.
         recorded_at: When Gladly recorded it. Only whole seconds count, because the report may cut fractions.

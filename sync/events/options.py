@@ -1,5 +1,6 @@
 """
-How events may differ from the events of Gladly's own integration, where a person asks for it (semantics 1.3).
+Define how events may differ from those of Gladly's own integration when a setting asks for it (semantics
+1.3).
 """
 
 from typing import NamedTuple
@@ -33,7 +34,7 @@ class EventOptions(NamedTuple):
         reopened: Whether reopenings are sent as events too.
         add: The properties of `ADDABLE` to send as well.
         leave_out: The properties of `OPTIONAL` to leave out.
-        hashed: The properties of `HASHABLE` to send as a hash.
+        hashed: The properties of `HASHABLE` to send as a SHA-256 hash.
     """
 
     closed_timestamp: str = "created"

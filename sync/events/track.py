@@ -6,10 +6,11 @@ is pure: no I/O and no clock.
 """
 
 import hashlib
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -17,6 +18,8 @@ from state.instants import from_text, to_text
 from state.records import Transition
 from sync.events.gladly_objects import Email, GladlyConversation, Phone, Profile
 from sync.events.options import AS_GLADLY, EventOptions
+
+_Entry = TypeVar("_Entry", Email, Phone)
 
 NAMES = {
     Transition.CREATED: "Gladly Conversation Created",
@@ -28,18 +31,19 @@ NAMES = {
 @dataclass(frozen=True, slots=True)
 class Subject:
     """
-    Hold what is known of a transition's conversation when its event is made.
+    Hold what is known about a transition's conversation when its event is made.
 
     Attributes:
         conversation_id: Gladly's id of the conversation.
         conversation: The conversation as Gladly shows it now. It is None when the conversation is gone and
             its customer still exists (semantics 5.2).
         profile: The profile of the customer who remains after all merges.
-        agent_id: The agent who is assigned now. When the conversation is gone, it is the agent of the change.
+        agent_id: The agent: in a closed event that of the close, else the one assigned now (semantics 2.6).
         agent_name: The agent's name; None when Gladly does not know it.
         created_at: When the conversation was created, as far as this is known.
         closed_at: When Gladly recorded the change. For a close, this is when the conversation was closed.
-        topic_names: The known names of its topics, in their order; empty when nobody asked for them.
+        topic_ids: Its topics. A closed event holds them (semantics 2.6).
+        topic_names: The known names of its topics, in their order; empty when the settings do not add them.
     """
 
     conversation_id: str
@@ -49,6 +53,7 @@ class Subject:
     agent_name: str | None
     created_at: datetime
     closed_at: datetime
+    topic_ids: Sequence[str] = ()
     topic_names: Collection[str] = ()
 
 
@@ -63,7 +68,7 @@ def track_event(
 
     Args:
         transition: What happened to the conversation.
-        subject: What is known of the conversation.
+        subject: What is known about the conversation.
         message_id: The event's id (`sync.events.message_id`).
         options: How the event differs from that of Gladly's integration.
     """
@@ -91,9 +96,9 @@ def _properties(transition: Transition, subject: Subject) -> dict[str, Any]:
     profile, conversation = subject.profile, subject.conversation
     known = {
         "agentId": subject.agent_id,
-        "agentName": subject.agent_name if subject.agent_id else None,
+        "agentName": _known(subject.agent_name) if subject.agent_id else None,
         "conversationId": subject.conversation_id,
-        "customerName": profile.name,
+        "customerName": _known(profile.name),
         "email": email_of(profile.emails or []),
         "phone": phone_of(profile.phones or []),
     }
@@ -102,7 +107,7 @@ def _properties(transition: Transition, subject: Subject) -> dict[str, Any]:
     properties["customAttributes"] = attributes if isinstance(attributes, dict) else {}
     if transition is Transition.CLOSED:
         properties["status"] = "CLOSED"
-        properties["topicIds"] = (conversation.topic_ids if conversation else None) or []
+        properties["topicIds"] = list(subject.topic_ids)
     else:
         is_waiting = conversation is not None and conversation.status == "WAITING"
         properties["status"] = "WAITING" if is_waiting else "OPEN"
@@ -112,7 +117,7 @@ def _properties(transition: Transition, subject: Subject) -> dict[str, Any]:
 def _as_asked_for(
     properties: dict[str, Any], transition: Transition, subject: Subject, options: EventOptions
 ) -> dict[str, Any]:
-    """Add, hash and leave out what a person asked for (semantics 1.3)."""
+    """Return the properties with those added, hashed and left out that the options name (semantics 1.3)."""
     conversation, is_closed = subject.conversation, transition is Transition.CLOSED
     addable = {
         "createdAt": to_text(subject.created_at),
@@ -132,48 +137,86 @@ def hash_of(value: str) -> str:
     """
     Return the SHA-256 of *value* in hexadecimal.
 
-    *value* is hashed in lower case and without spaces around it. So an address has one hash, however it is
-    written.
+    *value* is hashed in lower case and without spaces around it, so that all spellings of an address have
+    the same hash.
     """
     return hashlib.sha256(value.strip().lower().encode("utf-8", "replace")).hexdigest()
 
 
 def email_of(emails: list[Email]) -> str | None:
     """
-    Return the primary e-mail address, else the first one: its `normalized` form, else its `original` one.
+    Return the primary e-mail address, or else the first one. Return None when there is no address.
+
+    The result is the address's `normalized` form, or else its `original` form. An entry without any address
+    is passed over.
     """
-    chosen = next((email for email in emails if email.primary), emails[0] if emails else None)
-    return (chosen.normalized or chosen.original) if chosen else None
+    return next(filter(None, (_known(e.normalized) or _known(e.original) for e in _by_rank(emails))), None)
 
 
 def phone_of(phones: list[Phone]) -> str | None:
     """
-    Return the primary phone number, else the first one, in E.164; None when there is no number to send.
+    Return the primary phone number, or else the first one, in E.164. Return None when there is no number to
+    send.
 
-    It is the `normalized` number, else it is derived from `original` and its region. A number without a
-    region is E.164 or a US number (gladly-api, customer profile).
+    The result is the `normalized` number, or else it is made from `original` and its region. A number without
+    a region is E.164 or a US number (gladly-api, customer profile).
+
+    An entry without a whole number is passed over: one that can be dialled only locally reaches somebody else
+    elsewhere, and zeros reach nobody.
     """
-    chosen = next((phone for phone in phones if phone.primary), phones[0] if phones else None)
-    if chosen is None:
-        return None
-    if chosen.normalized or not chosen.original:
-        return chosen.normalized or None
+    numbers = (
+        _in_e164(written, phone.region_code)
+        for phone in _by_rank(phones)
+        for written in (phone.normalized, phone.original)
+    )
+    return next(filter(None, numbers), None)
+
+
+# Whole numbers in E.164 as nearly all are: of North America, or of ten digits and more elsewhere. A number
+# that ends in many zeros is looked at more closely.
+_PLAINLY_WHOLE = re.compile(r"\+(?:1[2-9][0-9]{9}|[2-9][0-9]{9,14})(?<!000000)")
+
+
+def _in_e164(written: str | None, region_code: str | None) -> str | None:
+    """
+    Return a phone number in E.164; None when *written* is no whole number.
+
+    Args:
+        written: The number as somebody has written it.
+        region_code: The region whose local numbers *written* may be one of. None means the US.
+    """
+    known = _known(written)
+    if known is None or _PLAINLY_WHOLE.fullmatch(known):
+        return known
     import phonenumbers  # the import takes 0.05 s, and most numbers come normalized
 
     try:
-        number = phonenumbers.parse(chosen.original, (chosen.region_code or "US").upper())
+        number = phonenumbers.parse(known, (region_code or "US").upper())
     except phonenumbers.NumberParseException:
         return None
-    if not phonenumbers.is_possible_number(number):
+    is_possible = phonenumbers.is_possible_number_with_reason(number)
+    if is_possible != phonenumbers.ValidationResult.IS_POSSIBLE or not number.national_number:
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _by_rank(entries: list[_Entry]) -> list[_Entry]:
+    """Return the entries of a profile's list, the primary ones first."""
+    return sorted(entries, key=lambda entry: not entry.primary)
+
+
+def _known(text: str | None) -> str | None:
+    """Return *text*, or None when nothing of it can be seen."""
+    if text is None or not any(c.isprintable() and not c.isspace() for c in text):
+        return None
+    return text
 
 
 _encode = msgspec.json.Encoder().encode
 
 
 def encode(event: dict[str, Any]) -> bytes:
-    """Return *event* as JSON. A lone surrogate is no character and has no UTF-8, so it becomes U+FFFD."""
+    """Return *event* as JSON in UTF-8. A lone surrogate has no UTF-8 form, so it becomes U+FFFD."""
     try:
         return _encode(event)
     except UnicodeEncodeError:
@@ -192,7 +235,7 @@ def _without_surrogates(value: Any) -> Any:
 
 
 def created_at_of(conversation: GladlyConversation | None, fallback: datetime) -> datetime:
-    """Return the conversation's `createdAt`, or *fallback* when that is not known (semantics 5.2)."""
+    """Return the conversation's `createdAt`. Return *fallback* when it is not known (semantics 5.2)."""
     if conversation is None or not conversation.created_at:
         return fallback
     try:

@@ -1,5 +1,5 @@
 """
-The diff: what a change means for a conversation, given what is stored about it (semantics 2).
+Make the diff: decide what a change means for a conversation, given what is stored about it (semantics 2).
 
 One rule stands behind the table in semantics 2 (2.0): a transition exists when `events` does not record it
 yet. A conversation is created once, and two closes are two when they lie more than five seconds, or a
@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from state.records import ChangeRecord, Status, StoredConversation, Transition, TransitionRecord
-from sync.events.changes import Change, ChangeType
+from sync.events.changes import OF_TOPICS, Change, ChangeType
 from sync.events.known_closes import SAME_CLOSE, KnownCloses, known_closes
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
     """
-    What one change of a conversation means. `explain` shows it, and an event is made from it.
+    Hold what one change of a conversation means. `explain` shows it, and an event is made from it.
 
     Attributes:
         transition: What happened to the conversation; None when the change tells nothing new.
@@ -26,6 +26,7 @@ class Decision:
         change: The change.
         before: The status stored before the change; None when nothing was stored.
         after: The status stored after the change.
+        topic_ids: The conversation's topics then; None where they are not known.
     """
 
     transition: Transition | None
@@ -33,15 +34,16 @@ class Decision:
     change: Change
     before: Status | None
     after: Status
+    topic_ids: list[str] | None = None
 
 
 class Diff(NamedTuple):
     """
-    What a number of changes mean.
+    Hold what a number of changes mean.
 
     Attributes:
         decisions: One decision for each change of a conversation, in recorded order.
-        conversations: The conversations as they are to be stored, by id.
+        conversations: The conversations as they must be stored, by id.
     """
 
     decisions: list[Decision]
@@ -50,12 +52,12 @@ class Diff(NamedTuple):
 
 class Verdict(NamedTuple):
     """
-    What one change means.
+    Hold what one change means.
 
     Attributes:
         transition: What happened; None when the change tells nothing new.
         why: The reason, in a few words.
-        becomes: The conversation as it is to be stored.
+        becomes: The conversation as it must be stored.
     """
 
     transition: Transition | None
@@ -75,7 +77,7 @@ def decide_all(
     then gets a decision, too (semantics 2.0.1).
 
     Args:
-        stored: The conversations that are known, by id. They stay as they are.
+        stored: The known conversations, by id. The mapping is not modified.
         changes: The changes, in Gladly's order where instants are equal, else in any order. Changes of
             customer profiles mean nothing for a conversation.
         recalled: The changes taken in earlier near the `moments_to_recall` (`sync.events.known_closes`).
@@ -115,6 +117,10 @@ class _Deciding:
                 closes = self._closes[change.conversation_id]
                 self._note(change, _reopened(self.conversations.get(change.conversation_id), change, closes))
                 self._decide_anew(change, closes)
+            elif change.type in OF_TOPICS:
+                known = self.conversations.get(change.conversation_id)
+                if known is not None and known.topic_ids is not None:
+                    self.conversations[known.id] = _with_topics(known, change)
 
     def _decide_anew(self, reopening: Change, closes: KnownCloses) -> None:
         """Decide anew which closes near a reopening are closes of their own (semantics 2.0.1)."""
@@ -126,18 +132,33 @@ class _Deciding:
             if close.recorded_at >= known.updated_at and known.status is not Status.DELETED:
                 becomes = _with_status(known, close, Status.CLOSED)
             why = "a close of its own: a reopening before it became visible late"
-            self._note(close, Verdict(Transition.CLOSED, why, becomes))
+            self._note(close, Verdict(Transition.CLOSED, why, becomes), has_topics=False)
 
-    def _note(self, change: Change, verdict: Verdict) -> None:
-        """Note what a change means."""
+    def _note(self, change: Change, verdict: Verdict, *, has_topics: bool = True) -> None:
+        """
+        Note what a change means.
+
+        Args:
+            change: The change.
+            verdict: What it means.
+            has_topics: Whether the conversation's topics are those at the change.
+        """
         known = self.conversations.get(change.conversation_id)
         conversation = verdict.becomes
         if verdict.transition is not None:
             record = TransitionRecord(verdict.transition, change.recorded_at)
             conversation = replace(conversation, recorded=[*conversation.recorded, record])
         self.conversations[change.conversation_id] = conversation
-        before = known.status if known else None
-        self.decisions.append(Decision(verdict.transition, verdict.why, change, before, conversation.status))
+        self.decisions.append(
+            Decision(
+                verdict.transition,
+                verdict.why,
+                change,
+                known.status if known else None,
+                conversation.status,
+                conversation.topic_ids if has_topics else None,
+            )
+        )
         if change.conversation_id in self._closes:
             self._closes[change.conversation_id].note(change, verdict.transition)
 
@@ -159,9 +180,11 @@ def decide_merge(known: StoredConversation | None, change: Change) -> Verdict:
 def _created(known: StoredConversation | None, change: Change) -> Verdict:
     if known is None:
         return Verdict(Transition.CREATED, "not known before", _new(change, Status.OPEN))
-    # A creation never reopens a conversation: what is stored came after it, even when it was seen before it.
+    # A creation never reopens a conversation. What is stored happened after the creation, even when it was
+    # read before it.
     if any(record.transition is Transition.CREATED for record in known.recorded):
         return Verdict(None, "its creation is recorded already", known)
+    known = replace(known, created_at=known.created_at or change.recorded_at)
     return Verdict(Transition.CREATED, "its creation was missed until now", known)
 
 
@@ -178,7 +201,7 @@ def _closed(known: StoredConversation | None, change: Change, closes: KnownClose
         return Verdict(None, "merged away: it never closes", known)
     if is_same:
         return same
-    # The conversation was open and then closed: this is another close, however soon after a reopening.
+    # The conversation was open and then closed. This is another close, even a moment after a reopening.
     why = "closed again: a reopening was missed" if known.status is Status.CLOSED else "was open"
     return Verdict(Transition.CLOSED, why, _with_status(known, change, Status.CLOSED))
 
@@ -212,11 +235,19 @@ def _is_merged_before(known: StoredConversation, close: Change) -> bool:
     return known.status is Status.MERGED and close.recorded_at >= known.updated_at
 
 
+def _with_topics(known: StoredConversation, change: Change) -> StoredConversation:
+    """Return the conversation with a topic added or removed."""
+    kept = [topic_id for topic_id in known.topic_ids or [] if topic_id != change.topic_id]
+    added = [change.topic_id] if change.type is ChangeType.TOPIC_ADDED else []
+    return replace(known, topic_ids=kept + added)
+
+
 def _with_their_new_owner(
     conversations: Mapping[str, StoredConversation], merge: Change
 ) -> dict[str, StoredConversation]:
     """
-    Return the source customer's conversations as the destination's. The store moves those not read here.
+    Return the source customer's conversations, owned by the destination. The store moves the conversations
+    that were not read here.
     """
     return {
         id_: replace(conversation, customer_id=merge.into_customer_id)
@@ -231,7 +262,11 @@ def _new(change: Change, status: Status) -> StoredConversation:
         customer_id=change.into_customer_id or change.customer_id,
         status=status,
         updated_at=change.recorded_at,
+        # Until a look-up says it more exactly.
+        created_at=change.recorded_at if change.type is ChangeType.CREATED else None,
         closed_at=change.recorded_at if status is Status.CLOSED else None,
+        # The feed shows a conversation's whole life from its creation on. The report does not show topics.
+        topic_ids=[] if change.type is ChangeType.CREATED and change.id else None,
     )
 
 

@@ -1,12 +1,12 @@
 """
-The requests to Gladly's REST API that the sync needs, each answer judged once (Gladly REST API reference).
+Make the requests to Gladly's REST API that the sync needs, and judge each answer once (Gladly REST API
+reference).
 
-Every request waits its turn (`Pacer`), is made again where that can help, and ends in a typed answer or a
+Every request waits for its turn (`Pacer`), is made again if that can help, and ends in a typed answer or a
 typed error.
 """
 
 import contextlib
-import json
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import TypeVar
@@ -18,14 +18,15 @@ from urllib3 import BaseHTTPResponse
 from state.failpoints import failpoint
 from sync.errors import (
     CredentialsRefusedError,
+    ForbiddenError,
     NotFoundError,
+    RateLimitedError,
     RetryableError,
     TooOldError,
     UnexpectedAnswerError,
 )
-from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.limits import GladlyLimits
-from sync.gladly.models import Agent, Errors, Topic
+from sync.gladly.models import Errors
 from sync.gladly.pacer import Pacer
 from sync.http.credentials import BasicCredentials
 from sync.http.headers import retry_after_s, server_date
@@ -37,20 +38,23 @@ T = TypeVar("T")
 
 API = "/api/v1"
 
-# An error answer is a few sentences.
+# How much of an error answer is read. Gladly's are a few sentences.
 _REFUSAL_MAX_BYTES = 1_000_000
+
+# What one object or one list needs. A refusal there may concern nothing else.
+_OF_OBJECTS = ("/conversations/", "/customer-profiles/", "/agents", "/topics")
 
 
 class GladlyClient:
     """
-    The client of one organization's API.
+    Make requests to the API of one organization.
 
     Args:
         base_url: `https://acme.gladly.com`, without the API's path.
         username: The e-mail of an agent with the API User permission.
         api_token: That agent's token.
         requests_per_second: The pace over all threads (`Pacer`).
-        stop: Ends a request under way, or a wait, when set.
+        stop: Ends a request under way, or a wait, when it is set.
         retry: How often, and how long, a failed request is made again.
         limits: What Gladly allows, and how much is read and kept.
 
@@ -95,11 +99,11 @@ class GladlyClient:
         self.host.close()
 
     def retried(self, request: Callable[[], T]) -> T:
-        """Return what *request* returns, made again under the retry policy where it fails."""
+        """Return what *request* returns. Make a failed request again, under the retry policy."""
         return self._retrying(request)
 
     def clock(self) -> datetime:
-        """Return Gladly's own clock, by the cheapest request there is. It proves the credentials as well."""
+        """Return the time of Gladly's clock. The request is the cheapest, and proves the credentials too."""
         return self.retried(self._clock)
 
     def _clock(self) -> datetime:
@@ -110,53 +114,15 @@ class GladlyClient:
             raise UnexpectedAnswerError(f"Gladly at {self.host.address} sent no Date with its answer.")
         return date
 
-    def conversation(self, id_: str) -> GladlyConversation | None:
-        """Return a conversation as it is now. Return None when there is none, or none any more."""
-        try:
-            found = self._get(f"/conversations/{_segment(id_)}", GladlyConversation)
-        except NotFoundError:
-            return None
-        return found if found.id == id_ else None  # merged away, and the one that remains was shown for it
-
-    def profile(self, customer_id: str) -> Profile | None:
+    def prove_the_token(self) -> None:
         """
-        Return the profile of the customer that remains after all merges.
+        Make sure that Gladly is there and takes the API token, with one request.
 
-        Return None when Gladly has deleted it.
+        Raises:
+            CredentialsRefusedError: Gladly refuses the token.
+            RetryableError: Gladly is not there.
         """
-        asked = [customer_id]
-        while len(asked) <= self.limits.max_merges:
-            try:
-                return self._get(f"/customer-profiles/{_segment(asked[-1])}", Profile)
-            except _MovedError as moved:
-                if moved.to in asked:
-                    break
-                asked.append(moved.to)
-            except NotFoundError:
-                return None
-        raise UnexpectedAnswerError(f"Gladly's customer {customer_id} is merged in a circle.")
-
-    def agents(self) -> dict[str, str]:
-        """Return the names of all agents, by id. An agent without a name is left out."""
-        return {agent.id: agent.name for agent in self._get("/agents", list[Agent]) if agent.name}
-
-    def agent(self, id_: str) -> str | None:
-        """Return the name of one agent. Return None when there is no such agent, or no name."""
-        try:
-            return self._get(f"/agents/{_segment(id_)}", Agent).name or None
-        except NotFoundError:
-            return None
-
-    def topics(self) -> dict[str, str]:
-        """Return the names of all topics, by id. A topic without a name is left out."""
-        return {topic.id: topic.name for topic in self._get("/topics", list[Topic]) if topic.name}
-
-    def _get(self, path: str, type_: type[T]) -> T:
-        def get() -> T:
-            with self.request("GET", path, deadline_s=self.limits.request_deadline_s) as exchange:
-                return self._decode(path, exchange.body(self.limits.body_max_bytes), type_)
-
-        return self.retried(get)
+        self._clock()
 
     @contextlib.contextmanager
     def request(
@@ -171,13 +137,13 @@ class GladlyClient:
         silence_s: float = READ_TIMEOUT_S,
     ) -> Iterator[Exchange]:
         """
-        Make one request, and hand out the exchange when the answer is a 200, its body still to be read.
+        Make one request. Yield the exchange when the status is 200. The caller reads the body.
 
-        It is not made again here: `retried` does that.
+        A failed request is not made again here: `retried` does that.
 
         Args:
             method: `GET` or `POST`.
-            path: What comes after the API's own path, with the slash.
+            path: The part after the API's own path, with the slash.
             deadline_s, params, body, headers, silence_s: See `Host.request`.
         """
         self.pacer.wait()
@@ -208,9 +174,11 @@ class GladlyClient:
         return retry_after_s(response.headers, self.retry.longest_retry_after_s)
 
     def _refusal(self, exchange: Exchange, path: str) -> Exception:
-        """Return what a status other than 200 means."""
+        """Return the error that a status other than 200 means."""
         response = exchange.response
         host, status = self.host.address, response.status
+        if status in (401, 403) and path.startswith(_OF_OBJECTS):
+            return ForbiddenError(f"Gladly at {host} answered {status} to {path}.")
         if status in (401, 403):
             lacks = "" if status == 401 else ", or its agent lacks the API User permission"
             return CredentialsRefusedError(
@@ -219,21 +187,23 @@ class GladlyClient:
             )
         if status in (408, 429) or status >= 500:
             what = "too many requests" if status == 429 else "an error of its own"
-            return RetryableError(
+            error = RetryableError(
                 f"Gladly at {host} answered {status} ({what}) to {path}.",
                 retry_after_s=self._retry_after_s(response),
             )
+            return error if status != 429 else RateLimitedError(str(error), retry_after_s=error.retry_after_s)
         errors = _errors_of(exchange)
-        if status == 404:
-            if path.startswith(("/conversations/", "/customer-profiles/", "/agents/")):
+        if status == 404 and path.startswith(_OF_OBJECTS):
+            if errors.all:  # only Gladly's own 404 says that there is no such object
                 return NotFoundError(f"Gladly has no {path}.")
+        elif status == 404:
             return UnexpectedAnswerError(
                 f"Gladly at {host} answered 404 to {path}: there is no such organization. "
                 "Check gladly.organization."
             )
         moved_to = _moved_to(errors, response) if status == 301 else None
         if moved_to and path.startswith("/customer-profiles/"):
-            return _MovedError(moved_to)
+            return MovedError(moved_to)
         if status == 400 and any(error.attr == "startAt" for error in errors.all):
             return TooOldError(f"Gladly at {host} shows only the last 24 hours of events.")
         if 300 <= status < 400:
@@ -246,25 +216,6 @@ class GladlyClient:
             f"Gladly at {host} answered {status} to {path}: {details or 'no reason given'}"
         )
 
-    def _decode(self, path: str, body: bytes, type_: type[T]) -> T:
-        """
-        Return the body as what was asked for.
-
-        Raises:
-            RetryableError: The body is something else: it was cut, or is somebody else's answer.
-        """
-        try:
-            return msgspec.json.decode(body, type=type_)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            pass
-        # A second opinion, for what only one of the two decoders minds, such as half a surrogate pair.
-        try:
-            return msgspec.convert(json.loads(body), type=type_)
-        except (ValueError, RecursionError):
-            raise RetryableError(
-                f"Gladly at {self.host.address} answered {path} with something that cannot be read."
-            ) from None
-
 
 def _errors_of(exchange: Exchange) -> Errors:
     try:
@@ -273,8 +224,8 @@ def _errors_of(exchange: Exchange) -> Errors:
         return Errors()
 
 
-class _MovedError(Exception):
-    """Gladly answered 301: the customer was merged into another."""
+class MovedError(Exception):
+    """Say that Gladly answered 301: the customer was merged into another."""
 
     def __init__(self, to: str) -> None:
         self.to = to
@@ -284,7 +235,7 @@ def _moved_to(errors: Errors, response: BaseHTTPResponse) -> str | None:
     for error in errors.all:
         if error.meta and error.meta.new:
             return error.meta.new
-    # Not promised, and only the id in it is believed: the request goes to the configured host again.
+    # Gladly does not promise this header. Only its id is used: the request goes to the configured host.
     location: str = response.headers.get("Location", "")
     return (
         location.rstrip("/").rsplit("/customer-profiles/", 1)[-1]
@@ -293,7 +244,7 @@ def _moved_to(errors: Errors, response: BaseHTTPResponse) -> str | None:
     )
 
 
-def _segment(id_: str) -> str:
+def path_segment(id_: str) -> str:
     """
     Return an id as one segment of a path.
 

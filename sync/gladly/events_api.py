@@ -1,10 +1,10 @@
 """
-The Events API: what Gladly recorded since an instant, as chunks of changes.
+Read the Events API: what Gladly recorded since an instant, in chunks of changes.
 
 `GET /events` is JSON Lines, streamed, ascending and up to 15 seconds late (Gladly REST API, Events). The
-watermark that goes with a chunk is held back by the overlap. It stays behind Gladly's own clock, so that what
-becomes visible late is still read. It stays behind the last change of a stream that has not come to its end,
-so that what stands a little out of order is still read, too (semantics 3.2, 3.3).
+watermark of a chunk stays behind Gladly's own clock by the overlap, so that a change that becomes visible
+late is still read. Until the stream has ended, the watermark also stays behind the newest change by the
+overlap, so that a change slightly out of order is still read (semantics 3.2, 3.3).
 """
 
 import contextlib
@@ -29,7 +29,7 @@ ENTITIES = ("CONVERSATION", "CUSTOMER", "CUSTOMER_PROFILE")
 
 class EventsApi:
     """
-    The Events API as a stream of changes.
+    Read the Events API as a stream of changes.
 
     Args:
         client: Makes the requests.
@@ -45,7 +45,7 @@ class EventsApi:
         """
         Yield every change recorded from *position* to *until*, in whole chunks, the last one perhaps empty.
 
-        A stream that breaks off is asked for again from the last whole change, as long as each attempt gets
+        A stream that breaks off is requested again from the last whole change, as long as the attempts get
         further.
 
         Args:
@@ -107,28 +107,28 @@ class EventsApi:
             host, media_type = self._client.host.address, response.headers.get("Content-Type", "").lower()
             if response.headers.get("Content-Encoding", "identity") != "identity":
                 raise UnexpectedAnswerError(
-                    f"{host} compresses the events although asked not to: a cut would look like an end."
+                    f"{host} compresses the events although asked not to: a cut answer would look complete."
                 )
             if "html" in media_type or "xml" in media_type:
                 raise UnexpectedAnswerError(
                     f"{host} answered the request for events with a page ({media_type}), not with events. "
-                    "Check gladly.organization, and what stands between here and Gladly."
+                    "Check gladly.organization, and any proxy between here and Gladly."
                 )
             yield exchange
 
 
 class EventStream:
     """
-    One answer of the Events API as it is read: the changes so far, and how far they reach.
+    Hold one answer of the Events API while it is read: the changes so far, and how far they reach.
 
     Args:
-        position: What was asked for.
+        position: The instant from which changes were requested.
         overlap: How far the watermark stays behind what has been read.
-        limits: How much makes a chunk, and how long a line may be.
-        quoted: Makes what the host said fit for an error (`Host.quoted`).
+        limits: How much fills a chunk, and how long a line may be.
+        quoted: Prepares the host's words for an error message (`Host.quoted`).
 
     Attributes:
-        position: The watermark that goes with what has been handed out in chunks.
+        position: The watermark that goes with the chunks so far.
         high_water: The instant of the newest change of this answer.
         is_open: Whether the answer's head has arrived.
         changes, bad_lines: What has been read since the last chunk.
@@ -161,7 +161,7 @@ class EventStream:
 
     @property
     def is_full(self) -> bool:
-        """Whether what has been read makes a chunk."""
+        """Return whether what has been read fills a chunk."""
         return (
             self._transitions >= self._limits.chunk_transitions
             or len(self.changes) >= self._limits.chunk_changes
@@ -193,8 +193,8 @@ class EventStream:
         """
         Return what has been read since the last chunk, and the watermark that goes with it.
 
-        At the end of the answer, the watermark is the overlap behind Gladly's clock. Before the end, and
-        where the answer does not tell its end from a cut, it is the overlap behind the newest change.
+        At the end of the answer, the watermark is Gladly's clock minus the overlap. Before the end, and when
+        a cut would look like the end, it is no later than the newest change minus the overlap.
         """
         reaches = [at for at in [self._read_until] if at]
         if not is_last or not reaches or not self._tells_its_end:
@@ -250,11 +250,11 @@ def read_change(line: bytes) -> Change:
 
 def _refuse_an_answer_of_another_kind(line: bytes, quoted: Callable[[str], str]) -> None:
     """
-    Refuse a page, an error object or anything else that was answered with 200: it is not "no events" (faults
-    A13).
+    Refuse a page, an error object or another wrong answer with status 200: it does not mean "no events"
+    (faults A13).
 
     Raises:
-        UnexpectedAnswerError: *line*, the answer's first and not an event, has nothing of an event either.
+        UnexpectedAnswerError: *line*, the first line of the answer, is not even a damaged event.
     """
     details = ""
     try:
@@ -277,11 +277,11 @@ def lines_of(exchange: Exchange, limits: GladlyLimits) -> Iterator[bytes]:
     Yield the whole lines of a body, without blank lines.
 
     The body is split at newline bytes: decoded text has more kinds of line ends than JSON Lines has. A last
-    line without a newline counts where the answer tells its end. Otherwise it was cut.
+    line without a newline counts if the answer tells its end. Otherwise the line was cut.
 
     Args:
-        exchange: Given more time with every line.
-        limits: How long a line may be, and how long one is waited for.
+        exchange: The exchange whose body is read. Every line extends its deadline.
+        limits: How long a line may be, and how long to wait for one.
 
     Raises:
         RetryableError: The body broke off, perhaps in the middle of a line.
@@ -298,7 +298,7 @@ def lines_of(exchange: Exchange, limits: GladlyLimits) -> Iterator[bytes]:
             if line := line.strip():
                 yield line
         if size <= limits.line_max_bytes:
-            held.append(beginning)  # of a line too long, no more than shows that it is
+            held.append(beginning)  # a line that is too long is kept only until that shows
         size += len(beginning)
         if size > limits.line_skip_bytes:
             raise RetryableError(f"Gladly sent a line of over {limits.line_skip_bytes} bytes without an end.")

@@ -1,7 +1,7 @@
 """
-The change feed: what Gladly recorded since an instant, as one stream of changes.
+Read the change feed: what Gladly recorded since an instant, as one stream of changes.
 
-The Events API reaches back 24 hours. What is older is read from the report first.
+The Events API reaches back 24 hours. Older changes are read from the report first.
 """
 
 from collections.abc import Generator, Iterator
@@ -16,7 +16,7 @@ from sync.gladly.report import Report
 
 class ChangeFeed:
     """
-    The changes of both sources, oldest first.
+    Read the changes of both sources, oldest first.
 
     Args:
         client: Makes the requests.
@@ -61,7 +61,7 @@ class ChangeFeed:
         """
         Read the report up to where the Events API begins. The report may not be complete after that.
 
-        Returns: where to go on.
+        Returns: the instant from which to go on.
         """
         reach = self._client.clock() - self._client.limits.events_reach
         end = min(reach, until) if until is not None else reach

@@ -1,5 +1,5 @@
 """
-What is read of Gladly's answers, and nothing else. camelCase stops here.
+Define what is read from Gladly's answers. Gladly's camelCase names stop here.
 
 Unknown fields and types are ignored. Optional fields may be missing or null (Gladly REST API, "evolution").
 """
@@ -11,19 +11,19 @@ class _Model(msgspec.Struct, rename="camel", kw_only=True): ...
 
 
 class Assignee(_Model):
-    """The agent that a conversation is assigned to."""
+    """Hold the agent that a conversation is assigned to."""
 
     agent_id: str | None = None
 
 
 class Context(_Model):
-    """The circumstances of an event, from just before it."""
+    """Hold the circumstances just before an event."""
 
     assignee: Assignee | None = None
 
 
 class Content(_Model):
-    """What an event of the feed is about. Which fields there are depends on the event's type."""
+    """Hold what an event of the feed is about. Which fields there are depends on the event's type."""
 
     customer_id: str | None = None
     conversation_id: str | None = None
@@ -35,7 +35,7 @@ class Content(_Model):
 
 
 class FeedEvent(_Model):
-    """A line of `GET /events`. `content` is decoded only for the types that mean something here."""
+    """Hold a line of `GET /events`. `content` is decoded only for the types that the sync uses."""
 
     id: str
     type: str
@@ -44,28 +44,28 @@ class FeedEvent(_Model):
 
 
 class Agent(_Model):
-    """An entry of `GET /agents`."""
+    """Hold an entry of `GET /agents`."""
 
     id: str
     name: str | None = None
 
 
 class Topic(_Model):
-    """An entry of `GET /topics`."""
+    """Hold an entry of `GET /topics`."""
 
     id: str
     name: str | None = None
 
 
 class ErrorMeta(_Model):
-    """What an error of the code `moved` adds: the id that was asked for, and the id that remains."""
+    """Hold what an error of the code `moved` adds: the id that was asked for, and the id that remains."""
 
     old: str | None = None
     new: str | None = None
 
 
 class Error(_Model):
-    """One entry of an error answer."""
+    """Hold one entry of an error answer."""
 
     attr: str | None = None
     code: str | None = None
@@ -74,11 +74,11 @@ class Error(_Model):
 
 
 class Errors(_Model):
-    """An error answer. For some 400s and 404s `errors` is one object, not a list."""
+    """Hold an error answer. For some 400s and 404s `errors` is one object, not a list."""
 
     errors: list[Error] | Error | None = None
 
     @property
     def all(self) -> list[Error]:
-        """The entries, in whichever form they came."""
+        """Return the entries as a list, in whichever form they came."""
         return [self.errors] if isinstance(self.errors, Error) else self.errors or []

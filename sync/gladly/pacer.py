@@ -1,9 +1,9 @@
 """
-The pace of requests to Gladly, over all threads.
+Pace the requests to Gladly, over all threads.
 
-The pacer is our own and small. The limit is the organization's, and shared with its other integrations. So
-what Gladly says with each answer (`Ratelimit-Remaining-Second`, `Retry-After`) has to hold all threads back.
-The limiters made for `requests` do not take that.
+The limit is the organization's, and shared with its other integrations. So what Gladly says with each answer
+(`Ratelimit-Remaining-Second`, `Retry-After`) has to hold all threads back. The limiters made for `requests`
+cannot be told this, so the pacer is our own.
 """
 
 import math
@@ -11,21 +11,21 @@ import threading
 import time
 from collections import deque
 
-from sync.errors import RetryableError
+from sync.errors import RateLimitedError
 from sync.stop import Stop
 
 
 class Pacer:
     """
-    Lets one request pass every `1 / requests_per_second` seconds.
+    Let one request pass every `1 / requests_per_second` seconds.
 
     Requests are evenly spaced, because Gladly's limit is described as a leaky bucket: a burst of ten can be
-    refused even where ten a second are allowed (Gladly REST API, rate limit). Threads take turns under one
+    refused even when ten a second are allowed (Gladly REST API, rate limit). Threads take turns under one
     lock, so a hold also holds back the threads that already wait.
 
     Args:
         requests_per_second: The pace, over all threads.
-        stop: Ends a wait when set.
+        stop: Ends a wait when it is set.
         patience_s: A hold longer than this is not waited out (`RetryPolicy.patience_s`).
 
     Attributes:
@@ -48,24 +48,24 @@ class Pacer:
         Wait for this thread's turn.
 
         Raises:
-            RetryableError: Gladly asked for a wait that is longer than the patience with one request.
-            StoppedError: A stop was asked for meanwhile.
+            RateLimitedError: Gladly asked for a wait that is longer than `patience_s`.
+            StoppedError: A stop was asked for during the wait.
         """
         with self._turn:
             while (delay := self._next_at() - (now := time.monotonic())) > 0:
                 if self._held_until - now > self._patience_s:
                     left = self._held_until - now
-                    raise RetryableError(f"Gladly asks to wait {left:.0f} s more.", retry_after_s=left)
+                    raise RateLimitedError(f"Gladly asks to wait {left:.0f} s more.", retry_after_s=left)
                 self._stop.wait(delay)
                 self._stop.check()
-            # Kept to the schedule where a sleep was a little late; after a pause, begun anew.
+            # A sleep that was a little late does not move the schedule. A pause begins a new one.
             self._free_at = max(self._free_at, now - self._interval_s / 2) + self._interval_s
             self._last_second.append(now)
             while len(self._last_second) > self._most or self._last_second[0] <= now - 2.0:
                 self._last_second.popleft()
 
     def _next_at(self) -> float:
-        """Return when the next request may pass: in turn, after any hold, not one too many in a second."""
+        """Return when the next request may pass: in turn, after any hold, within a second's limit."""
         at = max(self._free_at, self._held_until)
         if len(self._last_second) >= self._most:
             at = max(at, self._last_second[-self._most] + 1.0)

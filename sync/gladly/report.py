@@ -1,10 +1,10 @@
 """
-The ConversationTimestampsReport: the same changes as the Events API, of any age, a UTC day a request
+Read the ConversationTimestampsReport: the same changes as the Events API, of any age, one UTC day a request
 (Gladly REST API, Reports; semantics 3.5).
 
-Rows have no id and come in no promised order, and what is beyond 100,000 rows is cut off without a word. So a
-day is read whole, put in order, and only then handed on. A day that comes near that number is asked for again
-from where it was cut, or said to be incomplete. It is never passed over in silence.
+Rows have no id and no promised order, and Gladly silently cuts the report off after 100,000 rows. So a day is
+read whole and sorted before it is handed on. When a day comes near that number of rows, the rest is requested
+from where the report was cut, or the day is reported as incomplete.
 """
 
 import json
@@ -31,7 +31,7 @@ _DAY = timedelta(days=1)
 
 class Report:
     """
-    The report as a stream of changes.
+    Read the report as a stream of changes.
 
     Args:
         client: Makes the requests.
@@ -46,14 +46,14 @@ class Report:
         """
         Yield the changes recorded from *since* to *until*, in order, a UTC day at a time.
 
-        Each chunk's position is where to go on. The last one's is *until*.
+        Each chunk's position is where to go on. The position of the last chunk is *until*.
 
         Args:
             since, until: Aware UTC, inclusive.
 
         Raises:
-            RetryableError: Gladly cannot be reached, or a day does not come whole.
-            UnexpectedAnswerError: What Gladly answered is no such report.
+            RetryableError: Gladly cannot be reached, or its answer breaks off.
+            UnexpectedAnswerError: Gladly's answer is not such a report.
             CredentialsRefusedError, StoppedError: As the client's.
         """
         day = since.date()
@@ -98,10 +98,10 @@ class Report:
 
     def _day(self, day: date) -> ReportRows:
         """
-        Return all rows of a UTC day. Where Gladly cut it, the rest is asked for from the hour of the cut on.
+        Return all rows of a UTC day. If Gladly cut the report, request the rest from the hour of the cut.
 
-        A report is of a day in a time zone. So the rest is the day of a zone whose midnight is at that hour
-        of UTC.
+        A report covers one day of a time zone. So the request for the rest names a zone whose midnight is at
+        that hour of UTC.
         """
         rows = self._ask(day, 0)
         hour = 0

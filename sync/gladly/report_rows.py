@@ -1,5 +1,5 @@
 """
-Reading one answer of the ConversationTimestampsReport: CSV with a header (Gladly REST API, Reports).
+Read one answer of the ConversationTimestampsReport: CSV with a header (Gladly REST API, Reports).
 
 Columns are found by their names, in any case and order. A row that cannot be read is kept as a bad line.
 Quotes are read strictly: a stray one costs its own line and no other (faults H1.8). Nothing is guessed: a
@@ -60,7 +60,7 @@ _UTC_NAMES = {"utc", "etc/utc", "gmt", "etc/gmt", "z", "zulu", "etc/zulu", "utc+
 @dataclass
 class ReportRows:
     """
-    What one answer held.
+    Hold the content of one answer.
 
     Attributes:
         changes: The changes that mean something here, in the answer's order.
@@ -343,7 +343,7 @@ def _change(row: list[str], columns: _Columns, recorded_at: datetime) -> Change:
     Read what one row says.
 
     Raises:
-        ValueError: The row says nothing that can be read.
+        ValueError: The row cannot be read.
     """
     type_ = change_type(columns.cell(row, "eventtype"))
     if type_ is ChangeType.CUSTOMER_MERGED:

@@ -1,7 +1,7 @@
 """
-What an address tells by itself.
+Tell what can be known from a URL alone.
 
-This file imports no HTTP library, so that reading the settings does not import one either.
+This file imports no HTTP library, so that reading the settings imports none either.
 """
 
 import ipaddress
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 def is_loopback(url: str) -> bool:
     """
-    Return whether the URL's host is this machine.
+    Return whether the host of *url* is this machine.
 
     Credentials are sent without TLS to this machine only.
     """

@@ -1,15 +1,15 @@
 """
-The pooled connections to one host, used directly in place of `requests.Session`.
+Keep the pooled connections to one host. They are used directly, in place of `requests.Session`.
 
-requests prepares what it knows how to prepare: TLS, the pool, the proxy and the CA certificates that the
-environment names. A request then goes straight to the pool (`urlopen`). A poll of 10,000 changes takes 2.5 s
-of CPU this way and 4.1 s through `Session.request`. With a `Session` the sync would be 1.6 times as fast as a
-dlt pipeline, where bench/PROFILE.md asks for 2.5 times.
+requests prepares TLS, the pool, the proxy and the CA certificates that the environment names. A request then
+goes straight to the pool (`urlopen`). A poll of 10,000 changes takes 2.5 s of CPU this way, and 4.1 s through
+`Session.request`. With a `Session` the sync would be 1.6 times as fast as a dlt pipeline; bench/PROFILE.md
+requires 2.5 times.
 
 Two further reasons not to use a `Session`:
 
 * It reads `.netrc`, which would replace our credentials (semantics 5.5).
-* It does not show which socket a request uses. A deadline needs to know the socket, to shut it.
+* It does not show which socket a request uses. Enforcing a deadline means shutting that socket.
 """
 
 import os
@@ -28,16 +28,16 @@ from sync.http.addresses import is_loopback
 
 CONNECT_TIMEOUT_S = 4.0
 
-# What every failure of a connection is an instance of.
+# Every failure of a connection is an instance of one of these.
 CONNECTION_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError)
 
 
 class Connections:
     """
-    The connections to one host. Safe to use from several threads.
+    Keep the connections to one host. Several threads may use them at once.
 
     Args:
-        base_url: Scheme and host, perhaps a path; without a slash at the end.
+        base_url: Scheme and host, perhaps with a path; without a slash at the end.
         authorization: The value of the `Authorization` header of every request.
         size: How many connections are kept open for further requests.
         on_socket: Called with the socket of each request, in the thread that makes the request, once the
@@ -78,13 +78,15 @@ class Connections:
         silence_s: float,
     ) -> BaseHTTPResponse:
         """
-        Send one request and return its answer, the body still to be read. Redirects are never followed.
+        Send one request and return its answer. The caller reads the body. Redirects are never followed.
 
         Args:
-            path: What comes after the base URL, with the slash.
+            method: `GET` or `POST`.
+            path: The part after the base URL, with the slash.
             params: The query, in this order.
-            headers: Sent beside, or in place of, those of every request.
-            silence_s: Seconds that may pass without a byte.
+            body: The body of the request.
+            headers: Further headers. They replace the headers of the same name that every request has.
+            silence_s: The longest time without a byte, in seconds.
 
         Raises: One of `CONNECTION_ERRORS`.
         """
@@ -103,7 +105,7 @@ class Connections:
         )
 
     def _find_the_way(self) -> tuple[HTTPConnectionPool, str]:
-        """Return the pool, which goes through a proxy where there is one, and what stands before a path."""
+        """Return the pool, which uses a proxy if the environment names one, and the prefix of each path."""
         prepared, proxies, on_socket = self._prepared, self._proxies, self._on_socket
         pool: Any = self._adapter.get_connection_with_tls_context(prepared, self._verify, proxies=proxies)
         self._adapter.cert_verify(pool, prepared.url, self._verify, None)  # type: ignore[no-untyped-call]
@@ -121,7 +123,7 @@ def reason(error: BaseException) -> str:
     """
     Return why a connection failed, in a few words.
 
-    These are the words of the innermost cause, without addresses of objects and without the URL's query.
+    The words are those of the innermost cause, without addresses of objects and without the URL's query.
     """
     cause: Any = error
     while True:

@@ -1,4 +1,4 @@
-"""Credentials as values: what is sent with every request, and what must never be shown."""
+"""Hold credentials as values: what is sent with every request, and what must never be shown."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -7,20 +7,20 @@ from urllib.parse import quote
 
 
 class Credentials(Protocol):
-    """What a `Host` needs to know about its credentials, whatever kind they are."""
+    """Give a `Host` what it needs to know about its credentials, whatever kind they are."""
 
     def authorization(self) -> str:
         """Return the value of the `Authorization` header."""
         ...
 
     def secrets(self) -> Sequence[str]:
-        """Return every text that must be cut out of what the host said before anybody reads it."""
+        """Return every text that must be removed from a host's words before anybody reads them."""
         ...
 
 
 class BasicCredentials(NamedTuple):
     """
-    HTTP Basic: a user name and a password, encoded as UTF-8.
+    Hold the user name and the password of HTTP Basic. They are encoded as UTF-8.
 
     Segment's write key is a user name without a password. The user name is then the secret.
     """
@@ -33,7 +33,7 @@ class BasicCredentials(NamedTuple):
         return f"Basic {self._encoded()}"
 
     def secrets(self) -> Sequence[str]:
-        """Return the secret itself, percent-encoded, and within the header's value."""
+        """Return the secret as it is, percent-encoded, and as the header contains it."""
         encoded, secret = self._encoded(), self.password or self.username
         return [text for text in (encoded, encoded.rstrip("="), secret, quote(secret, safe="")) if text]
 

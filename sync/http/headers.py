@@ -1,4 +1,4 @@
-"""What both ends say in the headers of their answers: their clock, and how long to wait."""
+"""Read two things from the headers of an answer: the host's clock, and how long it asks to wait."""
 
 import email.utils
 import math
@@ -10,7 +10,7 @@ def server_date(headers: Mapping[str, str]) -> datetime | None:
     """
     Return the host's own clock, in UTC. Return None when the `Date` header is missing or cannot be read.
 
-    The header holds whole seconds, and the fraction is cut off.
+    The header holds whole seconds. The host has cut the fraction off.
     """
     try:
         return email.utils.parsedate_to_datetime(headers["Date"]).astimezone(UTC)
@@ -20,14 +20,14 @@ def server_date(headers: Mapping[str, str]) -> datetime | None:
 
 def retry_after_s(headers: Mapping[str, str], longest_s: float) -> float | None:
     """
-    Return how many seconds the host asks to wait. Return None when it asks for nothing that makes sense.
+    Return how many seconds the host asks to wait. Return None when no header says so.
 
-    `Retry-After` holds seconds or a date. `X-RateLimit-Reset` is read as seconds when `Retry-After` is
-    missing or makes no sense. A date is compared with the host's own clock where the host tells it.
+    `Retry-After` holds seconds or a date. `X-RateLimit-Reset` is read when `Retry-After` is missing or cannot
+    be used. A date is compared with the host's own clock, or with ours when the host does not tell its clock.
 
     Args:
-        headers: The headers of an answer, found in any case.
-        longest_s: No host is believed about a longer wait.
+        headers: The headers of an answer. Their names are found in any case.
+        longest_s: The longest wait that is returned, in seconds.
     """
     for name in ("Retry-After", "X-RateLimit-Reset"):
         text = headers.get(name, "").strip()

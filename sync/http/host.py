@@ -1,11 +1,11 @@
 """
-One host and the pooled connections to it, as the clients of both ends use them.
+Make requests to one host, through pooled connections. The clients of both ends use this file.
 
-What `Host` adds to the connections, each for a reason:
+`Host` adds four things to the connections:
 
 * Credentials go to the configured host only: redirects are never followed (semantics 5.5).
-* Every request has a deadline for all of it. `timeout=` alone bounds the silence between two bytes, so a host
-  that sends a byte now and then would hold a cycle for ever. A watchdog thread shuts the socket.
+* Every request has a deadline for the whole of it. `timeout=` only limits the silence between two bytes, so a
+  host that sends a byte now and then would hold a cycle for ever. A watchdog thread shuts the socket.
 * A stop shuts the sockets in use, so that SIGTERM ends a hanging request at once.
 * Every network failure becomes one `RetryableError` that names the host and never the credentials.
 """
@@ -27,22 +27,27 @@ from sync.http.credentials import Credentials
 from sync.printable import printable
 from sync.stop import Stop
 
-READ_TIMEOUT_S = 15.0  # between two bytes
+# The longest time between two bytes of an answer.
+READ_TIMEOUT_S = 15.0
 
-# An error answer is quoted up to this.
+# An error message quotes at most this much of an answer.
 QUOTED_CHARACTERS = 200
 
-# How often the watchdog looks for requests that are past their deadline.
+# The watchdog looks for requests past their deadline this often, in seconds.
 _WATCH_EVERY_S = 0.25
 
 
 class Exchange:
     """
-    A request under way, and its answer with the body still to be read.
+    Hold a request under way, and its answer. The caller reads the body.
+
+    Args:
+        host: The host that the request goes to.
+        deadline_s: Seconds until the request must be complete.
 
     Attributes:
-        response: The answer as urllib3 has it. Its body is read through `parts` or `body` only.
-        deadline: When the request is over, on the monotonic clock.
+        response: The answer, as urllib3 gives it. Read its body through `parts` or `body` only.
+        deadline: When the request must be complete, on the monotonic clock.
     """
 
     response: BaseHTTPResponse
@@ -57,9 +62,9 @@ class Exchange:
         self._socket = connection
 
     def shut(self) -> None:
-        """Shut the socket, from another thread: whoever waits for the socket finds an error or an end."""
+        """Shut the socket. Another thread may do this: the thread that reads gets an error or an end."""
         if self._socket is not None:
-            # socket.socket's own: SSLSocket's shutdown is not made for another thread that reads meanwhile.
+            # The shutdown of socket.socket, because SSLSocket's is not safe while another thread reads.
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
@@ -72,7 +77,7 @@ class Exchange:
         Yield the body, part by part.
 
         Args:
-            decode: Unpack a body that came compressed.
+            decode: Whether to unpack a compressed body.
 
         Raises:
             RetryableError: The body broke off, or was not whole in time.
@@ -80,7 +85,7 @@ class Exchange:
         """
         with self._host.explaining(self):
             yield from self.response.stream(65_536, decode_content=decode)
-            # A shut socket looks like an ordinary end where the answer does not say how long it is.
+            # When the answer does not tell its length, a shut socket looks like the body's ordinary end.
             self.check_in_time()
 
     def body(self, limit: int) -> bytes:
@@ -88,7 +93,7 @@ class Exchange:
         Return the whole body.
 
         Args:
-            limit: The most bytes that are read.
+            limit: The largest body that is accepted, in bytes.
 
         Raises:
             RetryableError: The body broke off, was not whole in time, or is longer than *limit* bytes.
@@ -103,11 +108,13 @@ class Exchange:
         return b"".join(parts)
 
     def quoted(self, text: str) -> str:
-        """Return *text* as `Host.quoted` does."""
+        """Return *text*, made fit for a message by `Host.quoted`."""
         return self._host.quoted(text)
 
     def check_in_time(self) -> None:
         """
+        Return, unless the request must end.
+
         Raises:
             RetryableError: The request is past its deadline.
             StoppedError: A stop was asked for.
@@ -119,18 +126,19 @@ class Exchange:
 
 class Host:
     """
-    One host and the pooled connections to it. Safe to use from several threads.
+    Make requests to one host, through pooled connections. Several threads may use it at once.
 
     Args:
-        base_url: Scheme and host, perhaps a path; without a slash at the end.
+        base_url: Scheme and host, perhaps with a path; without a slash at the end.
         credentials: Sent with every request.
-        end: Which end this is, for messages: `Gladly` or `Segment`.
-        stop: Ends the requests under way when set.
+        end: The end's name for messages: `Gladly` or `Segment`.
+        stop: Ends the requests under way when it is set.
         connections: How many connections are kept open for further requests.
 
     Attributes:
-        address: The host's name, with the port where the URL has one.
-        answers: How many requests were answered with each status; `none` where no answer came.
+        address: The host's name, and the port if the URL has one.
+        answers: The number of requests by status. The status is `none` when no answer came.
+        end, stop: As given.
     """
 
     def __init__(
@@ -162,7 +170,7 @@ class Host:
 
     @property
     def request_count(self) -> int:
-        """How many requests have been made."""
+        """Return the number of requests made so far."""
         return self.answers.total()
 
     @contextlib.contextmanager
@@ -178,17 +186,17 @@ class Host:
         silence_s: float = READ_TIMEOUT_S,
     ) -> Iterator[Exchange]:
         """
-        Make one request, and hand out the exchange once the answer's head is there, whatever its status.
+        Make one request. Yield the exchange when the head of the answer has arrived, whatever its status.
 
         Args:
-            method: `GET` or `POST`.
-            path: What comes after the base URL, with the slash.
+            method: `GET`, `POST` or `OPTIONS`.
+            path: The part after the base URL, with the slash.
             deadline_s: Seconds for the whole exchange, the answer's body included. `Exchange.extend` gives a
-                long body more.
+                long body more time.
             params: The query, in this order.
-            body: The request's own body.
-            headers: Sent beside those of every request.
-            silence_s: Seconds that may pass without a byte.
+            body: The body of the request.
+            headers: Further headers. They replace the headers of the same name that every request has.
+            silence_s: The longest time without a byte, in seconds.
 
         Raises:
             RetryableError: The host could not be reached or did not answer in time.
@@ -209,7 +217,7 @@ class Host:
             try:
                 yield exchange
             finally:
-                response.close()  # only what has not been read to its end; what has is in the pool again
+                response.close()  # a connection whose answer was read to its end is in the pool already
         finally:
             with self._lock:
                 self.answers[status] += 1
@@ -225,7 +233,13 @@ class Host:
 
     @contextlib.contextmanager
     def explaining(self, exchange: Exchange) -> Iterator[None]:
-        """Turn every way in which the connection of *exchange* can fail into one sentence."""
+        """
+        Turn every failure of the connection of *exchange* into one kind of error.
+
+        Raises:
+            RetryableError: The connection failed, or the request is past its deadline.
+            StoppedError: A stop was asked for.
+        """
         try:
             yield
         except CONNECTION_ERRORS as error:
@@ -236,9 +250,12 @@ class Host:
 
     def quoted(self, text: str) -> str:
         """
-        Return what the host said on one line, cut to `QUOTED_CHARACTERS`.
+        Return the host's words on one line, cut to `QUOTED_CHARACTERS`.
 
-        Our credentials, which a gateway may repeat, are taken out.
+        Our credentials are removed, because a gateway may repeat them.
+
+        Args:
+            text: What the host said.
         """
         for secret in self._secrets:
             text = text.replace(secret, "…")
@@ -259,12 +276,12 @@ class Host:
                 self._watchdog.start()
 
     def _watch(self) -> None:
-        """Shut the socket of every request past its deadline, until closed."""
+        """Shut the socket of every request past its deadline, until the host is closed."""
         with self._lock:
             while not self._closed:
                 now = time.monotonic()
                 for exchange in self._exchanges:
-                    # At a stop as well: its signal may come just before a socket is noted.
+                    # At a stop too: the signal may arrive just before a request's socket is noted.
                     if exchange.deadline <= now or self.stop.is_set():
                         exchange.shut()
                 self._watchdog_rests = not self._exchanges

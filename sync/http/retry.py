@@ -1,4 +1,4 @@
-"""The retry policy: a value that whoever constructs a client passes to it."""
+"""Define the retry policy: a value that is passed to each client."""
 
 import random
 from typing import NamedTuple
@@ -11,18 +11,18 @@ from sync.stop import Stop
 
 class RetryPolicy(NamedTuple):
     """
-    How often a failed request is made again, and how long one waits between two attempts.
+    Say how often a failed request is made again, and how long to wait between two attempts.
 
-    Gladly and Segment each have this patience. A cycle whose two ends are both down is therefore over within
-    20 seconds (interface 2).
+    The policy holds for each end. So a cycle ends within 20 seconds even when both ends are down (interface
+    2).
 
     Attributes:
-        max_attempts: A request is made at most this often, the first attempt included.
-        patience_s: No wait begins that would end later than this after the first attempt began. A longer wait
-            is left to the next cycle.
+        max_attempts: The largest number of attempts, the first one included.
+        patience_s: A wait must end within this time after the first attempt began. A longer wait is left to
+            the next cycle.
         first_backoff_s: The wait after the first failed attempt. Every further wait is twice as long.
-        longest_backoff_s: The waits stop growing here.
-        longest_retry_after_s: No host is believed about a longer wait than this.
+        longest_backoff_s: The waits grow no longer than this.
+        longest_retry_after_s: When a host asks for a longer wait, this one is used.
     """
 
     max_attempts: int = 5
@@ -33,11 +33,14 @@ class RetryPolicy(NamedTuple):
 
     def retrying(self, stop: Stop) -> tenacity.Retrying:
         """
-        Return what runs a request under this policy: `retrying(stop)(request)` returns what `request()`
-        returns.
+        Return an object that makes requests under this policy: `retrying(stop)(request)` returns what
+        `request()` returns.
 
-        Only a `RetryableError` has the request made again. The last attempt's error is raised. A stop ends a
-        wait with `StoppedError`. One such object serves any number of requests, also from several threads.
+        Only a `RetryableError` leads to another attempt. The last attempt's error is raised. One such object
+        serves any number of requests, also from several threads.
+
+        Args:
+            stop: Ends a wait with `StoppedError` when it is set.
         """
 
         def is_enough(state: tenacity.RetryCallState) -> bool:
@@ -54,12 +57,15 @@ class RetryPolicy(NamedTuple):
 
     def backoff_s(self, attempt: int) -> float:
         """
-        Return how many seconds to wait after the *attempt*-th failed attempt (1 is the first).
+        Return how many seconds to wait after a failed attempt.
 
-        The wait is drawn between half of the back-off and all of it, so that several instances that failed
-        together do not come back together.
+        The wait is random, between half of the back-off and all of it, so that instances that failed together
+        do not try again together.
+
+        Args:
+            attempt: Which attempt failed; 1 is the first.
         """
-        # 2.0**64 seconds is longer than any back-off, and a greater power may be no float.
+        # 2.0**64 seconds is longer than any back-off. A much greater power would overflow a float.
         grown_s = self.first_backoff_s * 2.0 ** min(attempt - 1, 64)
         return min(self.longest_backoff_s, grown_s) * random.uniform(0.5, 1.0)  # noqa: S311 (no secret)
 
@@ -67,5 +73,5 @@ class RetryPolicy(NamedTuple):
         backoff_s = self.backoff_s(state.attempt_number)
         error = state.outcome.exception() if state.outcome else None
         asked_s = error.retry_after_s if isinstance(error, RetryableError) else None
-        # A little longer than asked: hosts count whole seconds, and others wait for the same instant.
+        # A little longer than asked: hosts count whole seconds, and other clients wait for the same instant.
         return backoff_s if asked_s is None else asked_s + 0.1 * backoff_s

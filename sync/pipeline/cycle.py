@@ -1,8 +1,8 @@
 """
-One cycle: poll and take in; deliver meanwhile and afterwards. Neither end being down stops the other.
+One cycle, in three stages: record, look up, deliver. What goes wrong in one never stops the other two.
 
-What a poll found, the events it makes and the watermark commit together, before anything is sent. A crash may
-send an event twice under one messageId. It never loses an event (semantics 4).
+What a poll found and the watermark commit together, before anything is looked up or sent. A crash may send an
+event twice under one messageId. It never loses an event (semantics 4).
 """
 
 import time
@@ -15,8 +15,10 @@ from state.failpoints import failpoint
 from state.instants import to_text, utc_now
 from state.records import Poll, PollOutcome
 from state.store import Store
+from sync.errors import GladlySegmentError, StoppedError
 from sync.pipeline.delivery import Deliverer, Delivery
 from sync.pipeline.ends import Ends
+from sync.pipeline.look_up import LookUpStage
 from sync.pipeline.poll import Poller
 from sync.reports import CycleObserver, CycleReport
 from sync.stop import Stop
@@ -32,11 +34,14 @@ class CycleTiming(NamedTuple):
         uneventful_every_s: A cycle that found nothing and sent nothing is written this often, with the
             watermark it came to. Each commit is a write to the disk, and a watermark that lags behind costs
             no more than reading a minute twice.
+        look_up_between_chunks_s: A long window is read on after so many seconds of look-ups, or after as long
+            as it took to read the last chunk.
         progress_every_s: A long poll logs how far it has come this often.
         retention_every_s: Payloads past their retention are looked for this often.
     """
 
     uneventful_every_s: float = 60.0
+    look_up_between_chunks_s: float = 1.0
     progress_every_s: float = 10.0
     retention_every_s: float = 3_600.0
 
@@ -47,7 +52,8 @@ class Cycle:
 
     Args:
         ends: Both ends.
-        poller: Reads what happened at Gladly, and takes it in.
+        poller: Reads what happened at Gladly, and records it.
+        look_up: Looks up what was recorded.
         deliverer: Delivers the outbox.
         store: The state file, open for writing. Closing it is the caller's task.
         stop: Ends a cycle wherever it is.
@@ -61,6 +67,7 @@ class Cycle:
         *,
         ends: Ends,
         poller: Poller,
+        look_up: LookUpStage,
         deliverer: Deliverer,
         store: Store,
         stop: Stop,
@@ -70,6 +77,7 @@ class Cycle:
     ) -> None:
         self._ends = ends
         self._poller = poller
+        self._look_up = look_up
         self._deliverer = deliverer
         self._store = store
         self._stop = stop
@@ -80,12 +88,16 @@ class Cycle:
 
     @property
     def progress(self) -> int:
-        """Return a number that grows while a cycle gets on: with each request, each chunk, each batch."""
-        return self._poller.chunks + self._deliverer.batches + self._ends.request_count
+        """Return a number that grows while a cycle gets on: with each request, chunk, step and batch."""
+        return self._poller.chunks + self._look_up.steps + self._deliverer.batches + self._ends.request_count
 
-    def run(self) -> CycleReport:
+    def run(self, look_up_s: float | None = None) -> CycleReport:
         """
-        Poll, take in, deliver.
+        Record, look up, deliver.
+
+        Args:
+            look_up_s: Look-ups end after so many seconds, so that the next poll is not late. The next cycle
+                goes on with them. None looks up all that is due.
 
         Raises:
             StateError: The state file could not be written, or is not there any more. Nothing is lost.
@@ -98,16 +110,17 @@ class Cycle:
         failpoint("cycle.begin")
         self._store.check_still_there()
         with self._store.turn(self._stop.sleep, lambda: log.info("cycle.waiting", reason="a resync writes")):
-            report = self._run(poll)
+            report = self._run(poll, look_up_s)
         self._observer.finished(report)
         return report
 
-    def _run(self, poll: Poll) -> CycleReport:
+    def _run(self, poll: Poll, look_up_s: float | None) -> CycleReport:
         started = time.monotonic()
         requests_before = self._ends.gladly.host.request_count
         gladly, segment = self._ends.gladly_health, self._ends.segment_health
         with self._deliverer.begin() as delivery:
-            gladly.attempt(lambda: self._poll(poll, delivery))
+            gladly.attempt(lambda: self._record(poll, delivery))
+            self._look_up_all(poll, delivery, look_up_s)
             delivery.finish()
         poll.delivered = delivery.delivered
         poll.requests = self._ends.gladly.host.request_count - requests_before
@@ -116,17 +129,22 @@ class Cycle:
             poll.outcome = PollOutcome.FAILED
             poll.error = " ".join(str(error) for error in errors)
         poll.finished_at = utc_now()
-        self._record(poll)
+        self._write(poll)
         self._forget_old_payloads()
         failpoint("cycle.end")
         seconds = round(time.monotonic() - started, 3)
         log.info("cycle.finished", outcome=poll.outcome.value, **poll.figures(), seconds=seconds)
         return CycleReport(poll, gladly.error, segment.error, seconds)
 
-    def _poll(self, poll: Poll, delivery: Delivery) -> None:
+    def _record(self, poll: Poll, delivery: Delivery) -> None:
         """
-        Poll, and keep the cycle's row up to date, so that it says how far a poll came that ended in an error.
+        Read what is new at Gladly, and record it.
+
+        The cycle's row is kept up to date meanwhile, so that it says how far a failed poll came.
+        Between two chunks of a long window, what is recorded is looked up and delivered for a while.
         """
+        goes_on = True
+        began = time.monotonic()
         for step in self._poller.run(delivery):
             poll.window_start, poll.window_end = step.window_start, step.window_end
             poll.changes += step.figures.changes
@@ -134,8 +152,41 @@ class Cycle:
             poll.closed += step.figures.closed
             if step.figures.bad_lines:
                 poll.outcome = PollOutcome.DEGRADED  # a line was put into quarantine (semantics 3.3)
+            if step.figures.is_new and goes_on:
+                took_s = time.monotonic() - began
+                goes_on = self._look_up_for(
+                    poll, delivery, max(took_s, self._timing.look_up_between_chunks_s)
+                )
+            began = time.monotonic()
 
-    def _record(self, poll: Poll) -> None:
+    def _look_up_all(self, poll: Poll, delivery: Delivery, seconds: float | None) -> None:
+        """Look up what is recorded, unless Gladly is left alone, or has just been found to be down."""
+        gladly = self._ends.gladly_health
+        if gladly.is_paused or not self._look_up.has_work():
+            return
+        if gladly.error is not None:
+            try:
+                self._ends.gladly.prove_the_token()
+            except StoppedError:
+                raise
+            except GladlySegmentError:
+                return  # the error of the poll says it already
+        self._look_up_for(poll, delivery, seconds)
+
+    def _look_up_for(self, poll: Poll, delivery: Delivery, seconds: float | None) -> bool:
+        """Look events up for so many seconds. Return whether Gladly answers."""
+        try:
+            figures = self._look_up.run(delivery, seconds=seconds)
+        except StoppedError:
+            raise
+        except GladlySegmentError as error:
+            self._ends.gladly_health.failed(error)
+            return False
+        if figures.held_back and poll.outcome is PollOutcome.OK:
+            poll.outcome = PollOutcome.DEGRADED  # an event waits for an answer (semantics 2.5)
+        return True
+
+    def _write(self, poll: Poll) -> None:
         """Write the cycle's row, with the watermark it came to. Write an uneventful one only now and then."""
         is_uneventful = poll.outcome is PollOutcome.OK and not (poll.changes or poll.delivered)
         if is_uneventful and time.monotonic() < self._record_due:

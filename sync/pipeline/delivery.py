@@ -11,15 +11,17 @@ import contextvars
 import math
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from datetime import timedelta
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 import structlog
 
 from state.errors import StateError
-from state.records import Event, EventStatus, PendingEvent
+from state.instants import utc_now
+from state.records import PendingEvent
 from state.store import Store
 from sync.errors import GladlySegmentError, StoppedError
 from sync.pipeline.ends import EndHealth
@@ -43,10 +45,33 @@ class DeliveryTiming(NamedTuple):
         again_after_s: After a failure, Segment is left alone for at least this many seconds, or until the
             next cycle. So a poll that goes on costs no more attempts than one that sends everything at its
             end.
+        accepted_within: A refusal is blamed on an event where the receiver has accepted another one so
+            recently (semantics 4.4).
     """
 
     part_batch_after_s: float = 30.0
     again_after_s: float = 60.0
+    accepted_within: timedelta = timedelta(days=1)
+
+
+class Outgoing(Protocol):
+    """
+    The delivery, as whoever takes changes in sees it (`sync.pipeline.delivery.Delivery`).
+
+    Attributes:
+        delivered: How many events Segment has acknowledged.
+    """
+
+    delivered: int
+
+    def expect(self, payload_bytes: int) -> None:
+        """Note that events with so many bytes were written to the outbox."""
+
+    def send_what_is_due(self) -> None:
+        """Go on delivering. Never wait."""
+
+    def wait(self) -> None:
+        """Wait for the batch under way, and note what has become of it."""
 
 
 class Deliverer:
@@ -91,14 +116,23 @@ class Deliverer:
     def send(self, batch: list[PendingEvent]) -> "_Sending":
         """Send a batch in the thread."""
         self.batches += 1
-        return _Sending(batch, self.segment, self._thread)
+        since = utc_now() - self.timing.accepted_within
+        has_accepted = self.store.receivers.has_accepted(self.segment.receiver, since)
+        return _Sending(batch, self.segment, self._thread, has_accepted)
 
 
 class _Sending:
     """Hold a batch that is on its way in the other thread, and what has become of its events so far."""
 
-    def __init__(self, batch: list[PendingEvent], segment: SegmentClient, thread: ThreadPoolExecutor) -> None:
+    def __init__(
+        self,
+        batch: list[PendingEvent],
+        segment: SegmentClient,
+        thread: ThreadPoolExecutor,
+        has_accepted: bool,
+    ) -> None:
         self.batch = batch
+        self._has_accepted = has_accepted
         self.outcomes: deque[Delivered | Rejected] = deque()
         # The thread runs in a copy of this context, so that its log lines carry the cycle's id.
         context = contextvars.copy_context()
@@ -107,7 +141,7 @@ class _Sending:
         self.future: Future[None] = thread.submit(context.run, self._send, segment, body)
 
     def _send(self, segment: SegmentClient, body: bytes) -> None:
-        for outcome in segment.deliver(self.batch, body):
+        for outcome in segment.deliver(self.batch, body, has_accepted=self._has_accepted):
             self.outcomes.append(outcome)
 
 
@@ -148,11 +182,10 @@ class Delivery:
             self.wait()
         self._sending = None  # what is not noted stays pending
 
-    def expect(self, events: Iterable[Event]) -> None:
-        """Note that these events were written to the outbox."""
-        waiting = sum(len(e.payload or b"") for e in events if e.status is EventStatus.PENDING)
-        if waiting:
-            self._waiting_bytes += waiting
+    def expect(self, payload_bytes: int) -> None:
+        """Note that events with so many bytes were written to the outbox."""
+        if payload_bytes:
+            self._waiting_bytes += payload_bytes
             self._part_from = min(self._part_from, time.monotonic() + self._timing.part_batch_after_s)
 
     def send_what_is_due(self) -> None:
@@ -232,6 +265,7 @@ class Delivery:
     def _write(self, outcome: Delivered | Rejected) -> None:
         if isinstance(outcome, Delivered):
             self._store.outbox.mark_delivered([event.message_id for event in outcome.events])
+            self._store.receivers.note_accepted(self._deliverer.segment.receiver)
             self.delivered += len(outcome.events)
             self._deliverer.observer.delivered(outcome.events)
         else:

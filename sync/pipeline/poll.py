@@ -11,9 +11,8 @@ from state.instants import parse_instant, to_text, utc_now
 from state.store import Store
 from sync.gladly.client import GladlyClient
 from sync.gladly.feed import ChangeFeed
-from sync.gladly.lookups import Lookups
-from sync.pipeline.intake import Figures, Intake, Outgoing
-from sync.pipeline.seen_changes import SeenChanges
+from sync.pipeline.delivery import Outgoing
+from sync.pipeline.record import Figures, RecordStage, SeenChanges
 
 log = structlog.get_logger()
 
@@ -50,8 +49,7 @@ class Poller:
     Args:
         gladly: Gladly's client, for its clock.
         feed: What happened at Gladly.
-        lookups: What Gladly's objects look like now.
-        intake: Takes changes in.
+        record: Records changes.
         store: The state file.
         start: Where the very first poll begins: `now`, or an INSTANT (semantics 3.6).
         jobs: What a poll does at its end.
@@ -68,8 +66,7 @@ class Poller:
         *,
         gladly: GladlyClient,
         feed: ChangeFeed,
-        lookups: Lookups,
-        intake: Intake,
+        record: RecordStage,
         store: Store,
         start: str,
         jobs: Sequence[PollJob] = (),
@@ -79,8 +76,7 @@ class Poller:
         self.unwritten_position: datetime | None = None
         self._gladly = gladly
         self._feed = feed
-        self._lookups = lookups
-        self._intake = intake
+        self._record = record
         self._store = store
         self._start = start
         self._jobs = jobs
@@ -105,13 +101,16 @@ class Poller:
             position = self.unwritten_position = self._beginning()
         step = Step(position, None, Figures())
         yield step
-        self._lookups.begin_poll()
         seen = SeenChanges(self._store.seen_changes())
-        so_far = Figures()
+        so_far, is_gap = Figures(), False
         progress_due = time.monotonic() + self._progress_every_s
         for chunk in self._feed.since(position):
             self._warn_of_skew(chunk.read_until)
-            figures = self._intake.take_in(chunk, outgoing, seen=seen)
+            if chunk.read_until is None and not is_gap:
+                # The report does not show who was deleted in this gap (semantics 3.5).
+                is_gap = True
+                self._store.recorded.look_up_again()
+            figures = self._record.record(chunk, outgoing, seen=seen)
             so_far = so_far.plus(figures)
             self.chunks += 1
             outgoing.send_what_is_due()

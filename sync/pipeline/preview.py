@@ -1,14 +1,15 @@
 """Show what would be sent, and send nothing: what a dry run does, on a copy of the state file."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 
-from state.records import Event
 from state.store import Store
+from sync.errors import RetryableError
 from sync.gladly.feed import ChangeFeed
 from sync.pipeline.delivery import pending_events
-from sync.pipeline.intake import Intake
+from sync.pipeline.look_up import LookUpStage
 from sync.pipeline.poll import Poller
+from sync.pipeline.record import RecordStage
 from sync.segment.limits import SegmentLimits
 
 
@@ -19,20 +20,28 @@ class Preview:
     Args:
         poller: Reads what happened since the watermark.
         feed: What happened at Gladly.
-        intake: Takes changes in.
+        record: Records changes.
+        look_up: Looks up what was recorded.
         store: A state file that nobody needs afterwards.
         limits: How large an event may be.
 
     Both methods raise:
-        GladlySegmentError: Gladly failed.
+        GladlySegmentError: Gladly failed. What could be looked up has been yielded.
     """
 
     def __init__(
-        self, poller: Poller, feed: ChangeFeed, intake: Intake, store: Store, limits: SegmentLimits
+        self,
+        poller: Poller,
+        feed: ChangeFeed,
+        record: RecordStage,
+        look_up: LookUpStage,
+        store: Store,
+        limits: SegmentLimits,
     ) -> None:
         self._poller = poller
         self._feed = feed
-        self._intake = intake
+        self._record = record
+        self._look_up = look_up
         self._store = store
         self._limits = limits
 
@@ -51,12 +60,17 @@ class Preview:
             until: The end of the interval, inclusive.
         """
         for chunk in self._feed.between(since, until):
-            self._intake.take_in(chunk, _NothingGoesOut(), resync=0)
+            self._record.record(chunk, _NothingGoesOut(), resync=0)
         yield from self._pending()
 
     def _pending(self) -> Iterator[bytes]:
-        payloads = (event.payload for event in pending_events(self._store))
-        return (payload for payload in payloads if self._limits.too_large(payload) is None)
+        self._look_up.run(_NothingGoesOut())
+        for event in pending_events(self._store):
+            if self._limits.too_large(event.payload) is None:
+                yield event.payload
+        waiting, reason = self._store.recorded.waiting()
+        if waiting:
+            raise RetryableError(f"{waiting} events are not shown, since Gladly did not answer. {reason}")
 
 
 class _NothingGoesOut:
@@ -64,7 +78,7 @@ class _NothingGoesOut:
 
     delivered = 0
 
-    def expect(self, events: Iterable[Event]) -> None: ...
+    def expect(self, payload_bytes: int) -> None: ...
 
     def send_what_is_due(self) -> None: ...
 

@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 from state.store import Store
 from sync.gladly.feed import ChangeFeed
-from sync.gladly.lookups import Lookups
 from sync.pipeline.delivery import Deliverer
 from sync.pipeline.ends import Ends
-from sync.pipeline.intake import Figures, Intake
+from sync.pipeline.look_up import LookUpStage
+from sync.pipeline.record import Figures, RecordStage
 from sync.stop import Stop
+
+# How long a resync looks events up, or reads, before another process has its turn.
+TURN_S = 5.0
 
 
 class Progress(NamedTuple):
@@ -36,8 +39,8 @@ class Resync:
     Args:
         ends: Both ends.
         feed: What happened at Gladly.
-        lookups: What Gladly's objects look like now.
-        intake: Takes changes in.
+        record: Records changes.
+        look_up: Looks up what was recorded.
         deliverer: Delivers the outbox.
         store: The state file, open for writing in the role of a resync.
         stop: Ends the wait for another process's turn.
@@ -48,16 +51,16 @@ class Resync:
         *,
         ends: Ends,
         feed: ChangeFeed,
-        lookups: Lookups,
-        intake: Intake,
+        record: RecordStage,
+        look_up: LookUpStage,
         deliverer: Deliverer,
         store: Store,
         stop: Stop,
     ) -> None:
         self._ends = ends
         self._feed = feed
-        self._lookups = lookups
-        self._intake = intake
+        self._record = record
+        self._look_up = look_up
         self._deliverer = deliverer
         self._store = store
         self._stop = stop
@@ -82,12 +85,11 @@ class Resync:
         progress = Progress(resync.position, Figures(), 0)
         for chunk in self._feed.between(resync.position, until):
             with self._turn(), self._deliverer.begin() as delivery:
-                self._lookups.begin_poll(keep_profiles=False)
-                figures = self._intake.take_in(chunk, delivery, resync=resync.id)
+                figures = self._record.record(chunk, delivery, resync=resync.id)
             progress = Progress(
                 chunk.position or resync.position,
                 progress.figures.plus(figures),
-                progress.delivered + delivery.delivered,
+                progress.delivered + self._look_up_and_deliver(),
             )
             yield progress
         with self._turn(), self._deliverer.begin() as delivery:
@@ -96,6 +98,15 @@ class Resync:
         if self._ends.segment_health.error is not None:
             raise self._ends.segment_health.error
         yield progress._replace(position=until, delivered=progress.delivered + delivery.delivered)
+
+    def _look_up_and_deliver(self) -> int:
+        """Look up what is recorded, a few seconds at a time. Return how many events were delivered."""
+        delivered, is_done = 0, False
+        while not is_done:
+            with self._turn(), self._deliverer.begin() as delivery:
+                is_done = self._look_up.run(delivery, seconds=TURN_S).is_done
+            delivered += delivery.delivered
+        return delivered
 
     def _turn(self) -> AbstractContextManager[None]:
         return self._store.turn(self._stop.sleep)

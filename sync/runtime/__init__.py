@@ -1,5 +1,5 @@
 """
-What makes the pipeline and runs it.
+Make the pipeline and run it.
 
 May import: every other room of `sync` except `sync.cli`, and `state`.
 

@@ -1,7 +1,7 @@
 """
-Build: the one place that makes an organization's pipeline from its settings, ready to run.
+Make an organization's pipeline from its settings, ready to run. No other file does this.
 
-Whoever wants to know how the parts fit together reads `build_pipeline` from top to bottom.
+To learn how the parts fit together, read `build_pipeline` from top to bottom.
 """
 
 from collections.abc import Callable
@@ -14,14 +14,16 @@ from sync.events.message_id import Origin, fingerprint
 from sync.gladly.client import GladlyClient
 from sync.gladly.feed import ChangeFeed
 from sync.gladly.limits import GladlyLimits
-from sync.gladly.lookups import Lookups
+from sync.gladly.objects.lookups import Lookups
 from sync.http.retry import RetryPolicy
 from sync.pipeline.cycle import Cycle, CycleTiming
 from sync.pipeline.delivery import Deliverer, DeliveryTiming
 from sync.pipeline.ends import REFUSED_PAUSE_S, Ends
-from sync.pipeline.intake import Intake
+from sync.pipeline.look_up import LookUpStage
+from sync.pipeline.look_up_step import LookUpTiming
 from sync.pipeline.poll import Poller
 from sync.pipeline.preview import Preview
+from sync.pipeline.record import RecordStage
 from sync.pipeline.resync import Resync
 from sync.reports import CycleObserver, EndFigures
 from sync.segment.client import SegmentClient
@@ -36,16 +38,18 @@ class Tuning(NamedTuple):
 
     Attributes:
         cycle: How often a cycle does what it does not do every time.
+        look_up: How much a step of look-ups takes, and when one is made again.
         delivery: When a delivery sends.
         refused_pause_s: How many seconds an end is left alone after it refused the credentials.
         retry: How often, and how long, a failed request is made again.
         gladly: What Gladly allows, and how much of it is read and kept.
         segment: What Segment takes.
         hung_after_s: A cycle without any progress for this many seconds hangs, and so does a schedule that
-            is this late. The longest time that all is well and nothing moves is a request for a report.
+            is this late. The longest healthy time without progress is a request for a report.
     """
 
     cycle: CycleTiming = CycleTiming()
+    look_up: LookUpTiming = LookUpTiming()
     delivery: DeliveryTiming = DeliveryTiming()
     refused_pause_s: float = REFUSED_PAUSE_S
     retry: RetryPolicy = RetryPolicy()
@@ -64,7 +68,7 @@ class Pipeline:
     Attributes:
         cycle: Runs cycles.
         resync: Reads past intervals again.
-        preview: Shows what would be sent. The state file is a copy then, which nobody needs afterwards.
+        preview: Shows what would be sent. It needs a copy of the state file, which is thrown away afterwards.
         ends: Both ends.
     """
 
@@ -122,21 +126,22 @@ def build_pipeline(
     feed = ChangeFeed(ends.gladly, settings.sync.overlap)
     lookups = Lookups(ends.gladly)
     origin = Origin(fingerprint(config.secrets.write_key), ends.gladly.host.address)
-    intake = Intake(config.event_options, store, lookups, origin, tuning.segment)
+    record = RecordStage(config.event_options, store, lookups, origin)
+    look_up = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, tuning.look_up)
     deliverer = Deliverer(store, ends.segment, ends.segment_health, observer, tuning.delivery)
     poller = Poller(
         gladly=ends.gladly,
         feed=feed,
-        lookups=lookups,
-        intake=intake,
+        record=record,
         store=store,
         start=settings.sync.start,
-        jobs=[Reconciler(settings.sync.reconcile, store, lookups, intake)],
+        jobs=[Reconciler(settings.sync.reconcile, store, lookups, record)],
         progress_every_s=tuning.cycle.progress_every_s,
     )
     cycle = Cycle(
         ends=ends,
         poller=poller,
+        look_up=look_up,
         deliverer=deliverer,
         store=store,
         stop=stop,
@@ -147,13 +152,15 @@ def build_pipeline(
     resync = Resync(
         ends=ends,
         feed=feed,
-        lookups=lookups,
-        intake=intake,
+        record=record,
+        look_up=look_up,
         deliverer=deliverer,
         store=store,
         stop=stop,
     )
-    preview = Preview(poller, feed, intake, store, tuning.segment)
+    at_once = tuning.look_up._replace(not_found_again_s=0.0)  # a preview waits for no second answer
+    look_up_now = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, at_once)
+    preview = Preview(poller, feed, record, look_up_now, store, tuning.segment)
     return Pipeline(cycle, resync, preview, ends, (lookups.close, deliverer.close, ends.close))
 
 

@@ -1,4 +1,4 @@
-"""The checks behind `check`: the settings, both ends and the state file, each proved for itself."""
+"""Run the checks of `check`: the settings, both ends and the state file, each on its own."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -13,14 +13,16 @@ from state.reader import Reader
 from state.schema.version import CURRENT, Schema
 from sync.errors import GladlySegmentError, SettingsError
 from sync.runtime.build import gladly_client, segment_client
+from sync.segment.limits import is_segments_own, looks_like_a_write_key
+from sync.settings.secrets import SEGMENT_KEY_VARIABLE
 from sync.settings.sections import Config
 from sync.stop import Stop
 from sync.telemetry import log
 
 Finding = str | GladlySegmentError | StateError
 
-# Our clock decides nothing. Timestamps in logs and in `status` go by it, so a difference of this many seconds
-# is said.
+# Our clock decides nothing. Timestamps in logs and in `status` use it, so a difference of this many seconds
+# is reported.
 _CLOCK_WARNING_S = 5.0
 
 
@@ -42,7 +44,7 @@ def run_checks(load: Callable[[], Config], schema: Schema = CURRENT) -> Iterator
         return
     log.configure(config.settings.log)
     good = f"good; Gladly is {config.settings.gladly.url}, Segment is {config.settings.segment.url}"
-    yield "settings", "\n".join([good, *_secrets_others_can_read(config)])
+    yield "settings", "\n".join([good, *_secrets_others_can_read(config), *_odd_write_key(config)])
     looks: list[tuple[str, Callable[[Config], str]]] = [
         ("gladly", _gladly),
         ("segment", _segment),
@@ -76,6 +78,16 @@ def _secrets_others_can_read(config: Config) -> Iterator[str]:
         others = 0o077 if found.st_uid == os.geteuid() else 0o007
         if found.st_mode & others:
             yield f"{file} is readable by others. Mend this with: chmod 600 {file}"
+
+
+def _odd_write_key(config: Config) -> Iterator[str]:
+    """Segment does not say that a key is wrong, so its form is all that shows a mistake (semantics 4.7)."""
+    if is_segments_own(config.settings.segment.url) and not looks_like_a_write_key(config.secrets.write_key):
+        yield (
+            "Segment's write keys are 32 letters and digits, and this one is not. Check "
+            f"{SEGMENT_KEY_VARIABLE} (or segment.write_key_file): Segment refuses or silently drops what is "
+            "sent with a wrong key."
+        )
 
 
 def _gladly(config: Config) -> str:

@@ -1,8 +1,8 @@
 """
-The daemon behind `run`: cycles on schedule until a stop is asked for, and the end of the process.
+Run the daemon of `run`: cycles on schedule until a stop is asked for, and the end of the process.
 
-`sync.runtime.schedule` says when cycles run, and `sync.pipeline.cycle` what a cycle does. Here stands what
-becomes of a cycle that fails, and who is told.
+`sync.runtime.schedule` says when cycles run, and `sync.pipeline.cycle` what a cycle does. This file
+decides what follows a cycle that fails, and who is told.
 """
 
 import os
@@ -36,7 +36,7 @@ log = structlog.get_logger()
 # is full or a lock is held. What it has not committed by then is dropped and read again.
 PATIENCE_WITH_A_CYCLE_S = 6.0
 
-# The daemon looks this often whether all goes on as it should, in seconds.
+# The daemon looks this often whether cycles run as they should, in seconds.
 LOOK_EVERY_S = 1.0
 
 # While the state file cannot be written, cycles are at most this many seconds apart.
@@ -45,7 +45,7 @@ LONGEST_PAUSE_S = 60.0
 
 class Daemon:
     """
-    Run cycles until a stop is asked for, or until one fails in a way that another cycle would not mend.
+    Run cycles until a stop is asked for, or until one fails in a way that another cycle would not repair.
 
     Args:
         config: The organization's settings and secrets.
@@ -69,6 +69,9 @@ class Daemon:
         self._stop = stop
         self._debug = debug
         self._hung_after_s = tuning.hung_after_s
+        # Look-ups end in time for the next poll.
+        every_s = config.settings.sync.every.total_seconds()
+        self._look_up_s = max(every_s / 2, every_s - 2.0)
         self._metrics: Metrics | None = None
         self._pipeline = build_pipeline(config, store, stop, observed_by=self._observer, tuning=tuning)
         self._cycle = self._pipeline.cycle
@@ -96,7 +99,7 @@ class Daemon:
         Run cycles, the first at once.
 
         Raises:
-            SettingsError: The metrics' address cannot be had.
+            SettingsError: The daemon cannot listen on the metrics' address.
             BaseException: What ended the last cycle, when no further cycle would go better.
         """
         self._store.check_pages()
@@ -162,7 +165,7 @@ class Daemon:
             return
         with self._running:
             try:
-                report = self._cycle.run()
+                report = self._cycle.run(self._look_up_s)
                 self._failures = 0
                 self._tell(report)
             except StoppedError:
@@ -170,7 +173,7 @@ class Daemon:
             except StateFileError as error:
                 self._end(error)
             except StateError as error:
-                # A full disk does not get any emptier for being written to: polling slows down (faults C6).
+                # Writing does not free a full disk, so polling slows down (faults C6).
                 self._failures += 1
                 pause_s = min(LONGEST_PAUSE_S, 0.5 * 2.0**self._failures)
                 self._not_before = time.monotonic() + pause_s
@@ -193,7 +196,7 @@ class Daemon:
         self._notifier.status(f"Last cycle {poll.outcome.value} at {at} ({figures}){why}")
 
     def _tell_of_a_broken_cycle(self, error: Exception) -> None:
-        """Tell them of a cycle that ended in an error of the state file's, or of our own."""
+        """Tell them about a cycle that failed by an error of the state file or of this program."""
         if self._metrics is not None:
             self._metrics.broke()
         self._notifier.status(f"Last cycle failed: {error}")

@@ -1,4 +1,4 @@
-"""When cycles run: APScheduler's settings, and what happens when the clock of this machine jumps."""
+"""Decide when cycles run, with APScheduler, and what happens when the clock of this machine jumps."""
 
 import time
 from collections.abc import Callable
@@ -65,7 +65,7 @@ class Schedule:
         """
         Plan the cycles anew when the clock has jumped (faults E2). Called every second or so.
 
-        APScheduler plans by the wall clock. Put back by an hour, it would wait for an hour.
+        APScheduler plans by the wall clock. If the clock is put back by an hour, it would wait for an hour.
         """
         ahead_s = time.time() - time.monotonic()
         if abs(ahead_s - self._ahead_s) <= CLOCK_JUMP_S:

@@ -1,6 +1,13 @@
-"""Packing events into batches, in order, within Segment's limits on the bytes as sent. Pure."""
+"""
+Pack events into batches, in order, within Segment's limits on the bytes before compression.
 
-from collections.abc import Iterable, Iterator
+Choose the events of a refused batch that are tried alone. No I/O.
+"""
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
 
 from state.records import PendingEvent
 from sync.segment.limits import SegmentLimits
@@ -12,12 +19,12 @@ def pack(
     events: Iterable[PendingEvent], limits: SegmentLimits, *, whole_only: bool = False
 ) -> Iterator[list[PendingEvent]]:
     """
-    Yield *events* in the same order, as many at once as the next batch takes.
+    Yield batches of *events* in the same order. Each batch holds as many events as fit.
 
     Args:
-        events: Each within `SegmentLimits.event_max_bytes`.
-        limits: How many bytes and events a batch takes.
-        whole_only: Leave the last batch out when it would have taken more.
+        events: The events, each within `SegmentLimits.event_max_bytes`.
+        limits: How many bytes and events a batch may hold.
+        whole_only: Whether to leave out the last batch when further events could still fit into it.
     """
     most_events, most_bytes = limits.batch_max_events, limits.batch_max_bytes
     batch: list[PendingEvent] = []
@@ -36,8 +43,48 @@ def pack(
 
 def body_of(batch: Iterable[PendingEvent]) -> bytes:
     """
-    Return the request's body for *batch*.
+    Return the body of the request that sends *batch*.
 
     The stored bytes are joined as they are, so that every attempt sends the same bytes (semantics 4.3).
     """
     return _HEAD + _BETWEEN.join(event.payload for event in batch) + _TAIL
+
+
+def probes_of(batch: Sequence[PendingEvent], count: int) -> list[PendingEvent]:
+    """
+    Return the events of a refused batch that are tried alone, to see whether events are at fault at all.
+
+    They are the first two, in order, and others by chance. Each of the others is the first of its
+    conversation in the batch, so that no conversation's events leave out of order. Chance finds a good event
+    at some attempt, even where the first ones are all bad.
+
+    Args:
+        batch: The batch.
+        count: How many events are returned at most.
+    """
+    first_of: dict[str, PendingEvent] = {}
+    for event in batch:
+        first_of.setdefault(_conversation_of(event), event)
+    leading = list(batch[: min(2, count)])
+    others = [event for event in first_of.values() if event not in leading]
+    chosen = random.SystemRandom().sample(others, min(count - len(leading), len(others)))
+    return leading + sorted(chosen, key=lambda event: event.position)
+
+
+class _Properties(msgspec.Struct, rename="camel"):
+    conversation_id: str
+
+
+class _Track(msgspec.Struct):
+    properties: _Properties
+
+
+_decode = msgspec.json.Decoder(_Track).decode
+
+
+def _conversation_of(event: PendingEvent) -> str:
+    """Return the id of the event's conversation; the event's own where an older payload names none."""
+    try:
+        return _decode(event.payload).properties.conversation_id
+    except (ValueError, RecursionError):
+        return event.message_id

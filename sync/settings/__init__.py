@@ -1,5 +1,5 @@
 """
-The settings: config.toml and the environment as typed values.
+Read the settings: config.toml and the environment become typed values.
 
 May import: `sync.events`, `sync.http`, the files at the root of `sync`, and `state.instants`.
 

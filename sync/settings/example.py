@@ -1,4 +1,4 @@
-"""The config.toml that `init` writes: the commented example, with a person's answers in it."""
+"""Write the config.toml that `init` makes: the commented example, with a person's answers in it."""
 
 import json
 import re

@@ -1,7 +1,5 @@
 """
-Loading: config.toml and the environment become one typed `Config` (interface 3).
-
-All mistakes in them are reported at once.
+Load config.toml and the environment as one typed `Config` (interface 3). All mistakes are reported at once.
 """
 
 import os
@@ -38,7 +36,7 @@ def load(path: str | None, *, with_secrets: bool = True) -> Config:
             file. Without that, the file is `config.toml` in the working directory, which may be missing,
             because the environment can hold every setting.
         with_secrets: Whether to require what a connection to Gladly and Segment needs. A command that only
-            reads the state file needs none of it.
+            reads the state file needs none of this.
 
     Raises:
         SettingsError: The settings hold mistakes. The error has one sentence for each.
@@ -53,7 +51,7 @@ def load(path: str | None, *, with_secrets: bool = True) -> Config:
     mistakes += more
     secrets = Secrets()
     if with_secrets:
-        # A file with mistakes may still lack something: say both at once.
+        # A file with mistakes may also lack a setting. Both are reported at once.
         secrets, more = _read_secrets(tables, settings, file.parent)
         mistakes += _missing(tables["gladly"]) + more
     if mistakes:

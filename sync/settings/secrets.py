@@ -1,11 +1,12 @@
 """
-Secrets: Gladly's API token, Segment's write key, the heartbeat's URL.
+Read the secrets: Gladly's API token, Segment's write key, the heartbeat's URL.
 
 Each comes from the environment or from a file of its own, never from config.toml: config.toml is copied,
 committed and backed up.
 """
 
 import os
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ SEGMENT_KEY_VARIABLE = "SEGMENT_WRITE_KEY"
 
 
 class Secrets(NamedTuple):
-    """The secrets of a run. No message, log line or file shows them."""
+    """Hold the secrets of a run. No message, log line or file shows them."""
 
     api_token: Secret = Secret()
     write_key: Secret = Secret()
@@ -25,7 +26,7 @@ class Secrets(NamedTuple):
 
 class _Source(NamedTuple):
     """
-    Where a secret comes from.
+    Hold where a secret comes from.
 
     Attributes:
         secret: What messages call the secret.
@@ -40,9 +41,15 @@ class _Source(NamedTuple):
 
     @property
     def file_setting(self) -> str:
-        """The setting that names the secret's file."""
+        """Return the setting that names the secret's file."""
         return f"{self.section}.{self.key}_file"
 
+
+# What people paste in place of a secret: a line of an .env file, or what should have been replaced. Base64
+# may end with equals signs, so one at the end makes no name.
+_NAME_BEFORE_IT = re.compile(r"(?:export\s+|set\s+|\$env:)?[A-Za-z_]\w*\s*=\s*[^=\s]", re.ASCII)
+_QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
+_PLACEHOLDER = re.compile(r"\$\{.*\}|\$\(.*\)|\$[A-Z_]+|%[A-Z_]+%|\{\{.*\}\}|<.*>", re.DOTALL)
 
 API_TOKEN = _Source("Gladly's API token", "gladly", "api_token", GLADLY_TOKEN_VARIABLE)
 WRITE_KEY = _Source("Segment's write key", "segment", "write_key", SEGMENT_KEY_VARIABLE)
@@ -54,30 +61,48 @@ def read_secret(source: _Source, named: object, directory: Path) -> tuple[Secret
 
     Args:
         source: Which secret to read.
-        named: The value of the setting that names the file, as the settings have it.
+        named: The value of the setting that names the file, not typed yet.
         directory: The directory of the config file. A relative path starts there.
 
-    Returns: the secret, empty where it cannot be read, and the mistakes found.
+    Returns: the secret, empty if it cannot be read, and the mistakes found.
     """
-    secret = os.environ.get(source.variable, "").strip()
+    secret = _trimmed(os.environ.get(source.variable, ""))
     if not secret and isinstance(named, (str, Path)):
         file = directory / named
         try:
-            secret = file.read_text("utf-8").strip()
+            secret = _trimmed(file.read_text("utf-8"))
         except (OSError, ValueError) as error:
-            why = getattr(error, "strerror", "not text")
+            why = getattr(error, "strerror", "not UTF-8 text")
             return Secret(), [f"{source.file_setting}: {file} cannot be read ({why})."]
-    mistakes = []
+    return Secret(secret), _mistakes_in(secret, source)
+
+
+def _trimmed(written: str) -> str:
+    """Return *written* without what surrounds it unseen: blanks, line ends and a byte order mark."""
+    return written.strip().strip("\ufeff").strip()
+
+
+def _mistakes_in(secret: str, source: _Source) -> list[str]:
+    """Return what shows that *secret* is not the secret alone. No sentence repeats any part of it."""
+    named = f"{source.secret} ({source.variable} or {source.file_setting})"
     if not secret:
-        mistakes.append(
+        return [
             f"{source.secret} is missing: set the variable {source.variable}, or write the secret to a file "
             f"and name that file in {source.file_setting}."
-        )
-    elif not secret.isprintable() or " " in secret:
-        mistakes.append(
-            f"{source.secret} ({source.variable} or {source.file_setting}) contains a space or a line break."
-        )
-    return Secret(secret), mistakes
+        ]
+    if _NAME_BEFORE_IT.match(secret):
+        return [f"{named} begins with a name and an equals sign. Write what comes after them, alone."]
+    if secret[0] in _QUOTES or secret[-1] in _QUOTES:
+        return [f"{named} is in quotes. Write it without them."]
+    if _PLACEHOLDER.fullmatch(secret):
+        return [f"{named} is a placeholder. Write the secret itself in its place."]
+    if any(map(str.isspace, secret)):
+        return [f"{named} contains a space or a line break."]
+    if not (secret.isascii() and secret.isprintable()):
+        return [
+            f"{named} contains a character that no key has: an invisible or an accented one. Copy it anew."
+        ]
+    return []
 
 
 def read_heartbeat_url(
@@ -97,9 +122,9 @@ def read_heartbeat_url(
         return url, []
     file = directory / url_file
     try:
-        return heartbeat_url(file.read_text("utf-8")), []
+        return heartbeat_url(_trimmed(file.read_text("utf-8"))), []
     except UnicodeDecodeError:
-        return None, [f"heartbeat.url_file: {file} cannot be read (not text)."]
+        return None, [f"heartbeat.url_file: {file} cannot be read (not UTF-8 text)."]
     except OSError as error:
         return None, [f"heartbeat.url_file: {file} cannot be read ({error.strerror})."]
     except ValueError as error:

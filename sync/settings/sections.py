@@ -1,5 +1,5 @@
 """
-The typed settings: a class for each section of config.toml, and `Config`, which holds them all.
+Define the typed settings: a class for each section of config.toml, and `Config`, which holds them all.
 
 The annotation of a setting names its type and the reader (`sync.settings.values`) that makes a value of this
 type. To add a setting, add a line here and a line in config.toml.
@@ -30,7 +30,7 @@ class GladlySettings(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The base URL of the organization's API, without its path."""
+        """Return the base URL of the organization's API, without its path."""
         organization = self.organization or ""
         host = organization if organization.endswith(".gladly.qa") else f"{organization}.gladly.com"
         return self.base_url or f"https://{host}"
@@ -46,7 +46,7 @@ class SegmentSettings(NamedTuple):
 
     @property
     def url(self) -> str:
-        """The base URL of the Tracking API, without its path."""
+        """Return the base URL of the Tracking API, without its path."""
         return self.base_url or SEGMENT_URLS[self.region]
 
 
@@ -91,7 +91,7 @@ class MetricsSettings(NamedTuple):
 
     @property
     def address(self) -> tuple[str, int] | None:
-        """The host and the port to listen on. None without an address."""
+        """Return the host and the port to listen on. Return None without an address."""
         if self.listen is None:
             return None
         host, _, port = self.listen.rpartition(":")
@@ -106,7 +106,7 @@ class HeartbeatSettings(NamedTuple):
 
 
 class Settings(NamedTuple):
-    """Everything that a person can set, one field for each section."""
+    """Hold everything that a person can set, one field for each section."""
 
     gladly: GladlySettings = GladlySettings()
     segment: SegmentSettings = SegmentSettings()
@@ -120,7 +120,7 @@ class Settings(NamedTuple):
 
 class Config(NamedTuple):
     """
-    The settings of a run, with its secrets.
+    Hold the settings of a run, and its secrets.
 
     Attributes:
         directory: The directory of the config file. Relative paths in the settings start there.
@@ -132,12 +132,12 @@ class Config(NamedTuple):
 
     @property
     def event_options(self) -> EventOptions:
-        """How events differ from those of Gladly's own integration."""
+        """Return how events differ from those of Gladly's own integration."""
         add, leave_out, hashed = self.settings.properties
         sync = self.settings.sync
         return EventOptions(sync.closed_timestamp, sync.reopened, add, leave_out, hashed)
 
     @property
     def state_path(self) -> Path:
-        """The path of the state file."""
+        """Return the path of the state file."""
         return self.directory / self.settings.state.path

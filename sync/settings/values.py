@@ -1,5 +1,5 @@
 """
-Readers: each turns the text or TOML value of one setting into a typed value.
+Define the readers. Each turns the text or TOML value of one setting into a typed value.
 
 A reader accepts both forms of a value, because TOML has types and an environment variable is always text. A
 reader raises `KindError` when the value has the wrong kind; the error then says which kind is allowed. It
@@ -26,11 +26,11 @@ _ORGANIZATION = re.compile(rf"{_LABEL}(?:\.{_LABEL})?")
 
 
 class KindError(ValueError):
-    """The value has the wrong kind. The message names the kind that is allowed."""
+    """Say that a value has the wrong kind. The message names the kind that is allowed."""
 
 
 class Secret(str):
-    """Text that `repr` hides, so that printing or logging the settings shows no secret."""
+    """Hold text that `repr` hides, so that printing or logging the settings shows no secret."""
 
     __slots__ = ()
 

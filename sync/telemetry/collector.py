@@ -1,7 +1,8 @@
 """
-Look up at each scrape what there is: the counts of the state file, and what both ends have answered.
+Read the figures of the moment at each scrape: the counts of the state file, and both ends' answers.
 
-These figures are right whoever else works on the state file (`retry`, `resync`). Reading takes no lock.
+These figures stay right when another command (`retry`, `resync`) changes the state file. Reading takes no
+lock.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,7 +27,7 @@ _STATUSES = ("200", "401", "403", "429", "500", "503", "none")
 
 class LiveFigures(Collector):
     """
-    Give Prometheus what there is at this moment.
+    Give Prometheus the figures of this moment.
 
     Args:
         ends: Tells what both ends have answered.
@@ -68,7 +69,7 @@ class LiveFigures(Collector):
     def _of_the_ends(self) -> Iterator[Metric]:
         requests = CounterMetricFamily(
             "gladly_segment_requests",
-            "Requests by end and status; the status is none where no answer came.",
+            "Requests by end and status; the status is none when no answer came.",
             labels=["end", "status"],
         )
         for end, answers in self._ends.answers.items():
@@ -81,7 +82,9 @@ class LiveFigures(Collector):
             value=self._ends.holds,
         )
         up = GaugeMetricFamily(
-            "gladly_segment_end_up", "Whether the last cycle got on with this end: 1 or 0.", labels=["end"]
+            "gladly_segment_end_up",
+            "Whether the last cycle had no error at this end: 1 or 0.",
+            labels=["end"],
         )
         refused = GaugeMetricFamily(
             "gladly_segment_credentials_refused",
@@ -102,7 +105,7 @@ def _of_the_state_file(reader: Reader) -> Iterator[Metric]:
     if position is not None:
         yield GaugeMetricFamily(
             "gladly_segment_gap_deadline_timestamp_seconds",
-            "When the gap becomes older than the Events API reaches: the watermark and 24 hours.",
+            "When the gap will be too old for the Events API: 24 hours after the watermark.",
             value=position.timestamp() + EVENTS_API_REACH_S,
         )
     yield from _timestamp(
@@ -126,7 +129,7 @@ def _of_the_state_file(reader: Reader) -> Iterator[Metric]:
 
 
 def _timestamp(name: str, meaning: str, instant: datetime | None) -> Iterator[Metric]:
-    """Yield an instant as Prometheus writes it. One that is not known is not shown."""
+    """Yield an instant as Prometheus writes it. Yield nothing when it is not known."""
     if instant is not None:
         name = f"gladly_segment_{name}_timestamp_seconds"
         yield GaugeMetricFamily(name, meaning, value=instant.timestamp())

@@ -1,10 +1,10 @@
 """
-The heartbeat: a GET request to a URL after each good cycle.
+Send the heartbeat: a GET request to a URL after each good cycle.
 
-A monitor elsewhere (Healthchecks, Uptime Kuma, Cronitor) notices when the requests cease, for whatever
-reason: also when this machine has died. The request has a thread of its own. It can neither fail nor delay a
-cycle, and only the end of `once` waits for it. Whoever has the URL can send heartbeats, so no message names
-it.
+A monitor elsewhere (Healthchecks, Uptime Kuma, Cronitor) notices when the requests cease for any
+reason, even when this machine has died. The request has a thread of its own. It can neither fail nor delay a
+cycle, and only the end of `once` waits for it. Anyone who has the URL can send heartbeats, so no message
+names it.
 """
 
 import contextvars
@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 TIMEOUT_S = 5.0
 
-# The end of `once` looks this often whether the heartbeat is through, in seconds.
+# At its end, `once` looks this often whether the heartbeat has ended, in seconds.
 _LOOK_S = 0.02
 
 

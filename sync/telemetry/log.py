@@ -1,5 +1,5 @@
 """
-Logs: events with fields, on standard error. Data goes to standard output.
+Write logs: events with fields, on standard error. Data goes to standard output.
 
 No e-mail address, phone number, name or secret is ever a field (semantics 5.4). Text from outside is escaped,
 so that no id can forge a line or control a terminal.

@@ -1,9 +1,9 @@
 """
-What Prometheus is shown (`metrics.listen`). docs/watching.md lists the metrics.
+Keep the metrics that Prometheus reads (`metrics.listen`). docs/watching.md lists the metrics.
 
 The metrics are instants and not ages: an age stands still when the daemon does, and `time() - instant` goes
-on. What has happened since the daemon began is counted here. What there is, `sync.telemetry.collector` reads
-at each scrape.
+on. This file counts what has happened since the daemon began. `sync.telemetry.collector` reads the figures
+of the moment at each scrape.
 
 Import this file only where metrics are wanted: prometheus_client costs 40 ms.
 """
@@ -79,7 +79,7 @@ class Metrics(CycleObserver):
                 self._events.labels(NAMES[transition], status)
         self._latency = Histogram(
             "gladly_segment_delivery_latency_seconds",
-            "From what Gladly recorded to Segment's acknowledgement of its event.",
+            "From Gladly's record of a change to Segment's acknowledgement of its event.",
             buckets=LATENCY_BUCKETS_S,
             registry=self.registry,
         )
@@ -133,7 +133,7 @@ class Metrics(CycleObserver):
             port: The port; 0 takes a free one.
 
         Raises:
-            SettingsError: The address cannot be had.
+            SettingsError: The sync cannot listen on the address.
         """
         return self._page.serve(host, port)
 

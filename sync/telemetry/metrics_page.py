@@ -1,7 +1,7 @@
 """
 Serve the metrics over HTTP: the port of `metrics.listen`.
 
-A scrape has a thread of its own and holds up no cycle.
+Each scrape has a thread of its own, so that it delays no cycle.
 """
 
 import socket
@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from sync.errors import SettingsError
 
-# A scraper that sends nothing for this many seconds is let go.
+# The connection of a scraper that sends nothing for this many seconds is closed.
 _SILENCE_S = 10.0
 
 

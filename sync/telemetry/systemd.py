@@ -1,8 +1,7 @@
 """
-What systemd is told (`Type=notify`, sd_notify(3)): datagrams to the socket that systemd names.
+Tell systemd how the daemon is (`Type=notify`, sd_notify(3)): datagrams to the socket that systemd names.
 
-This is written by hand: the protocol is one datagram, and the libraries for it are larger than what they
-save.
+No library is used: the protocol is one datagram, and a library is larger than the code that it saves.
 
 READY=1 is sent when the first cycle begins. The settings, the state file and the metrics' port are good by
 then, and nothing else can make a start fail. It does not wait for that cycle to end. A first cycle may read a
@@ -46,7 +45,7 @@ class Notifier:
         self._send("READY=1")
 
     def alive(self) -> None:
-        """Say that the daemon's loops go round."""
+        """Say that the daemon is not hung."""
         self._send("WATCHDOG=1")
 
     def status(self, sentence: str) -> None:

@@ -19,7 +19,7 @@ from support.state_samples import EVENT_COLUMNS
 # --- status ---------------------------------------------------------------------------------------------
 
 
-EVENTS = {"pending", "delivered", "rejected", "suppressed"}
+EVENTS = {"recorded", "pending", "delivered", "rejected", "suppressed"}
 
 CONVERSATIONS = {"open", "closed"}
 
@@ -72,6 +72,7 @@ def test_it_works_while_a_writer_writes(gladly_segment, installation, three_even
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("DELETE FROM events")
         assert status(gladly_segment)["events"] == {
+            "recorded": 0,
             "pending": 1,
             "delivered": 1,
             "rejected": 1,

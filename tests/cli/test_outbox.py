@@ -51,14 +51,15 @@ def test_a_rejected_event_is_pending_again(gladly_segment, installation, three_e
 def test_the_next_cycle_sends_it_with_the_message_id_it_had(gladly_segment, installation, opened):
     """Once what Segment minded is mended there."""
     opened()
+    bad = opened()
     faults = installation.sandbox.faults
-    faults.reject_message(lambda event: True)
+    faults.reject_message(lambda event: event["properties"]["conversationId"] == bad.id)
     assert gladly_segment("once").code == 0
     (rejected,) = installation.events(status="rejected")
     faults.reject_message(None)
     assert gladly_segment("retry", rejected["message_id"]).code == 0
     assert gladly_segment("once").code == 0
-    (attempt,) = installation.sandbox.inbox.attempts
+    _, attempt = installation.sandbox.inbox.attempts
     assert json.loads(attempt.raw) == rejected["payload"]
     assert attempt.message_id == rejected["message_id"]
 
@@ -70,7 +71,7 @@ def test_what_is_no_rejected_event_is_named_and_the_others_are_retried(
     """Exit 2, since one of the ids was wrong; a delivered event is not sent twice."""
     ended = gladly_segment("retry", "rejected-1", unknown)
     assert ended.code == 2
-    assert f"{unknown} is not a rejected event" in ended.err
+    assert f"{unknown} is neither rejected nor held back" in ended.err
     assert "Events pending again: 1" in ended.out
     assert statuses(installation) == BEFORE | {"rejected-1": "pending"}
 

@@ -121,8 +121,12 @@ def test_3_with_a_refused_token_after_segments_part(installation, waiting, usern
 
 
 def test_3_with_a_refused_write_key_after_gladlys_part(installation, gladly_segment, opened):
-    """It names the variable to mend; what was read is kept, and the right key delivers it."""
+    """
+    It names the variable to mend; what was read is kept, and the right key delivers it. Segment itself does
+    not answer 401, other receivers do.
+    """
     opened()
+    installation.sandbox.segment.wrong_keys = "refused"
     installation.settings["SEGMENT_WRITE_KEY"] = "wrong"
     ended = installation.run("once")
     assert ended.returncode == 3

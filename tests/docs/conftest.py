@@ -20,7 +20,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
         played.play()
         played.write_what_gladly_sent(played.directory / "gladly.csv")
         # Another write key is another source.
-        sandbox.segment.check_write_key = False
+        sandbox.segment.wrong_keys = "taken"
         yield played
 
 

@@ -45,16 +45,16 @@ def _acknowledge_before_the_post(monkeypatch):
     """Make the sender mark events as delivered before it sends them."""
     deliver = SegmentClient.deliver
 
-    def hasty(self, batch, body=None):
+    def hasty(self, batch, body=None, **more):
         yield Delivered(batch)
-        yield from deliver(self, batch, body)
+        yield from deliver(self, batch, body, **more)
 
     monkeypatch.setattr(SegmentClient, "deliver", hasty)
 
 
 def _new_ids_for_a_repeat(monkeypatch):
     """Make the sync draw a random messageId instead of deriving it."""
-    monkeypatch.setattr("sync.pipeline.intake.message_id", lambda *_: str(uuid.uuid4()))
+    monkeypatch.setattr("sync.pipeline.record.message_id", lambda *_: str(uuid.uuid4()))
 
 
 def _nothing(monkeypatch):

@@ -59,8 +59,11 @@ def test_a_check_stores_and_sends_nothing(gladly_segment, installation, opened):
     ],
     ids=["token", "write key", "permission", "directory missing", "a directory"],
 )
-def test_each_mistake_is_reported_with_how_to_correct_it(gladly_segment, environment, part, code, said):
-    """The other parts are checked as well."""
+def test_each_mistake_is_reported_with_how_to_correct_it(
+    gladly_segment, installation, environment, part, code, said
+):
+    """The other parts are checked as well. This Segment is one of the receivers that refuse a wrong key."""
+    installation.sandbox.segment.wrong_keys = "refused"
     ended = gladly_segment("check", **environment)
     assert (ended.code, verdicts(ended)) == (code, all_but(part))
     assert said in ended.out

@@ -23,6 +23,7 @@ from state.store import Store
 from support.installation import Installation
 from sync.gladly.limits import GladlyLimits
 from sync.pipeline.delivery import DeliveryTiming
+from sync.pipeline.look_up_step import LookUpTiming
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
 from sync.settings.loading import load
 from sync.stop import Stop
@@ -109,7 +110,12 @@ class SyncMachine(RuleBasedStateMachine):
         with Store(self.config.state_path) as store:
             yield store
 
-    tuning = DEFAULT_TUNING
+    # What waits for an answer is due again in the next cycle, and a 404 is believed then.
+    tuning = DEFAULT_TUNING._replace(
+        look_up=LookUpTiming(
+            again_s=(), longest_wait_s=0.001, attempts_a_day=10**9, not_found_again_s=0.001, linger_s=0.0
+        )
+    )
 
     def cycle(self) -> list[Exception]:
         """Run one cycle as a process would: open everything, run the cycle, close everything."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from state.records import PendingEvent
 from support.outbox_samples import payload_of
-from sync.segment.batches import body_of, pack
+from sync.segment.batches import body_of, pack, probes_of
 from sync.segment.limits import SegmentLimits
 
 LIMITS = SegmentLimits()
@@ -69,3 +69,34 @@ def test_a_body_is_the_stored_bytes():
     body = body_of(pending(first, second))
     assert body == b'{"batch":[' + first + b"," + second + b"]}"
     assert json.loads(body_of([])) == {"batch": []}
+
+
+def of_conversations(*conversations):
+    """Events of these conversations, in order."""
+    return pending(*(json.dumps({"properties": {"conversationId": c}}).encode() for c in conversations))
+
+
+@given(st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=40), st.integers(1, 6))
+def test_events_that_are_tried_alone_leave_no_conversation_out_of_order(conversations, count):
+    """The first two, and others of which each is the first of its conversation (semantics 4.4)."""
+    batch = of_conversations(*conversations)
+    probes = probes_of(batch, count)
+    assert probes[:2] == batch[: min(2, count)]
+    assert len(probes) == len({probe.message_id for probe in probes}) <= count
+    assert probes == sorted(probes)
+    for probe in probes[2:]:
+        n = probe.position[1]
+        assert conversations[n] not in conversations[:n]
+
+
+def test_events_that_are_tried_alone_are_others_every_time():
+    """So that no events at certain places can hold up the others for good (semantics 4.4)."""
+    batch = of_conversations(*map(str, range(100)))
+    tried = {probe.message_id for _ in range(50) for probe in probes_of(batch, 4)[2:]}
+    assert len(tried) > 30
+
+
+def test_an_event_that_names_no_conversation_is_its_own():
+    """An older release may have stored anything."""
+    batch = pending(b"{}", b"[]", b'{"properties":{"conversationId":7}}', b"\xff", payload_of(1))
+    assert probes_of(batch, 9) == batch

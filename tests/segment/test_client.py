@@ -1,6 +1,7 @@
 """What Segment's answer means for each event of a batch, and what a request to it looks like."""
 
 import gzip
+import random
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_one_bad_event_is_found_and_the_others_are_delivered(client_of, sandbox,
     assert [id_ for id_, reason in found if reason] == ["message-5"]
     sandbox.faults.clear()
     sandbox.faults.add("segment", BATCH, Fault(status, body=b"not this one"))
-    (rejected,) = client_of().deliver(batch[:1])
+    (rejected,) = client_of().deliver(batch[:1], has_accepted=True)
     assert rejected == Rejected(batch[0], f"Segment answered {status}: not this one")
 
 
@@ -140,3 +141,30 @@ def test_reaching_segment_makes_no_event(client_of, sandbox):
     sandbox.faults.add("segment", BATCH, Fault(401))
     with pytest.raises(CredentialsRefusedError):
         client_of().reach()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_any_bad_events_are_blamed_or_none_is(client_of, sandbox, seed):
+    """
+    Every event is delivered or rejected as it should be, once; or all stay pending, where none that was tried
+    is good and none was accepted earlier (semantics 4.4).
+    """
+    rng = random.Random(seed)
+    batch = [PendingEvent(("", n), f"message-{n}", payload_of(n)) for n in range(rng.choice([1, 2, 5, 40]))]
+    share = rng.choice([0.05, 0.5, 1.0])
+    bad = {event.message_id for event in batch if rng.random() < share}
+    sandbox.faults.reject_message(lambda event: event["messageId"] in bad)
+    has_accepted = rng.random() < 0.5
+    found = []
+    try:
+        for outcome in client_of(compress=seed % 3 == 0).deliver(batch, has_accepted=has_accepted):
+            is_delivered = isinstance(outcome, Delivered)
+            found += [
+                (e.message_id, is_delivered) for e in (outcome.events if is_delivered else [outcome.event])
+            ]
+    except UnexpectedAnswerError:
+        assert not has_accepted
+        assert found == []
+        assert len(bad) >= min(len(batch), SegmentLimits().probes)
+    else:
+        assert sorted(found) == sorted((e.message_id, e.message_id not in bad) for e in batch)

@@ -119,6 +119,71 @@ def test_a_file_that_holds_no_secret_is_named(mistakes, bare, tmp_path, content,
     assert CANARY not in said
 
 
+@pytest.mark.parametrize("way", ["the variable", "the file"])
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        (f'"{CANARY}"', "is in quotes"),
+        (f"'{CANARY}'", "is in quotes"),
+        (f"\u201c{CANARY}\u201d", "is in quotes"),
+        (f'{CANARY}"', "is in quotes"),
+        (f"\ufeff'{CANARY}'", "is in quotes"),
+        (f"GLADLY_API_TOKEN={CANARY}", "begins with a name and an equals sign"),
+        (f'export GLADLY_API_TOKEN="{CANARY}"', "begins with a name"),
+        (f"api_token = {CANARY}", "begins with a name"),
+        (f"\ufeffGLADLY_API_TOKEN={CANARY}\r\n", "begins with a name"),
+        (f"GLADLY_API_TOKEN={CANARY}\nSEGMENT_WRITE_KEY={CANARY}", "begins with a name"),
+        (f"${{{CANARY}}}", "is a placeholder"),
+        ("$GLADLY_API_TOKEN", "is a placeholder"),
+        (f"<{CANARY}>", "is a placeholder"),
+        (f"\u2026{CANARY}", "contains a character that no key has"),
+        (f"{CANARY}\u200b", "contains a character that no key has"),
+        (f"caf\u00e9{CANARY}", "contains a character that no key has"),
+        (f"{CANARY}\u00a0{CANARY}", "contains a space or a line break"),
+    ],
+)
+def test_a_secret_with_something_around_it_is_refused(mistakes, bare, tmp_path, written, why, way):
+    """The sentence names where it stands and what is wrong, and repeats nothing of it (faults H3.5)."""
+    if way == "the variable":
+        bare.setenv("GLADLY_API_TOKEN", written)
+    else:
+        bare.delenv("GLADLY_API_TOKEN")
+        (tmp_path / "token").write_text(written, encoding="utf-8")
+    (said,) = mistakes(WHO + 'api_token_file = "token"\n')
+    assert "(GLADLY_API_TOKEN or gladly.api_token_file)" in said
+    assert why in said
+    assert CANARY not in said
+
+
+@pytest.mark.parametrize("way", ["the variable", "the file"])
+@pytest.mark.parametrize(
+    "written",
+    [f"\ufeff{CANARY}", f"\ufeff {CANARY}\r\n", f"\u00a0{CANARY}\t", f" \ufeff\n{CANARY}\n\n"],
+    ids=ascii,
+)
+def test_what_surrounds_a_secret_unseen_does_not_belong_to_it(settings, bare, tmp_path, written, way):
+    """An editor may write a byte order mark, and a shell a line end (faults H3.5)."""
+    if way == "the variable":
+        bare.setenv("GLADLY_API_TOKEN", written)
+    else:
+        bare.delenv("GLADLY_API_TOKEN")
+        (tmp_path / "token").write_text(written, encoding="utf-8", newline="")
+    assert settings(WHO + 'api_token_file = "token"\n').secrets.api_token == CANARY
+
+
+@pytest.mark.parametrize("token", ["YWJjZA==", "YWI=", "a-b_c.d~e", "x" * 32, "abc:def", "{abc}", "$5+2=7"])
+def test_a_key_of_any_form_is_taken(settings, bare, token):
+    """Nobody says how Gladly's tokens look, and other receivers have keys of their own."""
+    bare.setenv("GLADLY_API_TOKEN", token)
+    assert settings(WHO).secrets.api_token == token
+
+
+def test_a_byte_order_mark_does_not_belong_to_the_heartbeats_url(settings, tmp_path):
+    """The file of the URL is read as the files of secrets are (faults H3.5)."""
+    (tmp_path / "url").write_text(f"\ufeff{URL}\n", encoding="utf-8")
+    assert settings(WHO + '[heartbeat]\nurl_file = "url"\n').secrets.heartbeat_url == URL
+
+
 def test_secrets_do_not_show_when_settings_are_printed(settings):
     """Whoever prints or logs the settings prints no secret."""
     config = settings(WHO)

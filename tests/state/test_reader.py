@@ -5,6 +5,7 @@ import threading
 from contextlib import closing
 
 from state.instants import to_text, utc_now
+from state.queries.counts import EVENT_STATUSES
 from state.reader import Reader, read_status
 from state.records import Poll
 from state.schema.version import APPLICATION_ID, SCHEMA_VERSION

@@ -5,6 +5,7 @@ The checker knows the world alone and nothing of how the sync works, so that it 
 """
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
@@ -98,11 +99,13 @@ def _expected(
     sandbox: Sandbox, truth: Any, customer: str, profile: dict[str, Any], conversation: dict[str, Any] | None
 ) -> dict[str, Any]:
     agent = conversation.get("agentId") if conversation else truth.assignee.agent_id
+    if truth.kind == "closed":
+        agent = truth.assignee.agent_id  # the one who had the conversation at that close (semantics 2.6)
     names = {a.id: a.name for a in sandbox.world.agents.values()}
     properties = {
         "agentId": agent,
         "agentName": names.get(agent),
-        "customerName": profile.get("name"),
+        "customerName": _unless_blank(profile.get("name")),
         "conversationId": truth.conversation_id,
         "customAttributes": profile.get("customAttributes") or {},
         "email": _email(profile),
@@ -127,21 +130,45 @@ def _expected(
     }
 
 
-def _chosen(entries: list[dict[str, Any]]) -> dict[str, Any]:
-    return next((e for e in entries if e.get("primary")), entries[0] if entries else {})
+def _first_known(
+    entries: list[dict[str, Any]], value_of: Callable[[dict[str, Any]], str | None]
+) -> str | None:
+    """Return the value of the primary entry, else of the first entry that has one."""
+    primary = [e for e in entries if e.get("primary")]
+    values = [value_of(e) for e in [*primary, *(e for e in entries if not e.get("primary"))]]
+    return next((value for value in values if value), None)
 
 
 def _email(profile: dict[str, Any]) -> str | None:
-    chosen = _chosen(profile.get("emails") or [])
-    return chosen.get("normalized") or chosen.get("original")
+    return _first_known(
+        profile.get("emails") or [],
+        lambda e: _unless_blank(e.get("normalized")) or _unless_blank(e.get("original")),
+    )
 
 
 def _phone(profile: dict[str, Any]) -> str | None:
-    chosen = _chosen(profile.get("phones") or [])
-    if chosen.get("normalized") or not chosen.get("original"):
-        return chosen.get("normalized")
-    number = phonenumbers.parse(chosen["original"], chosen.get("regionCode") or "US")
-    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    def number_of(entry: dict[str, Any]) -> str | None:
+        region = entry.get("regionCode") or "US"
+        return _e164(entry.get("normalized"), region) or _e164(entry.get("original"), region)
+
+    return _first_known(profile.get("phones") or [], number_of)
+
+
+def _e164(text: str | None, region: str) -> str | None:
+    """Return the number as libphonenumber writes it, if it can be dialled from anywhere."""
+    try:
+        number = phonenumbers.parse(text or "", region.upper())
+    except phonenumbers.NumberParseException:
+        return None
+    found = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+    is_whole = (
+        phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
+    )
+    return found if is_whole and number.national_number else None
+
+
+def _unless_blank(text: str | None) -> str | None:
+    return text if text and text.strip() else None
 
 
 def verdicts(found: list[str]) -> list[tuple[str, str]]:

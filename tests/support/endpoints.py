@@ -5,6 +5,8 @@ from sandbox import Sandbox
 EVENTS = "/api/v1/events"
 PROFILES = "/api/v1/customer-profiles/*"
 CONVERSATIONS = "/api/v1/conversations/*"
+AGENTS = "/api/v1/agents"
+ORGANIZATION = "/api/v1/organization"
 BATCH = "/v1/batch"
 
 

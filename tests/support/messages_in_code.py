@@ -14,7 +14,7 @@ GAP = "\0"
 _ERRORS = re.compile(r"(?:\w+Error|BadParameter|complain)$")
 
 # What its caller catches, so that nobody reads it.
-_CAUGHT = ("AssertionError", "NotFoundError", "TooOldError", "_MovedError")
+_CAUGHT = ("AssertionError", "NotFoundError", "TooOldError", "MovedError")
 
 # A ValueError is read by people where a setting, an instant or a line of the feed is what was wrong.
 _VALUES = ("sync/settings/values.py", "state/instants.py")
@@ -79,7 +79,8 @@ def _listed(tree: ast.AST) -> Iterator[str]:
 
 # Where reasons are made: of events, and of lines in quarantine.
 _REASONS = (
-    "sync/pipeline/intake.py",
+    "sync/pipeline/look_up_step.py",
+    "sync/pipeline/record.py",
     "sync/events/track.py",
     "sync/events/changes.py",
     "sync/gladly/events_api.py",
@@ -101,6 +102,8 @@ def reasons() -> dict[str, str]:
 
 
 def _reasons_in(node: ast.AST, path: str) -> Iterator[str | None]:
+    if path == "state/writer/recorded.py" and "reason = 'dismissed'" in str(getattr(node, "value", "")):
+        yield "dismissed"
     is_of_the_outbox = path == "state/writer/outbox.py" and isinstance(node, ast.Constant)
     if is_of_the_outbox and "duplicate:" in str(node.value):
         yield re.sub(r".*'(may be .*?)'.*", r"\1", str(node.value))
@@ -116,6 +119,8 @@ def _reasons_in(node: ast.AST, path: str) -> Iterator[str | None]:
         for argument in node.args:
             texts = [argument.body, argument.orelse] if isinstance(argument, ast.IfExp) else [argument]
             yield from map(text_of, texts)
+    elif isinstance(node, ast.keyword) and node.arg == "reason":
+        yield text_of(node.value)
     elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_keep":
         yield from map(text_of, node.args[2:])
 

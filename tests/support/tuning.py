@@ -3,6 +3,7 @@
 from typing import Any
 
 from sync.pipeline.cycle import CycleTiming
+from sync.pipeline.look_up_step import LookUpTiming
 from sync.runtime.build import Tuning
 
 
@@ -11,11 +12,14 @@ class Tuned:
     Changes the numbers that the sync is built with from then on: `tuned(retry={"max_attempts": 1})`.
 
     Attributes:
-        values: What the sync is built with. Tests run cycles in a row, so each cycle is written.
+        values: What the sync is built with. Tests run cycles in a row, so each cycle is written,
+            and a 404 is believed as soon as it is answered twice.
     """
 
     def __init__(self) -> None:
-        self.values = Tuning(cycle=CycleTiming(uneventful_every_s=0.0))
+        self.values = Tuning(
+            cycle=CycleTiming(uneventful_every_s=0.0), look_up=LookUpTiming(not_found_again_s=0.0)
+        )
 
     def __call__(self, **parts: Any) -> None:
         """Change parts of the tuning, of a part that has fields only the fields named."""

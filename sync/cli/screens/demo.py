@@ -132,7 +132,7 @@ def _show_events(state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, sec
         except StateFileError:
             continue  # the daemon has not created the file yet
         for event in reversed(latest):
-            if event["status"] == "pending" or event["message_id"] in shown:
+            if event["status"] in ("recorded", "pending") or event["message_id"] in shown:
                 continue
             shown[event["message_id"]] = event
             note = _outcome(event)
@@ -175,7 +175,9 @@ def _wait_for_the_last(
 def _missing(stored: list[dict[str, Any]], happened: list[Any]) -> list[Any]:
     """Return the transitions whose events are missing or pending."""
     finished = {
-        (e["conversation_id"], e["transition"], e["occurred_at"]) for e in stored if e["status"] != "pending"
+        (e["conversation_id"], e["transition"], e["occurred_at"])
+        for e in stored
+        if e["status"] not in ("recorded", "pending")
     }
     return [t for t in happened if (t.conversation_id, t.kind, to_text(t.recorded_at)) not in finished]
 

@@ -50,4 +50,10 @@ def _show_event(event: dict[str, Any]) -> None:
     attempts = f", {event['attempts']} attempts" if event["attempts"] != 1 else ""
     reason = f": {printable(event['reason'])}" if event["reason"] else ""
     click.echo(f"  {event['occurred_at']}  {event['event']}\n    {status}{when}{attempts}{reason}")
+    if event["next_attempt_at"]:
+        waits_for, tried = printable(event["waits_for"] or "-"), event["attempts"]
+        click.echo(
+            f"    waits for Gladly's answer to {waits_for}, tried {tried} times,"
+            f" next at {event['next_attempt_at']}"
+        )
     click.echo(f"    messageId {event['message_id']}")

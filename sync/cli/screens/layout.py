@@ -2,7 +2,13 @@
 
 import click
 
-EVENT_STATUS_COLORS = {"delivered": "green", "pending": "yellow", "rejected": "red", "suppressed": "blue"}
+EVENT_STATUS_COLORS = {
+    "delivered": "green",
+    "pending": "yellow",
+    "recorded": "cyan",
+    "rejected": "red",
+    "suppressed": "blue",
+}
 
 # The width of the column of labels, in characters.
 LABEL_WIDTH = 15

@@ -114,11 +114,12 @@ def test_a_gzip_bomb_is_not_unpacked(through, sandbox, proxy, idle_bytes, path):
     headers = (JSON_LINES, "Content-Encoding: gzip", f"Content-Length: {len(bomb)}")
     proxy.on(path, answering(lambda: iter([bomb]), *headers))
     done = run_measured(through)
-    assert done.returncode == 1
+    assert done.returncode == (1 if path == EVENTS else 0)  # one object holds back its own events
     assert "Gladly" in done.stderr or "compresses" in done.stderr
     assert done.peak_bytes - idle_bytes < 60 * MB
     assert done.seconds < 15
     proxy.script.clear()
+    through.run("retry", "--all")
     assert run_measured(through).returncode == 0
     assert problems(sandbox) == []
 
@@ -136,8 +137,8 @@ def test_an_answer_longer_than_any_object_is_refused(through, sandbox, proxy, id
         answering(lambda: (b" " * MB for _ in range(size // MB)), JSON_LINES, f"Content-Length: {size}"),
     )
     done = run_measured(through)
-    assert done.returncode == 1
-    assert "bytes" in done.stderr
+    assert done.returncode == 0
+    assert "sent over 1000000 bytes" in done.stderr
     assert done.peak_bytes - idle_bytes < 60 * MB
 
 

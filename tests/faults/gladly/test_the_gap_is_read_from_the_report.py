@@ -12,6 +12,7 @@ from state.reader import Reader
 from support.checker import problems, suppressed
 from support.endpoints import reports_asked_for
 from support.installation import Installation
+from support.state_file import a_minute_later
 from support.waiting import wait_until
 from support.worlds import DAY, NOON, live_for
 
@@ -58,6 +59,7 @@ def test_nine_days_away_of_a_world_that_lived_on(tmp_path):
         assert done.returncode == 0, done.stderr
         assert 8 <= reports_asked_for(sandbox) <= 10
         sandbox.clock.advance(60)  # which was not visible yet
+        a_minute_later(installation.state_path)
         assert installation.run("once").returncode == 0
         assert len(sandbox.inbox.received) > 500
         assert problems(sandbox, since=NOON) == []

@@ -62,7 +62,7 @@ def test_ten_instances_do_not_come_back_in_step(sandbox):
     Segment at once (faults D11).
     """
     instances = 10
-    sandbox.segment.check_write_key = False
+    sandbox.segment.wrong_keys = "taken"
     sandbox.faults.add("segment", BATCH, Fault(503, times=instances))
     together = threading.Barrier(instances)
     batch = [pending(0, payload_of(0), sandbox.clock.now())]

@@ -55,7 +55,7 @@ def test_an_error_in_the_middle_of_halving_keeps_what_is_known(begin, sandbox, t
     program = begin()
     fill_outbox(program.store, [payload_of(n) for n in range(64)], sandbox.clock.now())
     sandbox.faults.reject_message(lambda event: event["messageId"] == "message-50")
-    for status in (None, None, 503):
+    for status in (None, None, None, 503):
         sandbox.faults.add("segment", BATCH, Fault(status))
     (error,) = program.run().errors
     assert "503" in str(error)

@@ -13,9 +13,11 @@ from sync.cli.errors import exit_code_of
 def test_a_refused_write_key_exits_3_after_gladly_was_read(installation, sandbox, status):
     """
     The sentence names the setting and not the key. It says that nothing is lost, and nothing is (faults D6).
+    Segment itself answers neither, other receivers do.
     """
     busy_minutes(sandbox, 2)
     if status == 401:
+        sandbox.segment.wrong_keys = "refused"
         installation.settings["SEGMENT_WRITE_KEY"] = "canary-key"
     else:
         sandbox.faults.add("segment", BATCH, Fault(403, times=None))
@@ -36,19 +38,34 @@ def test_a_refused_write_key_exits_3_after_gladly_was_read(installation, sandbox
 
 def test_check_says_that_a_200_proves_no_write_key(installation, sandbox):
     """
-    Some of Segment's servers answer 200 to any key and drop the events. So `check` does not say that the key
-    is right (faults D6).
+    Segment answers 200 to an unknown key and drops the events. So `check` does not say that the key is right
+    (faults D6).
     """
-    sandbox.segment.check_write_key = False
-    installation.settings["SEGMENT_WRITE_KEY"] = "wrong"
+    installation.settings["SEGMENT_WRITE_KEY"] = "unknown0" * 4
     done = installation.run("check")
     assert done.returncode == 0
     assert "proves neither the write key nor the region" in done.stdout
     assert "debugger" in done.stdout
-    sandbox.segment.check_write_key = True
+    sandbox.segment.wrong_keys = "refused"
     refused = installation.run("check")
     assert refused.returncode == 3
     assert "refused the write key" in refused.stdout
+
+
+def test_what_an_unknown_key_lost_is_sent_again_by_a_replay(installation, sandbox):
+    """
+    Segment answers 200 to a key that it does not know, and drops the events. Nothing shows that but the
+    debugger of the source. With the right key, a replay sends them (faults D6, semantics 4.7).
+    """
+    busy_minutes(sandbox, 3)
+    installation.settings["SEGMENT_WRITE_KEY"] = "unknown0" * 4
+    assert installation.run("once").returncode == 0
+    assert {e["status"] for e in installation.events()} == {"delivered"}
+    assert len(sandbox.inbox) == 0
+    del installation.settings["SEGMENT_WRITE_KEY"]
+    assert installation.run("watermark", "reset", "--to", "15m", "--replay", "--yes").returncode == 0
+    assert installation.run("once").returncode == 0
+    assert problems(sandbox) == []
 
 
 @pytest.mark.parametrize(

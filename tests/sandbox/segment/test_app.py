@@ -21,11 +21,40 @@ def test_the_write_key_is_the_user_name_of_basic_or_in_the_body(sandbox, segment
     url = sandbox.segment_url + "/v1/batch"
     body = {"batch": [EVENT]}
     assert batch(segment, EVENT).json() == {"success": True}
+    sandbox.segment.wrong_keys = "refused"
     assert requests.post(url, json=body, auth=("wrong", ""), timeout=5).status_code == 401
     assert requests.post(url, json=body, timeout=5).status_code == 401
     assert requests.post(url, json=body | {"writeKey": "sandbox-write-key"}, timeout=5).status_code == 200
-    sandbox.segment.check_write_key = False
+    sandbox.segment.wrong_keys = "taken"
     assert requests.post(url, json=body, auth=("wrong", ""), timeout=5).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "status"),
+    [
+        pytest.param("a" * 16 + "0" * 16, 200, id="unknown, of Segment's form"),
+        pytest.param("a" * 31, 400, id="cut short"),
+        pytest.param("a" * 33, 400, id="too long"),
+        pytest.param("a" * 31 + "-", 400, id="other characters"),
+        pytest.param("é" * 32, 400, id="other letters"),
+        pytest.param("", 400, id="empty"),
+    ],
+)
+@pytest.mark.parametrize("path", ["batch", "track"])
+def test_a_wrong_key_is_answered_as_segment_does(sandbox, path, key, status):
+    """An unknown one 200, and its events are dropped; one of another form 400, whatever is sent."""
+    url = f"{sandbox.segment_url}/v1/{path}"
+    body = {"batch": [EVENT]} if path == "batch" else EVENT
+    assert requests.post(url, json=body, auth=(key.encode(), b""), timeout=5).status_code == status
+    assert requests.post(url, json=body | {"writeKey": key}, timeout=5).status_code == status
+    assert len(sandbox.inbox) == 0
+    assert [dropped.reason for dropped in sandbox.inbox.dropped] == ["unknown write key"] * (
+        2 if status == 200 else 0
+    )
+    empty = requests.post(
+        f"{sandbox.segment_url}/v1/batch", json={"batch": []}, auth=(key.encode(), b""), timeout=5
+    )
+    assert empty.status_code == status
 
 
 def test_an_event_of_32_kb_is_taken_and_one_of_a_byte_more_refuses_its_batch(sandbox, segment):
@@ -136,12 +165,23 @@ def test_segment_s_own_client_delivers_through_it(sandbox, packed):
     assert all(request.status == 200 for request in sandbox.segment_requests)
 
 
-def test_segment_s_own_client_hears_of_a_wrong_key(sandbox):
+@pytest.mark.parametrize(
+    ("wrong_keys", "key", "heard_of"),
+    [
+        ("refused", "wrong", [401]),
+        ("as_segment", "wrong", [400]),
+        ("as_segment", "w" * 32, []),
+        ("taken", "wrong", []),
+    ],
+)
+def test_segment_s_own_client_hears_of_a_wrong_key_as_the_settings_say(sandbox, wrong_keys, key, heard_of):
     heard = []
+    sandbox.segment.wrong_keys = wrong_keys
     analytics = Analytics(
-        "wrong", host=sandbox.segment_url, on_error=lambda error, _: heard.append(error), max_retries=0
+        key, host=sandbox.segment_url, on_error=lambda error, _: heard.append(error), max_retries=0
     )
     analytics.track(user_id="u", event="x")
     analytics.flush()
     analytics.join()
-    assert [error.status for error in heard] == [401]
+    assert [error.status for error in heard] == heard_of
+    assert len(sandbox.inbox) == (1 if wrong_keys == "taken" else 0)

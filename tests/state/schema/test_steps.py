@@ -74,6 +74,7 @@ PUBLIC = {
         "outcome",
         "error",
     },
+    "receivers": {"id", "accepted_at"},
     "seen_changes": {"id", "recorded_at"},
     "quarantine": {"id", "seen_at", "source", "reason", "line"},
 }
@@ -84,6 +85,7 @@ KEYS = {
     "conversations": "id",
     "events": "message_id",
     "polls": "id",
+    "receivers": "id",
     "seen_changes": "id",
     "quarantine": "id",
 }

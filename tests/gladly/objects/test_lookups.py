@@ -2,16 +2,18 @@
 
 import threading
 import time
+from datetime import timedelta
 
 import pytest
 
 from sandbox import Fault
 from support.worlds import NOON
-from sync.errors import RetryableError
 from sync.events.changes import Change, ChangeType
 from sync.events.gladly_objects import Email, Phone, Profile
 from sync.gladly.limits import GladlyLimits
-from sync.gladly.lookups import KeptProfile, Lookups
+from sync.gladly.objects.lookups import KeptProfile, Lookups
+from sync.gladly.objects.names import Failed
+from sync.gladly.objects.objects_api import ReadProfile
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,7 @@ def test_what_is_kept_is_what_was_read(profile: Profile) -> None:
     Every field is the same. The customer's id is kept beside it, for the changes that make the profile out of
     date.
     """
-    kept = KeptProfile.of(profile)
+    kept = KeptProfile.of(ReadProfile(profile, NOON))
     assert kept.id == "c-1"
     assert kept.profile() == profile
 
@@ -60,7 +62,7 @@ def people(sandbox):
     return [c.id for c in customers], [sandbox.world.open_conversation(c).id for c in customers]
 
 
-def test_a_conversation_is_fetched_once_a_poll(lookups, sandbox, people):
+def test_a_conversation_is_fetched_once_a_pass(lookups, sandbox, people):
     """Also one that is gone, and also where it is asked for twice at once."""
     _, ids = people
     for _ in range(2):
@@ -69,36 +71,37 @@ def test_a_conversation_is_fetched_once_a_poll(lookups, sandbox, people):
             "gone": None
         }
     assert fetched(sandbox) == sorted([*ids, "gone"])
-    lookups.begin_poll()
+    lookups.begin_pass()
     lookups.conversations(ids[:1])
     assert fetched(sandbox).count(ids[0]) == 2
 
 
 def test_a_profile_is_kept_until_a_change_shows_that_it_is_out_of_date(lookups, sandbox, people):
-    """Over any number of polls."""
+    """Over any number of passes."""
     (ana, bea, cem), _ = people
-    lookups.profiles([ana, bea, cem])
-    lookups.begin_poll()
-    lookups.profiles([ana, bea, cem])
+    lookups.profiles(dict.fromkeys([ana, bea, cem], NOON))
+    lookups.begin_pass()
+    lookups.profiles(dict.fromkeys([ana, bea, cem], NOON))
     assert fetched(sandbox) == sorted([ana, bea, cem])
     lookups.note(
         [
             Change("1", ChangeType.PROFILE_UPDATED, NOON, ana),
             Change("2", ChangeType.CLOSED, NOON, bea, "v"),
             Change("3", ChangeType.CUSTOMER_MERGED, NOON, "other", into_customer_id=cem),
-        ]
+        ],
+        NOON,
     )
-    lookups.profiles([ana, bea, cem])
+    lookups.profiles(dict.fromkeys([ana, bea, cem], NOON))
     assert fetched(sandbox) == sorted([ana, ana, bea, cem, cem])
-    lookups.begin_poll(keep_profiles=False)
-    lookups.profiles([bea])
+    lookups.note([], None)
+    lookups.profiles(dict.fromkeys([bea], NOON))
     assert fetched(sandbox).count(bea) == 2
 
 
 def test_a_deleted_profile_is_none_and_asked_for_again(lookups, sandbox):
     """Nothing is kept of it."""
     for _ in range(2):
-        assert lookups.profiles(["gone"]) == {"gone": None}
+        assert lookups.profiles(dict.fromkeys(["gone"], NOON)) == {"gone": None}
     assert fetched(sandbox) == ["gone", "gone"]
 
 
@@ -106,10 +109,10 @@ def test_no_more_is_kept_than_the_limits_say(client_of, sandbox, people):
     """What was fetched first goes first."""
     (ana, bea, cem), _ = people
     lookups = Lookups(client_of(limits=GladlyLimits(kept_profiles=2)))
-    lookups.profiles([ana, bea, cem])
-    lookups.profiles([bea, cem])
+    lookups.profiles(dict.fromkeys([ana, bea, cem], NOON))
+    lookups.profiles(dict.fromkeys([bea, cem], NOON))
     assert len(fetched(sandbox)) == 3
-    lookups.profiles([ana])
+    lookups.profiles(dict.fromkeys([ana], NOON))
     assert len(fetched(sandbox)) == 4
     lookups.close()
 
@@ -135,12 +138,28 @@ def test_slow_requests_are_made_beside_each_other(lookups, sandbox):
     assert time.monotonic() - began < 1.5
 
 
-def test_one_request_that_fails_ends_all(lookups, sandbox, people):
-    """With its error, in whichever thread it was made."""
+def test_one_object_that_fails_does_not_end_the_others(lookups, sandbox, people):
+    """It is `Failed`, with its path and a sentence."""
     _, ids = people
-    sandbox.faults.add("gladly", "/api/v1/conversations/*", Fault(503, times=None))
-    with pytest.raises(RetryableError):
-        lookups.conversations(ids)
+    sandbox.faults.add("gladly", f"/api/v1/conversations/{ids[1]}", Fault(503, times=None))
+    found = lookups.conversations(ids)
+    assert [found[ids[0]].id, found[ids[2]].id] == [ids[0], ids[2]]
+    assert isinstance(found[ids[1]], Failed)
+    assert found[ids[1]].path == f"/conversations/{ids[1]}"
+    assert "answered 503" in found[ids[1]].reason
+    lookups.raise_what_is_wrong()
+
+
+def test_a_kept_profile_is_used_only_where_it_is_known_to_be_current(lookups, sandbox, people):
+    """An update becomes visible up to 15 seconds late. So a change just recorded may come after one."""
+    (ana, *_), _ = people
+    lookups.profiles({ana: NOON})
+    later = NOON + timedelta(minutes=1)
+    lookups.note([], later)
+    lookups.profiles({ana: NOON + timedelta(seconds=45)})
+    assert fetched(sandbox) == [ana]
+    lookups.profiles({ana: NOON + timedelta(seconds=46)})
+    assert fetched(sandbox) == [ana, ana]
 
 
 def test_names_are_looked_up_by_id(lookups, sandbox):

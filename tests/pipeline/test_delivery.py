@@ -1,5 +1,6 @@
 """
-While a poll takes long, what it has recorded is delivered. Trouble at one end does not disturb the other.
+The outbox is delivered batch by batch, also while a poll takes long. Trouble at one end does not disturb the
+other.
 """
 
 import itertools
@@ -14,10 +15,13 @@ from sandbox import Fault
 from sandbox.world.bulk import fill
 from support.checker import problems
 from support.endpoints import BATCH, CONVERSATIONS, PROFILES
+from support.outbox_samples import fill_outbox, payload_of
 from support.proxy_actions import hang_up, stall
+from support.state_file import rows
 from support.worlds import busy_minutes
 from sync.errors import StoppedError
 from sync.http.retry import RetryPolicy
+from sync.reports import CycleObserver
 from sync.segment.limits import SegmentLimits
 
 MAX_ATTEMPTS = RetryPolicy().max_attempts
@@ -36,10 +40,10 @@ def batches_under_way(program):
     segment, on_the_way = program.pipeline.ends.segment, []
     deliver = segment.deliver
 
-    def and_note(batch, body=None):
+    def and_note(batch, body=None, **more):
         on_the_way.append(batch)
         try:
-            yield from deliver(batch, body)
+            yield from deliver(batch, body, **more)
         finally:
             on_the_way.remove(batch)
 
@@ -202,25 +206,26 @@ def test_nothing_is_under_way_when_a_customer_is_erased(begin, sandbox, proxy, s
     Nothing of the customer is sent from then on, not even by an attempt of a request that began before
     (semantics 5.1).
     """
-    tuned(gladly={"kept_profiles": 0})  # looked up again, and so found to be deleted
+    # Looked up again, and so found to be deleted.
+    tuned(gladly={"kept_profiles": 0}, look_up={"step_events": 2})
     world, customer = sandbox.world, sandbox.world.add_customer("Ida Roe", recorded=False)
     for _ in range(3):
         world.close(world.open_conversation(customer))
     proxy.on(BATCH, stall(0.5), times=1)
     program = begin(segment=proxy.url)
-    take_in, erasing, on_the_way = program.store.commit, [], batches_under_way(program)
+    finish, erasing, on_the_way = program.store.recorded.finish, [], batches_under_way(program)
 
-    def and_look(taken):
-        if taken.deletions:
+    def and_look(looked_up):
+        if looked_up.deletions:
             erasing.append((len(proxy.seen), len(on_the_way)))
-        take_in(taken)
-        if not taken.deletions:
+        finish(looked_up)
+        if customer.id not in world.deleted:
             world.delete(customer.id)
 
-    program.store.commit = and_look
+    program.store.recorded.finish = and_look
     result = program.run()
     assert erasing == [(1, 0)]  # a request had been made, and was over
-    assert (result.errors, result.poll.delivered) == ([], 4)
+    assert (result.errors, result.poll.delivered) == ([], 2)
     assert [event["payload"] for event in program.events()] == [None] * 6
     assert len(proxy.seen) == 1
 
@@ -280,3 +285,57 @@ def test_a_connection_that_breaks_beside_a_poll_costs_no_event(
     result = program.run()
     assert (result.errors, result.poll.delivered) == ([], 40)
     assert problems(sandbox) == []
+
+
+class Heard(CycleObserver):
+    """What the observer heard: the message ids of each batch that was acknowledged, and those rejected."""
+
+    def __init__(self):
+        self.batches, self.refused = [], []
+
+    def delivered(self, events):
+        self.batches.append([event.message_id for event in events])
+
+    def rejected(self, event):
+        self.refused.append(event.message_id)
+
+
+def deliver(parts):
+    """Deliver the outbox, and return how many events were acknowledged."""
+    with parts.deliverer.begin() as delivery:
+        delivery.finish()
+    return delivery.delivered
+
+
+def test_the_outbox_leaves_in_order_and_the_observer_hears_it(parts_of, sandbox, ago):
+    """The outbox has more events than one page of it. An event that is too large is rejected unsent."""
+    heard = Heard()
+    parts = parts_of(observer=heard)
+    sizes = [32_001 if n == 7 else None for n in range(1_200)]
+    fill_outbox(parts.store, [payload_of(n, size) for n, size in enumerate(sizes)], ago(60))
+    assert deliver(parts) == 1_199
+    expected = [f"message-{n}" for n in range(1_200) if n != 7]
+    assert [attempt.message_id for attempt in sandbox.inbox.attempts] == expected
+    assert list(itertools.chain(*heard.batches)) == expected
+    assert heard.refused == ["message-7"]
+    assert len(heard.batches) == parts.deliverer.batches == len(sandbox.segment_requests)
+
+
+def test_after_a_failure_nothing_more_is_sent_in_this_cycle(parts, sandbox, ago):
+    """The events stay pending, with the attempt counted. The next cycle tries again."""
+    fill_outbox(parts.store, [payload_of(n, 30_000) for n in range(40)], ago(60))
+    sandbox.faults.add("segment", BATCH, Fault(503))
+    assert deliver(parts) == 0
+    assert "answered 503" in str(parts.ends.segment_health.error)
+    assert len(sandbox.segment_requests) == 1
+    attempts = rows(parts.store.path, "SELECT attempts FROM events ORDER BY occurred_at")
+    assert attempts == [(1,)] * 16 + [(0,)] * 24
+    assert deliver(parts) == 40
+    assert parts.ends.segment_health.error is None
+
+
+def test_an_empty_outbox_costs_no_request(parts, sandbox):
+    """Segment's health stays as it was found."""
+    assert deliver(parts) == 0
+    assert sandbox.segment_requests == []
+    assert parts.deliverer.batches == 0

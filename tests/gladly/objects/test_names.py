@@ -3,7 +3,7 @@
 import pytest
 
 from sync.gladly.limits import GladlyLimits
-from sync.gladly.lookups import KeptNames
+from sync.gladly.objects.names import KeptNames
 
 
 class Asked:
@@ -29,7 +29,7 @@ def asked():
 
 def test_the_list_is_read_once_for_many_names(asked):
     """And not before a name is wanted."""
-    kept = KeptNames(GladlyLimits(), asked.read, asked.read_one)
+    kept = KeptNames("/agents", GladlyLimits(), asked.read, asked.read_one)
     assert asked.asked == []
     assert [kept.name_of(id_) for id_ in "abab"] == ["Ana", "Bea", "Ana", "Bea"]
     assert asked.asked == ["all"]
@@ -37,7 +37,7 @@ def test_the_list_is_read_once_for_many_names(asked):
 
 def test_an_unknown_id_is_asked_for_by_itself_once(asked):
     """Within a minute of the list; also one that Gladly does not know."""
-    kept = KeptNames(GladlyLimits(), asked.read, asked.read_one)
+    kept = KeptNames("/agents", GladlyLimits(), asked.read, asked.read_one)
     kept.name_of("a")
     asked.names["c"] = "Cem"
     assert [kept.name_of(id_) for id_ in ("c", "c", "x", "x")] == ["Cem", "Cem", None, None]
@@ -46,7 +46,7 @@ def test_an_unknown_id_is_asked_for_by_itself_once(asked):
 
 def test_where_one_cannot_be_asked_for_an_unknown_id_waits_for_the_list(asked):
     """Topics have no request for one."""
-    kept = KeptNames(GladlyLimits(), asked.read)
+    kept = KeptNames("/agents", GladlyLimits(), asked.read)
     kept.name_of("a")
     asked.names["c"] = "Cem"
     assert kept.name_of("c") is None
@@ -55,7 +55,7 @@ def test_where_one_cannot_be_asked_for_an_unknown_id_waits_for_the_list(asked):
 
 def test_an_old_list_is_read_again_for_an_unknown_id(asked):
     """Here after no time at all."""
-    kept = KeptNames(GladlyLimits(names_unknown_s=0.0), asked.read)
+    kept = KeptNames("/agents", GladlyLimits(names_unknown_s=0.0), asked.read)
     kept.name_of("a")
     asked.names["c"] = "Cem"
     assert kept.name_of("c") == "Cem"
@@ -65,7 +65,7 @@ def test_an_old_list_is_read_again_for_an_unknown_id(asked):
 
 def test_a_list_that_is_no_longer_fresh_is_read_again(asked):
     """A name may have changed."""
-    kept = KeptNames(GladlyLimits(names_fresh_s=0.0), asked.read)
+    kept = KeptNames("/agents", GladlyLimits(names_fresh_s=0.0), asked.read)
     assert kept.name_of("a") == "Ana"
     asked.names["a"] = "Anna"
     assert kept.name_of("a") == "Anna"
