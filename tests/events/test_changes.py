@@ -15,7 +15,7 @@ IDS = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, ma
 
 def test_changes_are_ordered_by_the_instant_that_gladly_recorded():
     """
-    At one instant a creation comes first. The others keep the order in which they are read: an id is no order.
+    At one instant a creation comes first. The others keep the order in which they are read.
     """
     created = Change("z", ChangeType.CREATED, T0)
     at_once = [Change("b", ChangeType.CLOSED, T0), Change("a", ChangeType.REOPENED, T0)]
