@@ -124,7 +124,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class ChangeRecord:
-    """A change of a conversation as it was taken in: what was decided, and why. `explain` shows it."""
+    """
+    A change of a conversation as it was taken in: what was decided, and why. `explain` shows it.
+
+    Attributes:
+        change_id: The id of the change; None where the source has none.
+        agent_id: The agent assigned just before the change; empty when nobody was, None when it is not known.
+    """
 
     change_id: str | None
     conversation_id: str
@@ -134,6 +140,7 @@ class ChangeRecord:
     status_after: Status
     transition: Transition | None
     why: str
+    agent_id: str | None = None
 
 
 class PendingEvent(NamedTuple):

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,11 +20,11 @@ from state.failpoints import failpoint
 from state.file import explaining, log_size, open_for_writing, version_of
 from state.instants import from_text, to_text
 from state.locks import MAIN, Role, Turn, take_role
-from state.records import Poll, StoredConversation, TakenIn
+from state.records import ChangeRecord, Poll, StoredConversation, TakenIn
 from state.schema.version import CURRENT, Schema
 from state.writer import rows
 from state.writer.connection import WriterConnection
-from state.writer.conversations import stored_conversations
+from state.writer.conversations import changes_near, stored_conversations
 from state.writer.erasure import Erasure, erase_customer
 from state.writer.outbox import Outbox
 from state.writer.quarantine import Quarantine
@@ -231,6 +231,16 @@ class Store:
             with_transitions: Whether to read the transitions that `events` holds of each, too.
         """
         return stored_conversations(self._db, ids, with_transitions=with_transitions)
+
+    def changes_near(self, moments: Iterable[tuple[str, datetime]], within: timedelta) -> list[ChangeRecord]:
+        """
+        Return the changes of conversations taken in earlier, recorded near some instants.
+
+        Args:
+            moments: Each an id of a conversation, and an instant.
+            within: How far from the instant a change may lie.
+        """
+        return changes_near(self._db, moments, within)
 
     def deleted_customers(self, ids: Iterable[str]) -> dict[str, str]:
         """Return the deleted customers among *ids*, each with the reason that their events are suppressed."""

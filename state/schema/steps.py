@@ -34,6 +34,8 @@ def m002_three_stages(db: Database) -> None:
     for column in ("waits_for", "next_attempt_at", "agent_id", "topic_ids"):
         db.execute(f"ALTER TABLE events ADD COLUMN {column} TEXT")
     db.execute("ALTER TABLE conversations ADD COLUMN topic_ids TEXT")
+    # A close that was taken for another one may turn out to be its own (semantics 2.0.1).
+    db.execute("ALTER TABLE changes ADD COLUMN agent_id TEXT")
     # What Gladly has answered with 404 once. The second time, a minute or more later, it is believed.
     db.execute("CREATE TABLE not_found (kind TEXT, id TEXT, seen_at TEXT NOT NULL, PRIMARY KEY (kind, id))")
     # The one organization whose state this is, and the write key that the message ids are made with.

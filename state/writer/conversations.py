@@ -1,10 +1,11 @@
-"""Reads the stored conversations, each with the transitions that are recorded of it."""
+"""Reads the stored conversations, the transitions recorded of each, and changes taken in earlier."""
 
 import json
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
-from state.instants import from_text
-from state.records import Status, StoredConversation, Transition, TransitionRecord
+from state.instants import from_text, to_text
+from state.records import ChangeRecord, Status, StoredConversation, Transition, TransitionRecord
 from state.writer.connection import WriterConnection
 
 
@@ -46,3 +47,37 @@ def stored_conversations(
             TransitionRecord(Transition(transition), from_text(occurred_at))
         )
     return found
+
+
+def changes_near(
+    connection: WriterConnection, moments: Iterable[tuple[str, datetime]], within: timedelta
+) -> list[ChangeRecord]:
+    """
+    Return the changes of conversations that were taken in earlier and recorded near some instants.
+
+    Args:
+        connection: The connection.
+        moments: Each an id of a conversation, and an instant. What is asked is answered from the index by
+            time, so that the size of the file does not matter.
+        within: How far from the instant a change may lie.
+    """
+    found = {}
+    for conversation_id, at in moments:
+        for row in connection.rows(
+            "SELECT id, change_id, conversation_id, type, recorded_at, status_before, status_after,"
+            " transition, why, agent_id FROM changes INDEXED BY changes_once"
+            " WHERE recorded_at BETWEEN ? AND ? AND conversation_id = ?",
+            (to_text(at - within), to_text(at + within), conversation_id),
+        ):
+            found[row[0]] = ChangeRecord(
+                change_id=row[1],
+                conversation_id=row[2],
+                type=row[3],
+                recorded_at=from_text(row[4]),
+                status_before=Status(row[5]) if row[5] else None,
+                status_after=Status(row[6]),
+                transition=Transition(row[7]) if row[7] else None,
+                why=row[8],
+                agent_id=row[9],
+            )
+    return [found[id_] for id_ in sorted(found)]

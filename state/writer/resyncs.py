@@ -1,10 +1,18 @@
 """Stores the resyncs: past intervals that are read again, and how far each has come."""
 
 from datetime import datetime
+from typing import NamedTuple
 
 from state.instants import from_text, to_text, utc_now
 from state.records import Resync
 from state.writer.connection import WriterConnection
+
+
+class InterruptedResync(NamedTuple):
+    """A resync that was interrupted, and when it began, by our own clock."""
+
+    resync: Resync
+    started_at: datetime
 
 
 class Resyncs:
@@ -29,13 +37,23 @@ class Resyncs:
             ).lastrowid
         return Resync(id_ or 0, since, until, since)
 
-    def unfinished(self) -> Resync | None:
+    def unfinished(self) -> InterruptedResync | None:
         """Return the newest resync that was interrupted. Return None when there is none."""
         rows = self._connection.rows(
-            "SELECT id, since, until, position FROM resyncs WHERE finished_at IS NULL"
+            "SELECT id, since, until, position, started_at FROM resyncs WHERE finished_at IS NULL"
             " ORDER BY id DESC LIMIT 1"
         )
-        return Resync(rows[0][0], *map(from_text, rows[0][1:])) if rows else None
+        if not rows:
+            return None
+        id_, since, until, position, started_at = rows[0]
+        return InterruptedResync(
+            Resync(id_, *map(from_text, (since, until, position))), from_text(started_at)
+        )
+
+    def extend(self, id_: int, until: datetime) -> None:
+        """Let an interrupted resync go on to another end."""
+        with self._connection.transaction() as db:
+            db.execute("UPDATE resyncs SET until = ? WHERE id = ?", (to_text(until), id_))
 
     def finish(self, id_: int) -> None:
         """Note that the whole interval has been read."""

@@ -70,11 +70,20 @@ def write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
 
 
 def write_changes(db: sqlite3.Connection, taken: TakenIn) -> None:
-    """Write what was decided about each change. A change read again keeps its first decision."""
+    """
+    Write what was decided about each change.
+
+    A change read again keeps its first decision. One exception: a close that was taken for another one, and
+    turns out to be its own, says so (semantics 2.0.1).
+    """
     now = to_text(utc_now())
     db.executemany(
-        "INSERT OR IGNORE INTO changes (conversation_id, type, recorded_at, change_id, status_before,"
-        " status_after, transition, why, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO changes (conversation_id, type, recorded_at, change_id, status_before, status_after,"
+        " transition, why, agent_id, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        " ON CONFLICT (recorded_at, conversation_id, type) DO UPDATE SET"
+        " status_before = excluded.status_before, status_after = excluded.status_after,"
+        " transition = excluded.transition, why = excluded.why"
+        " WHERE changes.transition IS NULL AND excluded.transition = 'closed'",
         (
             (
                 c.conversation_id,
@@ -85,6 +94,7 @@ def write_changes(db: sqlite3.Connection, taken: TakenIn) -> None:
                 c.status_after.value,
                 c.transition and c.transition.value,
                 c.why,
+                c.agent_id,
                 now,
             )
             for c in taken.changes

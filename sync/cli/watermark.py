@@ -190,8 +190,7 @@ def resync(options: Options, since: str, until: str | None, dry_run: bool) -> No
     from state.store import Store
 
     with Store(config.state_path, RESYNC, migrate=True, sleep=stop.sleep) as store:
-        if until is None:
-            start, end = _unfinished(store, start, end)
+        start, end = _unfinished(store, start, end)
         _run_resync(config, store, start, end, stop)
 
 
@@ -224,20 +223,25 @@ def _unfinished(store: "Store", since: "datetime", until: "datetime") -> "tuple[
     """
     Return the interval of the interrupted resync that this command continues, or else the interval given.
 
-    An age such as 7d means another instant each time. So *since* may differ by up to a day from the beginning
-    of the interrupted interval.
+    The same command continues it: the same instant, or the same age, which means another instant each time.
+    Its end is the end that is asked for now. So what is read is the whole interval that was asked for.
     """
     from datetime import timedelta
 
-    from state.instants import to_text
+    from state.instants import to_text, utc_now
 
     unfinished = store.resyncs.unfinished()
-    if unfinished is None or abs(unfinished.since - since) > timedelta(days=1):
+    if unfinished is None:
         return since, until
-    click.echo(
-        f"Continuing the resync from {to_text(unfinished.since)} to {to_text(unfinished.until)}.", err=True
-    )
-    return unfinished.since, unfinished.until
+    found = unfinished.resync
+    later = since - found.since
+    is_same_age = abs(later - (utc_now() - unfinished.started_at)) <= timedelta(minutes=5)
+    has_read_what_is_between = later <= timedelta(0) or found.position >= since
+    if (later and not is_same_age) or not has_read_what_is_between or found.position >= until:
+        return since, until
+    click.echo(f"Continuing the resync from {to_text(found.position)} to {to_text(until)}.", err=True)
+    store.resyncs.extend(found.id, until)
+    return found.since, until
 
 
 def _run_resync(config: "Config", store: "Store", since: "datetime", until: "datetime", stop: "Stop") -> None:

@@ -6,7 +6,7 @@ May import: `state.records` and `state.instants`, and nothing that opens a socke
 Doors:
 
 * `changes`: the Events API and the report are both read as `Change` and `Chunk`.
-* `transitions`: `decide_all` is the diff.
+* `transitions`: `decide_all` is the diff. `known_closes`: `moments_to_recall` says what the diff must know.
 * `track`: `track_event` makes the event's bytes. `message_id` makes its id. `options` says how it may differ.
 * `gladly_objects`: `GladlyConversation` and `Profile` are what Gladly shows now.
 """

@@ -33,6 +33,16 @@ TYPES = {
     "CUSTOMER_PROFILE/DELETED": ChangeType.PROFILE_DELETED,
 }
 
+# Documented as well, and without a meaning here (Gladly REST API, Events and Reports).
+_DOCUMENTED = frozenset(
+    {
+        *TYPES,
+        "CONVERSATION/NOTE_CREATED",
+        "CONVERSATION_ASSIGNEE/UPDATED",
+        "NOTE/CREATED",
+    }
+)
+
 OF_A_CONVERSATION = frozenset({ChangeType.CREATED, ChangeType.CLOSED, ChangeType.REOPENED})
 
 OF_TOPICS = frozenset({ChangeType.TOPIC_ADDED, ChangeType.TOPIC_REMOVED})
@@ -40,6 +50,20 @@ OF_TOPICS = frozenset({ChangeType.TOPIC_ADDED, ChangeType.TOPIC_REMOVED})
 # Gladly's ids are URL-safe and at most 50 characters long (gladly-api, ids). We accept more characters than
 # that, up to what is safe in a log, a path and a terminal.
 _ID = re.compile(r"[!-~]{1,50}")
+
+
+def change_type(name: str) -> ChangeType:
+    """Return the type that Gladly calls *name*, in any case, with spaces or `-` in place of `_`."""
+    return TYPES.get(name) or TYPES.get(_as_documented(name), ChangeType.OTHER)
+
+
+def is_known_type(name: str) -> bool:
+    """Return whether Gladly's documents name this type, with a meaning here or without."""
+    return name in _DOCUMENTED or _as_documented(name) in _DOCUMENTED
+
+
+def _as_documented(name: str) -> str:
+    return "/".join(re.sub(r"[\s_-]+", "_", part.strip()) for part in name.upper().split("/"))
 
 
 def checked_id(value: str | None, name: str) -> str:
@@ -73,6 +97,8 @@ class Change:
             not say.
         topic_id: The topic that was added or removed.
         into_customer_id: For a merge, the customer who remains.
+        is_from_report: Whether the report showed it. The report's instants may lie a second or two beside the
+            feed's.
     """
 
     id: str
@@ -83,14 +109,17 @@ class Change:
     agent_id: str | None = None
     into_customer_id: str = ""
     topic_id: str = ""
+    is_from_report: bool = False
 
     @property
-    def order(self) -> tuple[datetime, bool, str]:
+    def order(self) -> tuple[datetime, bool]:
         """
-        Return the key to sort by: the recorded instant. At the same instant a creation comes first, then the
-        lower id (faults A3).
+        Sort by the recorded instant. At the same instant a creation comes first.
+
+        Other changes of one instant keep the order in which Gladly told them: a sort by this key must be
+        stable (faults A3, semantics 2.0.1).
         """
-        return self.recorded_at, self.type is not ChangeType.CREATED, self.id
+        return self.recorded_at, self.type is not ChangeType.CREATED
 
 
 @dataclass(slots=True)
@@ -102,14 +131,15 @@ class Chunk:
         changes: The changes, in the order in which they were read.
         position: The watermark once these changes are taken in; None leaves the watermark where it is.
         bad_lines: The whole lines that could not be read.
-        is_report: Whether the changes come from the report.
-        shows_profiles: Whether the source shows changes of customers' profiles.
         read_until: Gladly's clock when it answered; None when it is not known.
+        is_from_report: Whether the changes come from the report. The position is then written even with no
+            change: a day of the report is not asked for again (faults H2.12).
+        shows_profiles: Whether the source shows changes of customers' profiles.
     """
 
     changes: list[Change]
     position: datetime | None
     bad_lines: list[BadLine]
     read_until: datetime | None = None
-    is_report: bool = False
+    is_from_report: bool = False
     shows_profiles: bool = True

@@ -2,21 +2,17 @@
 Make the diff: decide what a change means for a conversation, given what is stored about it (semantics 2).
 
 One rule stands behind the table in semantics 2 (2.0): a transition exists when `events` does not record it
-yet. A conversation is created once. Two closes are different closes when they are more than 5 seconds apart.
-The stored status follows the newest change. Everything here is pure: no I/O and no clock.
+yet. A conversation is created once, and two closes are two when they lie more than five seconds, or a
+reopening, apart. The stored status follows the newest change. Everything here is pure: no I/O and no clock.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from state.records import Status, StoredConversation, Transition, TransitionRecord
-from sync.events.changes import OF_A_CONVERSATION, OF_TOPICS, Change, ChangeType
-
-# Two closes of one conversation that are this close together are the same close, read twice or from two
-# sources. The report has no ids and may cut fractions of a second (semantics 2, 3.5).
-SAME_CLOSE = timedelta(seconds=5)
+from state.records import ChangeRecord, Status, StoredConversation, Transition, TransitionRecord
+from sync.events.changes import OF_TOPICS, Change, ChangeType
+from sync.events.known_closes import SAME_CLOSE, KnownCloses, known_closes
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,63 +65,102 @@ class Verdict(NamedTuple):
     becomes: StoredConversation
 
 
-def decide_all(stored: Mapping[str, StoredConversation], changes: Iterable[Change]) -> Diff:
+def decide_all(
+    stored: Mapping[str, StoredConversation],
+    changes: Iterable[Change],
+    recalled: Iterable[ChangeRecord] = (),
+) -> Diff:
     """
     Decide what each change means, in recorded order.
 
+    A reopening that became visible late may show that a close taken for another one is its own. That close
+    then gets a decision, too (semantics 2.0.1).
+
     Args:
         stored: The known conversations, by id. The mapping is not modified.
-        changes: The changes, in any order. Changes of customer profiles mean nothing for a conversation.
+        changes: The changes, in Gladly's order where instants are equal, else in any order. Changes of
+            customer profiles mean nothing for a conversation.
+        recalled: The changes taken in earlier near the `moments_to_recall` (`sync.events.known_closes`).
     """
-    conversations = dict(stored)
-    decisions = []
-    for change in sorted(changes, key=lambda change: change.order):
-        known = conversations.get(change.conversation_id)
-        before = known.status if known else None
-        if change.type is ChangeType.CUSTOMER_MERGED:
-            conversations |= _with_their_new_owner(conversations, change)
-            if not change.conversation_id:
-                continue  # the customers had no open conversations
-            verdict = decide_merge(conversations.get(change.conversation_id), change)
-        elif change.type in OF_A_CONVERSATION:
-            verdict = decide(known, change)
-        elif change.type in OF_TOPICS:
-            if known is not None and known.topic_ids is not None:
-                conversations[known.id] = _with_topics(known, change)
-            continue
-        else:
-            continue
+    deciding = _Deciding(stored, sorted(changes, key=lambda change: change.order), recalled)
+    deciding.run()
+    return Diff(deciding.decisions, deciding.conversations)
+
+
+class _Deciding:
+    """Decide one change after another, each with what the ones before have come to."""
+
+    def __init__(
+        self,
+        stored: Mapping[str, StoredConversation],
+        changes: Sequence[Change],
+        recalled: Iterable[ChangeRecord],
+    ) -> None:
+        self.conversations = dict(stored)
+        self.decisions: list[Decision] = []
+        self._changes = changes
+        self._closes = known_closes(stored, recalled, changes)
+
+    def run(self) -> None:
+        """Decide every change."""
+        for change in self._changes:
+            if change.type is ChangeType.CUSTOMER_MERGED:
+                self.conversations |= _with_their_new_owner(self.conversations, change)
+                if change.conversation_id:  # else the customers had no open conversations
+                    self._note(change, decide_merge(self.conversations.get(change.conversation_id), change))
+            elif change.type is ChangeType.CREATED:
+                self._note(change, _created(self.conversations.get(change.conversation_id), change))
+            elif change.type is ChangeType.CLOSED:
+                closes = self._closes[change.conversation_id]
+                self._note(change, _closed(self.conversations.get(change.conversation_id), change, closes))
+            elif change.type is ChangeType.REOPENED:
+                closes = self._closes[change.conversation_id]
+                self._note(change, _reopened(self.conversations.get(change.conversation_id), change, closes))
+                self._decide_anew(change, closes)
+            elif change.type in OF_TOPICS:
+                known = self.conversations.get(change.conversation_id)
+                if known is not None and known.topic_ids is not None:
+                    self.conversations[known.id] = _with_topics(known, change)
+
+    def _decide_anew(self, reopening: Change, closes: KnownCloses) -> None:
+        """Decide anew which closes near a reopening are closes of their own (semantics 2.0.1)."""
+        for close in closes.closes_not_new(reopening.recorded_at):
+            known = self.conversations[close.conversation_id]
+            if closes.is_same_close(close) or _is_merged_before(known, close):
+                continue
+            becomes = known
+            if close.recorded_at >= known.updated_at and known.status is not Status.DELETED:
+                becomes = _with_status(known, close, Status.CLOSED)
+            why = "a close of its own: a reopening before it became visible late"
+            self._note(close, Verdict(Transition.CLOSED, why, becomes), has_topics=False)
+
+    def _note(self, change: Change, verdict: Verdict, *, has_topics: bool = True) -> None:
+        """
+        Note what a change means.
+
+        Args:
+            change: The change.
+            verdict: What it means.
+            has_topics: Whether the conversation's topics are those at the change.
+        """
+        known = self.conversations.get(change.conversation_id)
         conversation = verdict.becomes
         if verdict.transition is not None:
             record = TransitionRecord(verdict.transition, change.recorded_at)
             conversation = replace(conversation, recorded=[*conversation.recorded, record])
-        conversations[change.conversation_id] = conversation
-        decisions.append(
+        self.conversations[change.conversation_id] = conversation
+        self.decisions.append(
             Decision(
                 verdict.transition,
                 verdict.why,
                 change,
-                before,
+                known.status if known else None,
                 conversation.status,
-                conversation.topic_ids,
+                conversation.topic_ids if has_topics else None,
             )
         )
-    return Diff(decisions, conversations)
-
-
-def decide(known: StoredConversation | None, change: Change) -> Verdict:
-    """
-    Decide what a creation, a close or a reopening means.
-
-    Args:
-        known: The conversation as stored; None when it is not known yet.
-        change: The change.
-    """
-    if change.type is ChangeType.CREATED:
-        return _created(known, change)
-    if change.type is ChangeType.CLOSED:
-        return _closed(known, change)
-    return _reopened(known, change)
+        if change.conversation_id in self._closes:
+            self._closes[change.conversation_id].note(change, verdict.transition)
 
 
 def decide_merge(known: StoredConversation | None, change: Change) -> Verdict:
@@ -153,40 +188,51 @@ def _created(known: StoredConversation | None, change: Change) -> Verdict:
     return Verdict(Transition.CREATED, "its creation was missed until now", known)
 
 
-def _closed(known: StoredConversation | None, change: Change) -> Verdict:
+def _closed(known: StoredConversation | None, change: Change, closes: KnownCloses) -> Verdict:
     if known is None:
         why = "opened before this state file began: no creation is invented"
         return Verdict(Transition.CLOSED, why, _new(change, Status.CLOSED))
-    is_recorded = _is_recorded_near(known, Transition.CLOSED, change.recorded_at)
+    is_same = closes.is_same_close(change)
     same = Verdict(None, "the same close: one within 5 s is recorded", known)
     if change.recorded_at < known.updated_at or known.status is Status.DELETED:
         missed = Verdict(Transition.CLOSED, "an earlier close, missed until now", known)
-        return same if is_recorded else missed
+        return same if is_same else missed
     if known.status is Status.MERGED:
         return Verdict(None, "merged away: it never closes", known)
-    if is_recorded and (known.status is Status.CLOSED or change.recorded_at == known.updated_at):
+    if is_same:
         return same
     # The conversation was open and then closed. This is another close, even a moment after a reopening.
     why = "closed again: a reopening was missed" if known.status is Status.CLOSED else "was open"
     return Verdict(Transition.CLOSED, why, _with_status(known, change, Status.CLOSED))
 
 
-def _reopened(known: StoredConversation | None, change: Change) -> Verdict:
+def _reopened(known: StoredConversation | None, change: Change, closes: KnownCloses) -> Verdict:
     if known is None:
         return Verdict(Transition.REOPENED, "not known before", _new(change, Status.OPEN))
     if known.status in (Status.MERGED, Status.DELETED):
         return Verdict(None, f"{known.status.lower()}: it never reopens", known)
-    is_recorded = _is_recorded_near(known, Transition.REOPENED, change.recorded_at)
-    same = "the same reopening: one within 5 s is recorded"
+    same = Verdict(None, "the same reopening: one within 5 s is recorded", known)
+    if closes.is_same_reopening(change):
+        return same
+    is_recorded = any(
+        record.transition is Transition.REOPENED
+        and abs(record.recorded_at - change.recorded_at) <= SAME_CLOSE
+        and not closes.is_close_between(record.recorded_at, change.recorded_at)
+        for record in known.recorded
+    )
     if change.recorded_at < known.updated_at:
         missed = Verdict(Transition.REOPENED, "an earlier reopening, missed until now", known)
-        return Verdict(None, same, known) if is_recorded else missed
+        return same if is_recorded else missed
     if known.status is not Status.CLOSED:
         return Verdict(None, "was open already", _with_status(known, change, known.status))
     becomes = _with_status(known, change, Status.OPEN)
     if is_recorded:
-        return Verdict(None, same, becomes)
+        return same._replace(becomes=becomes)
     return Verdict(Transition.REOPENED, "was closed", becomes)
+
+
+def _is_merged_before(known: StoredConversation, close: Change) -> bool:
+    return known.status is Status.MERGED and close.recorded_at >= known.updated_at
 
 
 def _with_topics(known: StoredConversation, change: Change) -> StoredConversation:
@@ -227,10 +273,3 @@ def _new(change: Change, status: Status) -> StoredConversation:
 def _with_status(known: StoredConversation, change: Change, status: Status) -> StoredConversation:
     closed_at = change.recorded_at if status is Status.CLOSED else None
     return replace(known, status=status, updated_at=change.recorded_at, closed_at=closed_at)
-
-
-def _is_recorded_near(known: StoredConversation, transition: Transition, at: datetime) -> bool:
-    return any(
-        record.transition is transition and abs(record.recorded_at - at) <= SAME_CLOSE
-        for record in known.recorded
-    )

@@ -153,6 +153,6 @@ class ChangeFeed:
         end = min(reach, until) if until is not None else reach
         if position < end:
             for chunk in self._report.between(position, end):
-                chunk.is_report, chunk.shows_profiles = True, False
+                chunk.shows_profiles = False
                 yield chunk
         return max(position, end)

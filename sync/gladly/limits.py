@@ -60,8 +60,11 @@ class GladlyLimits(NamedTuple):
     # Gladly makes the whole report before it sends a byte of it, which can take minutes.
     report_deadline_s: float = 900.0
 
-    # A field of the report is a name, an id or a reason. A longer field is not the report's.
-    report_field_max_characters: int = 1_000_000
+    # A row of the report is some names, ids and reasons. A longer line is not the report's.
+    report_line_max_characters: int = 1_000_000
+
+    # A report that may have been cut is asked for this often, until two answers in a row are the same.
+    report_asks: int = 4
 
     # How many are kept in memory. The conversations are those of two chunks. A profile is 2 KB as objects,
     # and a quarter of that as JSON.

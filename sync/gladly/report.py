@@ -11,17 +11,18 @@ import json
 import time
 from collections import deque
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta, timezone
 
 import structlog
 
 from state.instants import to_text
 from state.records import BadLine
-from sync.errors import TooOldError
+from sync.errors import RetryableError, TooOldError
 from sync.events.changes import OF_A_CONVERSATION, Change, Chunk
 from sync.gladly.client import GladlyClient
 from sync.gladly.limits import GladlyLimits
-from sync.gladly.report_rows import ReportRows, read_rows
+from sync.gladly.report_rows import CUT_SHORT, ReportRows, read_rows
 
 log = structlog.get_logger()
 
@@ -58,16 +59,42 @@ class Report:
         day = since.date()
         while day <= until.date():
             end = min(_midnight(day + _DAY), until)
-            try:
-                read = self._day(day)
-            except TooOldError:
-                read = ReportRows(bad_lines=[_gap(max(since, _midnight(day)), end)])
+            read = self._day_or_gap(day, max(since, _midnight(day)), end)
             changes = sorted(
                 (c for c in read.changes if since <= c.recorded_at <= until), key=lambda change: change.order
             )
             log.info("report.read", day=day.isoformat(), rows=read.rows, changes=len(changes))
             yield from _chunks(changes, end, read.bad_lines, self._limits)
             day += _DAY
+
+    def _day_or_gap(self, day: date, start: datetime, end: datetime) -> ReportRows:
+        """
+        Return the rows of a day, with a gap where Gladly no longer has the day, or not all of it can be read.
+        """
+        interval = f"{to_text(start)} to {to_text(end)}"
+        try:
+            read = self._day(day)
+        except TooOldError:
+            self._client.stop.sleep(self._client.retry.backoff_s(1))
+            try:
+                read = self._day(day)  # a single refusal proves nothing (faults H1.9)
+            except TooOldError:
+                reason = f"gap: {interval} cannot be read, Gladly's report does not reach back that far"
+                return ReportRows(bad_lines=[_gap(interval, reason)])
+        reasons = []
+        if read.stray_quotes:
+            reasons.append(f"{read.stray_quotes} of its rows have a quote where none can be")
+        if read.bad_rows > len(read.bad_lines):
+            reasons.append(f"{read.bad_rows} of its rows cannot be read")
+        if read.doubt:
+            reasons.append(read.doubt)
+        if reasons:
+            reason = f"gap: {interval} may be incomplete in Gladly's report: {'; '.join(reasons)}"
+            read.bad_lines.append(_gap(interval, reason))
+        if read.rows and not read.has_known_type and read.unknown_type:
+            reason = f"none of the {read.rows} rows of {day} has a type that is known"
+            read.bad_lines.append(BadLine("report", reason, f"{day} {read.unknown_type}".encode()[:200]))
+        return read
 
     def _day(self, day: date) -> ReportRows:
         """
@@ -88,12 +115,14 @@ class Report:
                 break
             hour = reached
             more = self._ask(day, hour)
-            rows = ReportRows(
+            rows = replace(
+                more,
                 changes=[*rows.changes, *more.changes],
                 bad_lines=[*rows.bad_lines, *more.bad_lines],
-                rows=more.rows,
-                last=more.last,
-                is_ordered=more.is_ordered,
+                has_known_type=rows.has_known_type or more.has_known_type,
+                bad_rows=rows.bad_rows + more.bad_rows,
+                stray_quotes=rows.stray_quotes + more.stray_quotes,
+                doubt=rows.doubt or more.doubt,
             )
         return rows
 
@@ -101,15 +130,40 @@ class Report:
         return rows.rows >= self._limits.report_whole_rows
 
     def _ask(self, day: date, hour: int) -> ReportRows:
-        """Return the rows of the 24 hours that begin at an hour of a UTC day."""
-        zone, local_day = "UTC", day
+        """
+        Return the rows of the 24 hours that begin at an hour of a UTC day.
+
+        An answer that may have been cut is asked for again. It is believed when it comes a second time with
+        the same bytes, because two cuts are hardly ever at the same place (faults H1.9).
+
+        Raises:
+            RetryableError: No two answers in a row were the same.
+        """
+        checksum = None
+        for ask in range(self._limits.report_asks):
+            if ask:
+                self._client.stop.sleep(self._client.retry.backoff_s(ask))
+            read = self._ask_once(day, hour)
+            if read.doubt is None:
+                return read
+            if read.checksum == checksum:
+                # It is whole where it only does not tell where it ends.
+                return replace(read, doubt=read.doubt if read.doubt == CUT_SHORT else None)
+            log.warning("report.doubtful", day=day.isoformat(), rows=read.rows, reason=read.doubt)
+            checksum, doubt = read.checksum, read.doubt
+            del read
+        raise RetryableError(f"Gladly's report of {day} was cut each time: {doubt}.")
+
+    def _ask_once(self, day: date, hour: int) -> ReportRows:
+        zone, local_day = UTC, day
         if 0 < hour <= 12:
-            zone = f"Etc/GMT+{hour}"  # POSIX's sign: that many hours behind UTC
+            # POSIX's sign: that many hours behind UTC
+            zone = timezone(timedelta(hours=-hour), f"Etc/GMT+{hour}")
         elif hour > 12:
-            zone, local_day = f"Etc/GMT-{24 - hour}", day + _DAY
+            zone, local_day = timezone(timedelta(hours=24 - hour), f"Etc/GMT-{24 - hour}"), day + _DAY
         query = {
             "metricSet": "ConversationTimestampsReport",
-            "timezone": zone,
+            "timezone": str(zone),
             "startAt": local_day.isoformat(),
             "endAt": local_day.isoformat(),
         }
@@ -128,7 +182,7 @@ class Report:
                     "Accept-Encoding": "identity",
                 },
             ) as exchange:
-                return read_rows(exchange, self._limits)
+                return read_rows(exchange, self._limits, zone)
 
         return self._client.retried(ask)
 
@@ -155,18 +209,16 @@ def _chunks(
         chunk.append(change)
         transitions += change.type in OF_A_CONVERSATION
         if transitions >= limits.chunk_transitions or len(chunk) >= limits.chunk_changes:
-            yield Chunk(chunk, change.recorded_at, [])
+            yield Chunk(chunk, change.recorded_at, [], is_from_report=True)
             chunk, transitions = [], 0
-    yield Chunk(chunk, end, bad_lines)
+    yield Chunk(chunk, end, bad_lines, is_from_report=True)
 
 
 def _midnight(day: date) -> datetime:
     return datetime.combine(day, datetime.min.time(), UTC)
 
 
-def _gap(start: datetime, end: datetime) -> BadLine:
-    """Log an interval that nothing can fill, and return it as a bad line for `status` to show (faults B7)."""
-    interval = f"{to_text(start)} to {to_text(end)}"
-    log.error("report.gap", start=to_text(start), end=to_text(end))
-    reason = f"gap: {interval} cannot be read, Gladly's report does not reach back that far"
+def _gap(interval: str, reason: str) -> BadLine:
+    """Record an interval that may lack changes, with both its ends, for `status` (faults B7, H1.8)."""
+    log.error("report.gap", reason=reason)
     return BadLine("report", reason, interval.encode())

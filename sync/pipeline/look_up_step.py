@@ -19,9 +19,9 @@ from state.records import (
 )
 from state.store import Store
 from sync.events.gladly_objects import GladlyConversation, Profile
+from sync.events.known_closes import SAME_CLOSE
 from sync.events.options import EventOptions
 from sync.events.track import Subject, created_at_of, track_event
-from sync.events.transitions import SAME_CLOSE
 from sync.gladly.objects.lookups import Answer, Lookups
 from sync.gladly.objects.names import Failed
 from sync.pipeline.delivery import Outgoing

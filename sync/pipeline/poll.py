@@ -101,7 +101,7 @@ class Poller:
         so_far, is_gap = Figures(), False
         progress_due = time.monotonic() + self._progress_every_s
         for chunk in self._feed.since(position):
-            if chunk.is_report and not is_gap:
+            if chunk.is_from_report and not is_gap:
                 # The report does not show who was deleted in this gap (semantics 3.5).
                 is_gap = True
                 self._store.recorded.look_up_again()

@@ -23,6 +23,7 @@ from state.records import (
 )
 from state.store import Store
 from sync.events.changes import OF_A_CONVERSATION, OF_TOPICS, Change, ChangeType, Chunk
+from sync.events.known_closes import NEARBY, moments_to_recall
 from sync.events.message_id import Origin, message_id
 from sync.events.options import EventOptions
 from sync.events.track import NAMES
@@ -134,9 +135,11 @@ class RecordStage:
         changes = (seen or SeenChanges()).unseen(chunk.changes)
         bad_lines = self._new_bad_lines(chunk.bad_lines)
         self._lookups.note(changes, chunk.read_until if chunk.shows_profiles else None)
-        if not changes and not bad_lines:
+        if not changes and not bad_lines and not chunk.is_from_report:
             return Figures()
-        diff = decide_all(self._store.conversations(_conversation_ids(changes)), changes)
+        stored = self._store.conversations(_conversation_ids(changes))
+        recalled = self._store.changes_near(moments_to_recall(stored, changes), NEARBY)
+        diff = decide_all(stored, changes, recalled)
         decisions = [d for d in diff.decisions if self._is_sent(d.transition)]
         deletions = _deletions(changes)
         near: dict[str, datetime] = {}
@@ -219,6 +222,7 @@ def _record(decision: Decision, is_sent: bool) -> ChangeRecord:
         status_after=decision.after,
         transition=decision.transition,
         why=why,
+        agent_id=decision.change.agent_id,
     )
 
 

@@ -2,8 +2,10 @@
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 
 import pytest
@@ -184,3 +186,44 @@ def test_a_resync_shows_a_bar_on_a_terminal(installation, ago):
     assert done.returncode == 0
     assert "1 created and 0 closed" in done.stdout.decode()
     assert "events" in shown
+
+
+DAYS = 86_400
+
+
+@pytest.mark.parametrize(
+    ("started_ago", "read_to_ago", "given", "continues"),
+    [
+        pytest.param(600, 1 * DAYS, "3d", True, id="the same age ten minutes later"),
+        pytest.param(1 * DAYS, 2 * DAYS, "3d", True, id="the same age a day later"),
+        pytest.param(21 * DAYS, 22 * DAYS, "3d", False, id="the same age weeks later"),
+        pytest.param(82_800, 2 * DAYS, "95h", False, id="another age, which means the same instant"),
+        pytest.param(3_600, 1 * DAYS, "2d", False, id="another age"),
+        pytest.param(600, 1 * DAYS, None, True, id="the same instant"),
+        pytest.param(4 * DAYS, 4 * DAYS, None, True, id="the same instant days later"),
+    ],
+)
+def test_an_interrupted_resync_is_taken_up_only_by_the_same_command(
+    gladly_segment, installation, started_ago, read_to_ago, given, continues
+):
+    """
+    What is read is the whole interval that was asked for, to its end as it is asked for now (faults H1.17).
+    """
+    now = utc_now().replace(microsecond=0)
+    since = now - timedelta(seconds=started_ago, days=3)
+    read_to = now - timedelta(seconds=read_to_ago)
+    with Store(installation.state_path) as store:
+        resync = store.resyncs.begin(since, now - timedelta(seconds=started_ago))
+        store.commit(TakenIn(position=read_to, resync=resync.id))
+    with closing(sqlite3.connect(installation.state_path, isolation_level=None)) as db:
+        db.execute("UPDATE resyncs SET started_at = ?", (to_text(now - timedelta(seconds=started_ago)),))
+    ended = gladly_segment("resync", "--since", given or to_text(since), "--until", "8h")
+    assert ended.code == 0, ended.err
+    assert ("Continuing the resync" in ended.err) is continues
+    with closing(sqlite3.connect(installation.state_path)) as db:
+        (*_, (begun, until, finished_at)) = db.execute(
+            "SELECT since, until, finished_at FROM resyncs ORDER BY id"
+        )
+    assert abs(from_text(until) - (now - timedelta(hours=8))) < timedelta(minutes=1)
+    assert (begun == to_text(since)) is continues
+    assert finished_at is not None

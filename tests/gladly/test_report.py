@@ -108,7 +108,7 @@ def test_a_day_that_gladly_no_longer_has_is_a_gap_with_both_its_ends(client, san
     """The days after it are read (faults B7)."""
     live_for(sandbox, 3 * DAY, 20)
     body = b'{"errors":[{"attr":"startAt","code":"invalid","detail":"too far back"}]}'
-    sandbox.faults.add("gladly", REPORTS, Fault(400, body=body))
+    sandbox.faults.add("gladly", REPORTS, Fault(400, body=body, times=2))
     chunks = list(Report(client).between(NOON, NOON + timedelta(days=1)))
     (line,) = [line for chunk in chunks for line in chunk.bad_lines]
     assert line.line == b"2026-11-20T12:00:00.000Z to 2026-11-21T00:00:00.000Z"

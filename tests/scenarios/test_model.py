@@ -167,6 +167,29 @@ class SyncMachine(RuleBasedStateMachine):
         self.closed.remove(id_)
         self.open.append(id_)
 
+    @precondition(lambda self: self.open)
+    @rule(
+        data=st.data(),
+        gaps=st.lists(st.sampled_from([1.0, 1.7, 4.0]), min_size=2, max_size=5),
+        lateness=st.lists(st.sampled_from([0.0, 5.0, 14.0, 40.0]), min_size=6, max_size=6),
+    )
+    def one_comes_back_at_once(self, data: st.DataObject, gaps: list[float], lateness: list[float]) -> None:
+        """Closes and reopenings within seconds, which become visible in any order inside the overlap."""
+        self.sandbox.clock.advance(6)
+        id_ = data.draw(st.sampled_from(self.open))
+        for number, (gap, late_s) in enumerate(zip([0.0, *gaps], lateness, strict=False)):
+            self.sandbox.clock.advance(gap)
+            if number % 2 == 0:
+                self.world.close(id_, late_s=late_s)
+                self.model.happens(id_, "closed")
+            else:
+                self.world.reopen(id_, late_s=late_s)
+        if len(gaps) % 2 == 0:
+            self.open.remove(id_)
+            self.closed.append(id_)
+        if data.draw(st.booleans()):
+            self.cycle()
+
     @precondition(lambda self: self.closed)
     @rule(data=st.data())
     def one_is_deleted(self, data: st.DataObject) -> None:

@@ -82,9 +82,9 @@ def test_what_can_mean_one_instant_only_is_read(text):
     assert from_text(text) == eight()
 
 
-def test_the_fraction_of_a_leap_second_is_that_of_the_next(text="2026-12-31T23:59:60.250Z"):
+def test_the_fraction_of_a_leap_second_is_that_of_the_next():
     """Also over the end of a year (faults H2.16)."""
-    assert to_text(from_text(text)) == "2027-01-01T00:00:00.250Z"
+    assert to_text(from_text("2026-12-31T23:59:60.250Z")) == "2027-01-01T00:00:00.250Z"
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def test_the_fraction_of_a_leap_second_is_that_of_the_next(text="2026-12-31T23:5
 )
 def test_what_may_mean_another_instant_is_refused(text):
     """Nothing is guessed (faults H1.7)."""
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         from_text(text)
 
 

@@ -121,8 +121,8 @@ def _reasons_in(node: ast.AST, path: str) -> Iterator[str | None]:
             yield from map(text_of, texts)
     elif isinstance(node, ast.keyword) and node.arg == "reason":
         yield text_of(node.value)
-    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_bad":
-        yield from map(text_of, node.args[1:])
+    elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "_keep":
+        yield from map(text_of, node.args[2:])
 
 
 def logged(*levels: str) -> set[str]:

@@ -29,6 +29,7 @@ class Program:
         for name, value in installation.environment.items():
             monkeypatch.setenv(name, value)
         monkeypatch.chdir(installation.directory)
+        self.sandbox = installation.sandbox
         self.path = installation.state_path
         self._config = load(None)
         self._tuning = tuning

@@ -37,6 +37,7 @@ start = "3d"
 DOWN = Fault(status=503, headers={"Retry-After": "600"}, times=None)
 TOO_OLD = Fault(
     status=400,
+    times=2,  # a single refusal is asked again
     body=b'{"errors":[{"attr":"startAt","code":"invalid","detail":"is too long ago"}]}',
 )
 

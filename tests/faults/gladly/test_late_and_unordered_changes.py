@@ -6,8 +6,10 @@ from itertools import pairwise
 
 import pytest
 
+from state.records import Status
 from support.checker import problems
 from support.program import OVERLAP
+from support.state_file import rows
 from support.worlds import NOON, busy_minutes
 
 
@@ -142,3 +144,38 @@ def test_transitions_within_one_poll_or_second_all_count(old_world):
     assert old_world.run("once").returncode == 0
     assert problems(sandbox, since=NOON) == []
     assert len(sandbox.inbox.received) == 1 + 3 + 3
+
+
+@pytest.mark.parametrize(
+    ("close_late_s", "reopening_late_s", "second_late_s"),
+    [
+        pytest.param(0, 30, 0, id="the reopening late"),
+        pytest.param(30, 30, 0, id="first close and reopening late"),
+        pytest.param(30, 0, 0, id="the first close late"),
+        pytest.param(0, 30, 15, id="one after the other, the reopening last"),
+        pytest.param(30, 15, 0, id="one after the other, backwards"),
+    ],
+)
+@pytest.mark.parametrize("chunk", [300, 1], ids=["one chunk", "a chunk each"])
+def test_a_reopening_between_two_quick_closes_that_shows_late_makes_two(
+    begin, sandbox, tuned, close_late_s, reopening_late_s, second_late_s, chunk
+):
+    """
+    Two closes 4 s apart were taken for one, until the reopening between them shows. Then the other close is
+    an event too, `explain` says so, and the conversation is stored as closed (faults H1.12).
+    """
+    tuned(gladly={"chunk_transitions": chunk})
+    world = sandbox.world
+    start = sandbox.clock.now()
+    conversation = world.open_conversation(world.add_customer("Ana"), at=start - timedelta(seconds=20))
+    world.close(conversation, at=start - timedelta(seconds=6), late_s=close_late_s)
+    world.reopen(conversation, at=start - timedelta(seconds=4), late_s=reopening_late_s)
+    world.close(conversation, at=start - timedelta(seconds=2), late_s=second_late_s)
+    program = begin()
+    for _ in range(4):
+        program.run()
+        sandbox.clock.advance(10)
+    assert problems(sandbox) == []
+    assert program.store.conversations([conversation.id])[conversation.id].status is Status.CLOSED
+    closes = rows(program.path, "SELECT transition FROM changes WHERE type = 'CLOSED'")
+    assert closes == [("closed",), ("closed",)]

@@ -118,6 +118,28 @@ def test_a_catch_up_resumes_where_it_was_killed(old_world):
     assert problems(sandbox) == []
 
 
+@pytest.mark.parametrize("command", ["once", "resync"])
+def test_days_without_transitions_are_not_read_again_after_a_kill(old_world, command):
+    """
+    SIGKILL comes after six quiet days. The position moved with every day, and those days are not asked for
+    again, by a catch-up and by a resync (faults H2.12).
+    """
+    sandbox = old_world.sandbox
+    sandbox.clock.advance(9 * DAY)
+    arguments = [command] if command == "once" else ["resync", "--since", "2026-11-20"]
+    sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=0.02, times=6))
+    sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=1.5, times=None))
+    process = old_world.start(*arguments)
+    wait_until(lambda: reports_asked_for(sandbox) >= 6)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    sandbox.faults.clear()
+    before = reports_asked_for(sandbox)
+    done = old_world.run(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert reports_asked_for(sandbox) - before <= 4
+
+
 def test_the_first_start_can_lie_long_ago(tmp_path):
     """
     `sync.start` may be of any age. The report supplies what follows it, and the feed what is recent
@@ -139,7 +161,7 @@ def test_a_gap_that_nothing_can_fill_is_recorded_with_both_ends(old_world):
     sandbox = old_world.sandbox
     live_for(sandbox, 5 * DAY, 20)
     refusal = json.dumps({"errors": [{"attr": "startAt", "code": "invalid", "detail": "too long ago"}]})
-    sandbox.faults.add("gladly", "/api/v1/reports", Fault(status=400, body=refusal.encode(), times=2))
+    sandbox.faults.add("gladly", "/api/v1/reports", Fault(status=400, body=refusal.encode(), times=4))
     assert old_world.run("once").returncode == 0
     assert problems(sandbox, since=NOON.replace(hour=0) + timedelta(days=2)) == []
     status = json.loads(old_world.run("status", "--json").stdout)

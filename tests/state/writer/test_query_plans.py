@@ -3,13 +3,14 @@
 import re
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 
 from state.instants import utc_now
 from state.records import BadLine, CustomerMerge, EventStatus, Poll, TakenIn
 from support.state_samples import conversation, eight, event, outbox
 
 # `SCAN events` reads the whole table, `SCAN events USING INDEX …` the whole index; a search does neither.
-_WHOLE = re.compile(r"^SCAN (?:TABLE )?(?:events|conversations)\b")
+_WHOLE = re.compile(r"^SCAN (?:TABLE )?(?:events|conversations|changes)\b")
 
 
 _ASKS = re.compile(r"\s*(?:SELECT|INSERT|UPDATE|DELETE|WITH|REPLACE)\b", re.IGNORECASE)
@@ -20,6 +21,7 @@ def a_cycle(store):
     store.watermark()
     store.seen_changes()
     store.conversations(["c-1", "c-2"])
+    store.changes_near([("c-1", eight(5))], timedelta(seconds=10))
     store.deleted_customers(["ana"])
     bad_line = BadLine("events", "not JSON", b"{")
     store.quarantine.known_bad_lines([bad_line])
