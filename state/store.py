@@ -25,7 +25,7 @@ from state.schema.version import CURRENT, Schema
 from state.writer import rows
 from state.writer.connection import WriterConnection
 from state.writer.conversations import stored_conversations
-from state.writer.erasure import Erasure, erase_customer
+from state.writer.erasure import DEFAULT_WIPE_TIMING, Erasure, WipeTiming, erase_customer
 from state.writer.outbox import Outbox
 from state.writer.quarantine import Quarantine
 from state.writer.receivers import Receivers
@@ -57,6 +57,7 @@ class Store:
         schema: The schema of this release.
         sleep: Waits so many seconds while another process has the turn. It may raise, which ends the waiting.
         waiting: Called once if another process has the turn, which may be in a long cycle.
+        wiping: When the file is rebuilt after a customer was deleted.
 
     Attributes:
         outbox: The events to deliver, and what becomes of them.
@@ -84,6 +85,7 @@ class Store:
         schema: Schema = CURRENT,
         sleep: Callable[[float], object] = time.sleep,
         waiting: Callable[[], object] | None = None,
+        wiping: WipeTiming = DEFAULT_WIPE_TIMING,
     ) -> None:
         self.path = path
         itself = path.resolve()  # a link to the file is the same file
@@ -101,7 +103,7 @@ class Store:
                 self._identity = stat.st_dev, stat.st_ino
                 self._db = WriterConnection(path, self._connection)
                 self.outbox = Outbox(self._db)
-                self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers)
+                self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers, timing=wiping)
                 self.recorded = Recorded(self._db, self.erasure)
                 self.quarantine = Quarantine(self._db)
                 self.receivers = Receivers(self._db)
@@ -233,10 +235,19 @@ class Store:
         return stored_conversations(self._db, ids, with_transitions=with_transitions)
 
     def deleted_customers(self, ids: Iterable[str]) -> dict[str, str]:
-        """Return the deleted customers among *ids*, each with the reason that their events are suppressed."""
+        """
+        Return the deleted customers among *ids*, each with the reason that their events are suppressed.
+
+        A customer who was merged into a deleted one counts as deleted, too.
+        """
         return dict(
             self._db.rows_in(
-                "SELECT id, reason FROM customers WHERE deleted_at IS NOT NULL AND id IN ({})", set(ids)
+                "WITH RECURSIVE up (of, id) AS (SELECT id, id FROM customers WHERE id IN ({})"
+                " UNION SELECT up.of, merged_into FROM up JOIN customers ON customers.id = up.id"
+                " WHERE merged_into IS NOT NULL)"
+                " SELECT up.of, reason FROM up JOIN customers ON customers.id = up.id"
+                " WHERE deleted_at IS NOT NULL",
+                set(ids),
             )
         )
 

@@ -199,11 +199,12 @@ class Cycle:
         """
         Erase payloads past their retention (semantics 5.3), and overwrite what earlier erasures have left.
         """
-        self._store.erasure.wipe()
+        now = utc_now()
+        self._store.erasure.wipe(now, log.warning)
         if time.monotonic() < self._retention_due:
             return
         self._store.check_room(log.warning)
-        long_ago = utc_now() - self._retention
+        long_ago = now - self._retention
         erasure = self._store.erasure
-        if not erasure.erase_old_payloads(long_ago) + erasure.forget_old_changes(long_ago):
+        if not erasure.erase_old_payloads(long_ago, now) + erasure.forget_old_changes(long_ago):
             self._retention_due = time.monotonic() + self._timing.retention_every_s

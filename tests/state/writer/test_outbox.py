@@ -182,7 +182,7 @@ def test_a_replay_leaves_what_was_never_delivered_or_is_erased(path, store):
     """Rejected and suppressed events stay so, and nothing is sent whose payload is gone."""
     commit(store, *(event(status, status=status) for status in OTHERS), event("erased"))
     store.outbox.mark_delivered(["erased"])
-    store.erasure.erase_old_payloads(utc_now() + timedelta(days=1))
+    store.erasure.erase_old_payloads(utc_now() + timedelta(days=1), utc_now())
     assert store.outbox.replay(eight(-1)) == 1
     assert ids(outbox(store)) == ["delivered"]
     with Reader(path) as reader:
