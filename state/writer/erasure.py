@@ -36,6 +36,34 @@ _LIVES_ON = (
 _TEMPORARY_DIRECTORIES = ("/var/tmp", "/usr/tmp", "/tmp", ".")  # noqa: S108  # looked at, not written to
 
 
+# What `Erasure.forget_old_rows` forgets: tables whose rows are in the order of their writing, and the
+# column with the instant of a row.
+_OLD_ROWS = {
+    "changes": "seen_at",
+    "polls": "started_at",
+    "resyncs": "finished_at",
+    "not_found": "seen_at",
+}
+
+# The cycles that `status` shows, whatever their age, are kept.
+_NOT_SHOWN = (
+    " AND id <> (SELECT max(id) FROM polls)"
+    " AND id <> coalesce((SELECT max(id) FROM polls WHERE outcome <> 'failed'), 0)"
+)
+
+_KEEP_FIGURES = """
+    INSERT INTO poll_days (day, cycles, degraded, failed, changes, created, closed, delivered, requests)
+    SELECT date(started_at), count(*), sum(outcome = 'degraded'), sum(outcome = 'failed'),
+           sum(changes), sum(created), sum(closed), sum(delivered), sum(requests)
+    FROM polls WHERE rowid IN ({}) GROUP BY date(started_at)
+    ON CONFLICT (day) DO UPDATE SET
+        cycles = cycles + excluded.cycles, degraded = degraded + excluded.degraded,
+        failed = failed + excluded.failed, changes = changes + excluded.changes,
+        created = created + excluded.created, closed = closed + excluded.closed,
+        delivered = delivered + excluded.delivered, requests = requests + excluded.requests
+"""
+
+
 class WipeTiming(NamedTuple):
     """
     Say when the file is rebuilt after a customer was deleted.
@@ -242,25 +270,39 @@ class Erasure:
         self.wipe(now)
         return erased
 
-    def forget_old_changes(self, seen_before: datetime, limit: int = 5_000) -> int:
+    def forget_old_rows(self, before: datetime, limit: int = 5_000) -> int:
         """
-        Forget the decisions about changes that were seen before an instant.
+        Forget what only tells the past: decisions about changes, cycles, finished resyncs, single 404s.
+
+        The figures of forgotten cycles are added to `poll_days`. The newest cycle, and the newest that did
+        not fail, stay: `status` shows them.
 
         Args:
-            seen_before: The instant.
-            limit: How many to forget at most, so that no cycle is held up for long.
+            before: Rows written before this instant are forgotten.
+            limit: How many rows of a table to forget at most, so that no cycle is held up for long.
 
         Returns: how many were forgotten. Zero means that none is left.
         """
-        oldest = (
-            "SELECT id FROM changes WHERE id IN (SELECT id FROM changes ORDER BY id LIMIT ?) AND seen_at < ?"
-        )
-        parameters = (limit, to_text(seen_before))
-        if not self._connection.rows(oldest + " LIMIT 1", parameters):
-            return 0
-        with self._connection.transaction() as db:
-            # S608: joined from constants.
-            return db.execute(f"DELETE FROM changes WHERE id IN ({oldest})", parameters).rowcount  # noqa: S608
+        at = to_text(before)
+        forgotten = 0
+        for table, seen in _OLD_ROWS.items():
+            # S608: constants of this module. A table is read from its oldest row on, up to the limit.
+            oldest = (
+                f"SELECT rowid FROM {table} WHERE rowid IN"  # noqa: S608
+                f" (SELECT rowid FROM {table} ORDER BY rowid LIMIT ?) AND {seen} < ?"
+            )
+            if table == "polls":
+                oldest += _NOT_SHOWN
+            if not self._connection.rows(oldest + " LIMIT 1", (limit, at)):
+                continue
+            with self._connection.transaction() as db:
+                if table == "polls":
+                    db.execute(_KEEP_FIGURES.format(oldest), (limit, at))
+                forgotten += db.execute(
+                    f"DELETE FROM {table} WHERE rowid IN ({oldest})",  # noqa: S608
+                    (limit, at),
+                ).rowcount
+        return forgotten
 
 
 def _temporary_directory() -> Path | None:

@@ -206,5 +206,5 @@ class Cycle:
         self._store.check_room(log.warning)
         long_ago = now - self._retention
         erasure = self._store.erasure
-        if not erasure.erase_old_payloads(long_ago, now) + erasure.forget_old_changes(long_ago):
+        if not erasure.erase_old_payloads(long_ago, now) + erasure.forget_old_rows(long_ago):
             self._retention_due = time.monotonic() + self._timing.retention_every_s
