@@ -18,7 +18,7 @@ from typing import Self
 from state.errors import StateFileError, damaged
 from state.failpoints import failpoint
 from state.file import explaining, log_size, open_for_writing, version_of
-from state.instants import from_text, to_text
+from state.instants import from_text, to_text, utc_now
 from state.locks import MAIN, Role, Turn, take_role
 from state.records import Poll, StoredConversation, TakenIn
 from state.schema.version import CURRENT, Schema
@@ -253,13 +253,15 @@ class Store:
 
     # What moves with the watermark
 
-    def commit(self, taken: TakenIn) -> None:
+    def commit(self, taken: TakenIn, now: datetime | None = None) -> None:
         """
         Write what a chunk of changes led to, and the new watermark, in one transaction (semantics 4.1).
 
         Args:
             taken: What to write. An event already recorded under the same message id is left as it is.
+            now: The present instant. None takes this machine's clock.
         """
+        now = now or utc_now()
         with self._db.transaction() as db:
             failpoint("commit.begin")
             if taken.seen_since is not None:
@@ -272,20 +274,20 @@ class Store:
             rows.write_conversations(db, taken.conversations)
             rows.free_what_is_explained(db, taken.conversations)
             rows.write_merges(db, taken)
-            rows.write_changes(db, taken)
+            rows.write_changes(db, taken, now)
             failpoint("commit.conversations")
-            rows.write_events(db, taken)
+            rows.write_events(db, taken, now)
             for customer_id, (at, reason) in taken.deletions.items():
                 erase_customer(db, customer_id, at, reason)
-            rows.write_bad_lines(db, taken.bad_lines)
+            rows.write_bad_lines(db, taken.bad_lines, now)
             failpoint("commit.events")
-            self._move_position(db, taken)
+            self._move_position(db, taken, now)
             failpoint("commit.watermark")
         if taken.deletions:
-            self.erasure.rebuild()
+            self.erasure.rebuild(now)
 
     @staticmethod
-    def _move_position(db: sqlite3.Connection, taken: TakenIn) -> None:
+    def _move_position(db: sqlite3.Connection, taken: TakenIn, now: datetime) -> None:
         if taken.position is None:
             return
         if taken.resync is not None:
@@ -293,7 +295,7 @@ class Store:
                 "UPDATE resyncs SET position = ? WHERE id = ?", (to_text(taken.position), taken.resync)
             )
         else:
-            rows.move_watermark(db, taken.position)
+            rows.move_watermark(db, taken.position, now)
 
     def record_poll(self, poll: Poll, position: datetime | None = None) -> None:
         """
@@ -306,11 +308,11 @@ class Store:
         with self._db.transaction() as db:
             failpoint("poll.record")
             if position is not None:
-                rows.move_watermark(db, position)
+                rows.move_watermark(db, position, poll.finished_at or utc_now())
             rows.write_poll(db, poll)
 
     def reset_watermark(self, to: datetime) -> None:
         """Move the watermark to *to*. Recorded events stay, so nothing is sent twice (semantics 3.7)."""
         with self._db.transaction() as db:
-            rows.move_watermark(db, to)
+            rows.move_watermark(db, to, utc_now())
             db.execute("DELETE FROM seen_changes")

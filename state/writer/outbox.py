@@ -34,9 +34,15 @@ class Outbox:
         )
         return [PendingEvent((row[0], row[1]), row[2], row[3]) for row in rows]
 
-    def mark_delivered(self, message_ids: Sequence[str]) -> None:
-        """Note that Segment answered 2xx for these events."""
-        now = utc_now()
+    def mark_delivered(self, message_ids: Sequence[str], now: datetime | None = None) -> None:
+        """
+        Note that Segment answered 2xx for these events.
+
+        Args:
+            message_ids: The events. Those that are not pending any more are left alone.
+            now: The present instant. None takes this machine's clock.
+        """
+        now = now or utc_now()
         at, long_ago = to_text(now), to_text(now - MAY_DUPLICATE_AFTER)
         with self._connection.transaction() as db:
             db.executemany(
