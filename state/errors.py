@@ -5,11 +5,13 @@ Defines what can be wrong with the state file: one error for each thing that the
   x StateFileError     the file is not ours, damaged, or not writable: a person mends it; nothing was touched
     x NewerSchemaError a newer release wrote it: upgrade; nothing was touched
     x OlderSchemaError an older release wrote it: let a cycle migrate it; nothing was touched
+    x OtherOrganizationError it is another organization's: point at its own file; nothing was touched
   x StateLockedError   another process has the role: wait for it or stop it
   x StateWriteError    a transaction failed and was rolled back whole: try again later
 """
 
 from pathlib import Path
+from typing import Self
 
 
 class StateError(Exception):
@@ -26,6 +28,25 @@ class NewerSchemaError(StateFileError):
 
 class OlderSchemaError(StateFileError):
     """An older release wrote the file, and the command does not migrate. The file was left as it is."""
+
+
+class OtherOrganizationError(StateFileError):
+    """The file is the state of another organization. It was left as it is."""
+
+    @classmethod
+    def of(cls, path: Path, bound_to: str, host: str) -> Self:
+        """
+        Return the error for a file of another organization.
+
+        Args:
+            path: The state file.
+            bound_to: The host that the file is bound to.
+            host: The host that the settings name.
+        """
+        return cls(
+            f"{path} belongs to the organization at {bound_to}, and the settings name {host}; it was left as "
+            "it is. Give each organization a state file of its own (state.path), or mend gladly.organization."
+        )
 
 
 class StateLockedError(StateError):

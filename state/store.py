@@ -20,6 +20,7 @@ from state.failpoints import failpoint
 from state.file import explaining, log_size, open_for_writing, version_of
 from state.instants import from_text, to_text, utc_now
 from state.locks import MAIN, Role, Turn, take_role
+from state.organization import Organization
 from state.records import Poll, StoredConversation, TakenIn
 from state.schema.version import CURRENT, Schema
 from state.writer import rows
@@ -60,6 +61,7 @@ class Store:
         wiping: When the file is rebuilt after a customer was deleted.
 
     Attributes:
+        organization: Whose state it is.
         outbox: The events to deliver, and what becomes of them.
         recorded: The events to look up, and what becomes of them.
         erasure: What must be erased and overwritten.
@@ -102,6 +104,7 @@ class Store:
                 stat = path.stat()
                 self._identity = stat.st_dev, stat.st_ino
                 self._db = WriterConnection(path, self._connection)
+                self.organization = Organization(self._db)
                 self.outbox = Outbox(self._db)
                 self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers, timing=wiping)
                 self.recorded = Recorded(self._db, self.erasure)
