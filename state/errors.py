@@ -11,7 +11,6 @@ Defines what can be wrong with the state file: one error for each thing that the
 """
 
 from pathlib import Path
-from typing import Self
 
 
 class StateError(Exception):
@@ -33,21 +32,6 @@ class OlderSchemaError(StateFileError):
 class OtherOrganizationError(StateFileError):
     """The file is the state of another organization. It was left as it is."""
 
-    @classmethod
-    def of(cls, path: Path, bound_to: str, host: str) -> Self:
-        """
-        Return the error for a file of another organization.
-
-        Args:
-            path: The state file.
-            bound_to: The host that the file is bound to.
-            host: The host that the settings name.
-        """
-        return cls(
-            f"{path} belongs to the organization at {bound_to}, and the settings name {host}; it was left as "
-            "it is. Give each organization a state file of its own (state.path), or mend gladly.organization."
-        )
-
 
 class StateLockedError(StateError):
     """Another process holds the state file."""
@@ -63,4 +47,19 @@ def damaged(path: Path, finding: str) -> StateFileError:
         f"{path} is damaged ({finding}); it was left as it is. Restore it from a copy, or move it away and "
         "start anew from an instant (sync.start): what is sent again keeps its messageId, and Segment drops "
         "repeats within its 24 hours."
+    )
+
+
+def other_organization(path: Path, bound_to: str, host: str) -> OtherOrganizationError:
+    """
+    Return the error for a file of another organization.
+
+    Args:
+        path: The state file.
+        bound_to: The host that the file is bound to.
+        host: The host that the settings name.
+    """
+    return OtherOrganizationError(
+        f"{path} belongs to the organization at {bound_to}, and the settings name {host}; it was left as "
+        "it is. Give each organization a state file of its own (state.path), or mend gladly.organization."
     )

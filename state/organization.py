@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 
-from state.errors import OtherOrganizationError
+from state.errors import other_organization
 from state.instants import from_text
 from state.records import Transition
 from state.writer.connection import WriterConnection
@@ -44,7 +44,7 @@ class Organization:
         """
         rows = self._connection.rows("SELECT host, write_key_fingerprint FROM organization")
         if rows and rows[0][0] != host:
-            raise OtherOrganizationError.of(self._connection.path, rows[0][0], host)
+            raise other_organization(self._connection.path, rows[0][0], host)
         if rows and rows[0][1] == write_key_fingerprint:
             return 0
         with self._connection.transaction() as db:

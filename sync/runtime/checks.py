@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from state.errors import OtherOrganizationError, StateError, StateLockedError, damaged
+from state.errors import StateError, StateLockedError, damaged, other_organization
 from state.file import check_writable, is_there
 from state.locks import MAIN, take_role
 from state.reader import Reader
@@ -137,7 +137,7 @@ def _state(config: Config, schema: Schema) -> str:
         watermark, version, bound_to = reader.watermark(), reader.version(), reader.organization()
     host = organization_host(config)
     if bound_to is not None and bound_to != host:
-        raise OtherOrganizationError.of(path, bound_to, host)
+        raise other_organization(path, bound_to, host)
     older = (
         f"\nIt has schema version {version}; the next `once`, `run` or `resync` will migrate it to "
         f"{schema.version}."
