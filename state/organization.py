@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from state.errors import other_organization
+from state.file import explaining
 from state.instants import from_text
 from state.records import Transition
 from state.writer.connection import WriterConnection
@@ -45,16 +46,19 @@ class Organization:
         rows = self._connection.rows("SELECT host, write_key_fingerprint FROM organization")
         if rows and rows[0][0] != host:
             raise other_organization(self._connection.path, rows[0][0], host)
-        if rows and rows[0][1] == write_key_fingerprint:
+        if not rows:
+            # A new file, or one of an older release, which did not say under which key it made its ids.
+            with explaining(self._connection.path):
+                self._connection.raw.execute(
+                    "INSERT INTO organization (host, write_key_fingerprint) VALUES (?, ?)",
+                    (host, write_key_fingerprint),
+                )
+            return 0
+        if rows[0][1] == write_key_fingerprint:
             return 0
         with self._connection.transaction() as db:
-            db.execute(
-                "INSERT INTO organization (host, write_key_fingerprint) VALUES (?, ?) ON CONFLICT (host)"
-                " DO UPDATE SET write_key_fingerprint = excluded.write_key_fingerprint",
-                (host, write_key_fingerprint),
-            )
-            # Without a row, an older release wrote the file. It did not say under which key.
-            return _make_ids_anew(db, make_id) if rows and rows[0][1] is not None else 0
+            db.execute("UPDATE organization SET write_key_fingerprint = ?", (write_key_fingerprint,))
+            return _make_ids_anew(db, make_id)
 
 
 def _make_ids_anew(db: sqlite3.Connection, make_id: MakeId) -> int:

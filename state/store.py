@@ -17,7 +17,7 @@ from typing import Self
 
 from state.errors import StateFileError, damaged
 from state.failpoints import failpoint
-from state.file import explaining, log_size, open_for_writing, version_of
+from state.file import explaining, log_size, open_for_writing, open_here, version_of
 from state.instants import from_text, to_text, utc_now
 from state.locks import MAIN, Role, Turn, take_role
 from state.organization import Organization
@@ -103,6 +103,7 @@ class Store:
                     self._bring_to(schema)
                 stat = path.stat()
                 self._identity = stat.st_dev, stat.st_ino
+                undo.enter_context(open_here(self._identity))
                 self._db = WriterConnection(path, self._connection)
                 self.organization = Organization(self._db)
                 self.outbox = Outbox(self._db)

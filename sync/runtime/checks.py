@@ -127,7 +127,7 @@ def _state(config: Config, schema: Schema) -> str:
     """Look at the state file without opening it for writing, which leaves the file as it is."""
     path: Path = config.state_path
     if not is_there(path):
-        take_role(path.resolve(), MAIN).close()
+        take_role(path.resolve(), MAIN, create=False).close()
         return f"{path} will be created by the first cycle"
     check_writable(path)
     with Reader(path, schema) as reader:
