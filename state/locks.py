@@ -30,6 +30,9 @@ _TURN_LOOK_S = 0.05
 # Where our locks are in the state file: far behind SQLite's own (at 2^30), and behind every end of a file.
 _FIRST_LOCKED_BYTE = 1 << 60
 
+# A lock file holds a process id and a note, and no more than this.
+_LOCK_FILE_BYTES = 200
+
 # Linux has locks on a part of a file that belong to a descriptor. Those of POSIX end when the process closes
 # any descriptor of the file. Elsewhere the lock file alone is locked.
 _SET_LOCK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
@@ -67,11 +70,16 @@ class FileLock:
         suffix: What the name of the lock file adds to the name of the state file.
         create: Whether taking the lock creates a missing state file, which is empty then.
 
+    Attributes:
+        note: What `write_note` has written, in this process or an earlier one; empty where the lock file is
+            new. None where an older release wrote the lock file, or the lock has not been taken.
+
     Raises:
         StateFileError: The lock file cannot be written.
     """
 
     def __init__(self, path: Path, suffix: str, *, create: bool = True) -> None:
+        self.note: str | None = None
         self._itself = _RangeLock(path, suffix, create=create)
         self._path = path.with_name(path.name + suffix)
         try:
@@ -102,10 +110,22 @@ class FileLock:
         if not self._itself.try_to_take():
             fcntl.flock(self._fd, fcntl.LOCK_UN)
             return False
-        with contextlib.suppress(OSError):  # on a full disk the id is not written, and the lock holds
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        self.note = _note(self._read())
+        self._write()
         return True
+
+    def write_note(self, note: str) -> None:
+        """Write a note into the lock file, one line. It stays there when the lock is given back."""
+        self.note = note
+        self._write()
+
+    def _write(self) -> None:
+        with contextlib.suppress(OSError):  # on a full disk nothing is written, and the lock holds
+            written = os.pwrite(self._fd, f"{os.getpid()}\n{self.note or ''}\n".encode(), 0)
+            os.ftruncate(self._fd, written)
+
+    def _read(self) -> str:
+        return os.pread(self._fd, _LOCK_FILE_BYTES, 0).decode("ascii", "replace")
 
     def give_back(self) -> None:
         """Let another process take the lock."""
@@ -115,7 +135,7 @@ class FileLock:
     @property
     def holder(self) -> str:
         """Return the id of the process that took the lock last, as text. Return `""` if it is not known."""
-        return os.pread(self._fd, 20, 0).decode("ascii", "replace").strip()
+        return self._read().partition("\n")[0].strip()
 
     def close(self) -> None:
         """Close the lock file, and the state file as this lock opened it, which gives the lock back."""
@@ -163,6 +183,29 @@ class _RangeLock:
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
+
+
+def _note(content: str) -> str | None:
+    lines = content.split("\n")
+    if not content:
+        return ""
+    return (lines[1] or None) if len(lines) > 1 else None
+
+
+def note_in(path: Path, role: Role) -> str | None:
+    """
+    Return the note in the lock file of a role that another process may have.
+
+    Args:
+        path: The state file, with all links resolved.
+        role: The role.
+
+    Returns: the note; empty where there is no lock file, and None where it holds none.
+    """
+    try:
+        return _note(path.with_name(path.name + role.suffix).read_text("ascii", "replace"))
+    except OSError:
+        return ""
 
 
 def take_role(path: Path, role: Role, *, create: bool = True) -> FileLock:

@@ -32,6 +32,7 @@ from state.writer.quarantine import Quarantine
 from state.writer.receivers import Receivers
 from state.writer.reconciliation import Reconciliation
 from state.writer.recorded import Recorded
+from state.writer.restores import Restores
 from state.writer.resyncs import Resyncs
 
 # Below this a warning says that the disk runs out. A backlog of a million events is about 1 GB.
@@ -59,9 +60,11 @@ class Store:
         sleep: Waits so many seconds while another process has the turn. It may raise, which ends the waiting.
         waiting: Called once if another process has the turn, which may be in a long cycle.
         wiping: When the file is rebuilt after a customer was deleted.
+        is_scratch: Whether the file is a copy for a dry run, which nobody needs afterwards.
 
     Attributes:
         organization: Whose state it is.
+        restores: Whether the file is a copy that was put back.
         outbox: The events to deliver, and what becomes of them.
         recorded: The events to look up, and what becomes of them.
         erasure: What must be erased and overwritten.
@@ -88,11 +91,13 @@ class Store:
         sleep: Callable[[float], object] = time.sleep,
         waiting: Callable[[], object] | None = None,
         wiping: WipeTiming = DEFAULT_WIPE_TIMING,
+        is_scratch: bool = False,
     ) -> None:
         self.path = path
         itself = path.resolve()  # a link to the file is the same file
         with ExitStack() as undo:
-            undo.callback(take_role(itself, role).close)
+            lock = take_role(itself, role)
+            undo.callback(lock.close)
             self._turn = Turn(itself)
             undo.callback(self._turn.close)
             with self.turn(sleep, waiting):
@@ -106,6 +111,9 @@ class Store:
                 undo.enter_context(open_here(self._identity))
                 self._db = WriterConnection(path, self._connection)
                 self.organization = Organization(self._db)
+                self.restores = Restores(
+                    self._db, itself, lock if role is MAIN else None, is_scratch=is_scratch
+                )
                 self.outbox = Outbox(self._db)
                 self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers, timing=wiping)
                 self.recorded = Recorded(self._db, self.erasure)
@@ -287,6 +295,8 @@ class Store:
             failpoint("commit.events")
             self._move_position(db, taken, now)
             failpoint("commit.watermark")
+        if taken.position is not None and taken.resync is None:
+            self.restores.moved(taken.position)
         if taken.deletions:
             self.erasure.rebuild(now)
 
@@ -314,9 +324,12 @@ class Store:
             if position is not None:
                 rows.move_watermark(db, position, poll.finished_at or utc_now())
             rows.write_poll(db, poll)
+        if position is not None:
+            self.restores.moved(position)
 
     def reset_watermark(self, to: datetime) -> None:
         """Move the watermark to *to*. Recorded events stay, so nothing is sent twice (semantics 3.7)."""
         with self._db.transaction() as db:
             rows.move_watermark(db, to, utc_now())
             db.execute("DELETE FROM seen_changes")
+        self.restores.moved(to)

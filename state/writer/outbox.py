@@ -9,8 +9,12 @@ from state.writer.connection import WriterConnection
 
 # Segment drops repeats of a messageId for about 24 hours (Segment docs, "Handling Duplicate Data"). An event
 # that is delivered so long after it was recorded is marked if there was an earlier attempt: that attempt may
-# have arrived.
+# have arrived. So is an event that was recorded so long ago if the state file was put back from a copy since:
+# it may have been delivered before.
 MAY_DUPLICATE_AFTER = timedelta(hours=20)
+
+_AN_ATTEMPT = "may be a duplicate: an earlier attempt was over 20 hours ago"
+_A_COPY = "may be a duplicate: the state file was put back from a copy"
 
 
 class Outbox:
@@ -46,10 +50,11 @@ class Outbox:
         at, long_ago = to_text(now), to_text(now - MAY_DUPLICATE_AFTER)
         with self._connection.transaction() as db:
             db.executemany(
-                "UPDATE events SET status = 'delivered', delivered_at = ?, reason = CASE WHEN attempts > 0"
-                " AND created_at < ? THEN 'may be a duplicate: an earlier attempt was over 20 hours ago' END,"
+                "UPDATE events SET status = 'delivered', delivered_at = ?, reason = CASE"
+                " WHEN attempts > 0 AND created_at < ? THEN ?"
+                " WHEN occurred_at < ? AND occurred_at < (SELECT max(found_at) FROM restores) THEN ? END,"
                 " attempts = attempts + 1 WHERE message_id = ? AND status = 'pending'",
-                ((at, long_ago, id_) for id_ in message_ids),
+                ((at, long_ago, _AN_ATTEMPT, long_ago, _A_COPY, id_) for id_ in message_ids),
             )
 
     def mark_rejected(self, message_id: str, reason: str) -> None:

@@ -10,6 +10,9 @@ from types import TracebackType
 from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
+import structlog
+
+from state.instants import utc_now
 from state.store import Store
 from sync.audit.reconcile import Reconciler
 from sync.events.message_id import Origin, fingerprint, message_id
@@ -33,6 +36,8 @@ from sync.segment.client import SegmentClient
 from sync.segment.limits import SegmentLimits
 from sync.settings.sections import Config
 from sync.stop import Stop
+
+log = structlog.get_logger()
 
 
 class Tuning(NamedTuple):
@@ -130,6 +135,8 @@ def build_pipeline(
     store.organization.bind(
         organization_host(config), origin.write_key_fingerprint, partial(message_id, origin)
     )
+    if store.restores.note_if_put_back(utc_now()):
+        log.warning("state.restored", note="what is sent again and is over 20 hours old may be a duplicate")
     ends = Ends(
         gladly_client(config, stop, tuning), segment_client(config, stop, tuning), tuning.refused_pause_s
     )
