@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sandbox.world.history import SYSTEM
 from state.instants import utc_now
 from state.records import CustomerMerge, TakenIn
 from state.store import Store
@@ -171,6 +172,7 @@ _SMALL_DISK = """
 import os, shutil, subprocess, sys
 from pathlib import Path
 sys.path[:0] = ["tests"]
+from sandbox.world.history import SYSTEM
 from state.instants import utc_now
 from state.records import TakenIn
 from state.store import Store
@@ -200,3 +202,28 @@ with Store(path, wiping=WipeTiming(again_after_s=0, reserve_bytes=1_000_000)) as
     assert files_holding(path, '"messageId":"m-3-7"') == []
 print("finished")
 """
+
+
+@pytest.mark.parametrize("cycles", ["one cycle", "three cycles"])
+def test_the_feed_tells_of_a_merge_and_then_of_the_sources_deletion(begin, sandbox, cycles):
+    """Gladly drops the profile that was merged away. Every event of both is delivered (faults H3.4)."""
+    world, begun = sandbox.world, sandbox.clock.now() - timedelta(seconds=50)
+
+    def at(seconds):
+        return begun + timedelta(seconds=seconds)
+
+    program = begin()
+    stays, goes = (world.add_customer(at=at(0)) for _ in range(2))
+    first = world.open_conversation(goes, at=at(1))
+    world.close(first, at=at(10))
+    second = world.open_conversation(stays, at=at(20))
+    if cycles == "three cycles":
+        program.run()
+    world.merge(goes, stays, at=at(30))
+    if cycles == "three cycles":
+        program.run()
+    world._record("CUSTOMER_PROFILE/DELETED", at(31), None, SYSTEM, customer_id=goes.id)
+    world.close(second, at=at(40))
+    assert program.run().errors == []
+    found = {(e["conversation_id"], e["transition"], e["status"]) for e in program.events()}
+    assert found == {(id_, t, "delivered") for id_ in (first.id, second.id) for t in ("created", "closed")}
