@@ -6,14 +6,20 @@ a loopback port. So only GET and HEAD are answered, and only for the addresses t
 in the address must be one of this machine's, which stops DNS rebinding. Scripts, images and forms of another
 site get nothing. The answers forbid the browser to load anything from elsewhere, or to run what is not in
 `assets/`.
+
+Every user of this machine can reach a loopback port, too. So every request must carry a token, which is told
+only to the person who started the inspector.
 """
 
+import hashlib
+import hmac
 import ipaddress
 import re
+import secrets
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -40,7 +46,12 @@ _HEADERS = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
     (b"cache-control", b"no-store"),  # no answer stays in the browser's cache on disk
 )
-_REPLACED = frozenset(name for name, _ in _HEADERS) | {b"set-cookie"}  # no page of ours needs a cookie
+_REPLACED = frozenset(name for name, _ in _HEADERS) | {
+    b"set-cookie"
+}  # no page needs a cookie but the one made here
+
+# The name of the token in an address.
+TOKEN = "token"  # noqa: S105 (a name)
 
 
 class AccessControl:
@@ -50,10 +61,14 @@ class AccessControl:
     Args:
         app: The application that answers them.
         host: The address or name on which the server listens.
+        token: What a request must carry: in its address the first time, and in a cookie from then on.
     """
 
-    def __init__(self, app: App, host: str) -> None:
+    def __init__(self, app: App, host: str, token: str) -> None:
         self._app = app
+        self._token = token
+        # Cookies do not tell ports apart. So each inspector has a cookie of its own name.
+        self._cookie = f"inspector-{hashlib.sha256(token.encode()).hexdigest()[:12]}"
         self._names = set(_LOOPBACK_NAMES)
         self._any_address = host.lower() not in self._names
         if self._any_address:
@@ -78,6 +93,12 @@ class AccessControl:
             await send_guarded({"type": "http.response.start", "status": status, "headers": headers})
             await send_guarded({"type": "http.response.body", "body": body})
             return
+        if location := self._without_token(scope):
+            cookie = f"{self._cookie}={self._token}; Path=/; HttpOnly; SameSite=Lax"
+            headers = [(b"location", location.encode("latin-1")), *_HEADERS, (b"set-cookie", cookie.encode())]
+            await send({"type": "http.response.start", "status": 303, "headers": headers})
+            await send({"type": "http.response.body", "body": b""})
+            return
         await self._app(scope, receive, send_guarded)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
@@ -95,7 +116,34 @@ class AccessControl:
             return 405, "The inspector only shows; nothing here can be changed."
         if not _PATHS.fullmatch(scope["path"]):
             return 404, "There is no such page."
+        if not (self._is_token(_token_in_address(scope)) or self._is_token(self._cookie_of(headers))):
+            return (
+                403,
+                "Open the address that gladly-segment printed: it carries the token of this inspector.",
+            )
         return None
+
+    def _is_token(self, value: str | None) -> bool:
+        return value is not None and hmac.compare_digest(value.encode("latin-1"), self._token.encode())
+
+    def _cookie_of(self, headers: dict[bytes, str]) -> str | None:
+        for pair in headers.get(b"cookie", "").split(";"):
+            name, _, value = pair.strip().partition("=")
+            if name == self._cookie:
+                return value
+        return None
+
+    def _without_token(self, scope: Scope) -> str | None:
+        """
+        Return the address without its token, to which the browser goes on with the cookie. Return None for an
+        address without one. So no token stays in the browser's list of visited pages.
+        """
+        if _token_in_address(scope) is None:
+            return None
+        pairs = parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        query = urlencode([(name, value) for name, value in pairs if name != TOKEN])
+        path = scope.get("raw_path", scope["path"].encode()).decode("latin-1").partition("?")[0]
+        return f"/{path.lstrip('/')}?{query}".removesuffix("?")
 
     def _is_ours(self, host: str) -> bool:
         try:
@@ -105,6 +153,16 @@ class AccessControl:
         if not name:
             return False
         return name.lower() in self._names or (self._any_address and _is_address(name))
+
+
+def new_token() -> str:
+    """Return a token that nobody can guess."""
+    return secrets.token_urlsafe(24)
+
+
+def _token_in_address(scope: Scope) -> str | None:
+    found = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True).get(TOKEN)
+    return found[-1] if found else None
 
 
 def _is_link(scope: Scope, headers: dict[bytes, str]) -> bool:

@@ -9,7 +9,7 @@ from datasette.plugins import pm
 from datasette.utils import parse_metadata
 
 from inspector import plugin
-from inspector.access import AccessControl, App
+from inspector.access import AccessControl, App, new_token
 from inspector.database import NAME, StateDatabase
 
 _HERE = Path(__file__).parent
@@ -37,9 +37,13 @@ class Inspector:
     Args:
         path: The state file. It may be missing.
         host: The address or name on which the server listens.
+
+    Attributes:
+        token: What the first request must carry in its address.
     """
 
     def __init__(self, path: Path, host: str = "127.0.0.1") -> None:
+        self.token = new_token()
         # Plugins that happen to be installed next to us were written for other purposes. Some of them write.
         for foreign, _ in pm.list_plugin_distinfo():
             pm.unregister(foreign)
@@ -59,7 +63,7 @@ class Inspector:
         self.datasette.add_database(self.database, name=NAME)
         self._opened: list[sqlite3.Connection] = []
         _remember_connections(self.datasette.databases["_internal"], self._opened)
-        self.app: App = AccessControl(self.datasette.app(), host)
+        self.app: App = AccessControl(self.datasette.app(), host, self.token)
 
     def close(self) -> None:
         """Wait for the queries that are running, and close the file."""

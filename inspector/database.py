@@ -108,6 +108,10 @@ class StateDatabase(Database):  # type: ignore[misc]
         rested: T = answer
         return rested
 
+    async def execute(self, *args: Any, **more: Any) -> Any:
+        """Run a query as Datasette does. One that fails is not printed: its parameters may be an e-mail."""
+        return await super().execute(*args, **{**more, "log_sql_errors": False})
+
     async def execute_fn(self, fn: Callable[[sqlite3.Connection], T]) -> T:
         """Run *fn* in a thread, with that thread's connection."""
         loop = asyncio.get_running_loop()

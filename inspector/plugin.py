@@ -110,7 +110,9 @@ def handle_exception(datasette: Any, request: Any, exception: Exception) -> Any:
             )
         else:
             status, title, message = 500, None, f"{type(exception).__name__}: {exception}"
-            log.error("inspect: %s: %s", request.path, message)
+            # The rest of the address, and what SQLite says of a query, may hold what a person typed.
+            page = "/".join(request.path.split("/")[:3])
+            log.error("inspect: %s: %s", visible(page), type(exception).__name__)
         if request.path.partition("?")[0].endswith(".json") or request.path.startswith("/api/"):
             return Response.json({"ok": False, "error": message, "status": status}, status=status)
         context = {"title": title, "status": status, "error": message}

@@ -3,15 +3,18 @@
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
+from urllib.parse import urlencode
 
 import uvicorn
 
+from inspector.access import TOKEN
 from inspector.application import Inspector
 from state.file import is_there, open_for_reading
 
@@ -67,10 +70,10 @@ def serve(
     Args:
         path: The state file. While there is none, the pages say so; they show it as soon as it is there.
         port: The port to listen on. 0 takes any free one.
-        host: The address or name on which to listen. Whoever can reach it can read the state file: names,
-            e-mails, phone numbers.
+        host: The address or name on which to listen. Whoever can reach it and knows the token can read the
+            state file: names, e-mails, phone numbers.
         open_browser: Whether to open the person's browser.
-        ready: Called with the address once the server answers.
+        ready: Called with the address, which holds the token, once the server answers.
 
     Raises:
         StateFileError: The file is not ours, or damaged, or its directory is missing.
@@ -79,20 +82,23 @@ def serve(
     """
     look_at(path)
     with bind(host, port) as listening:
-        url = f"http://{_in_url(host)}:{listening.getsockname()[1]}/"
         inspector = Inspector(path, host)
+        address = f"http://{_in_url(host)}:{listening.getsockname()[1]}/"
+        url = f"{address}?{urlencode({TOKEN: inspector.token})}"
+        with tempfile.TemporaryDirectory(prefix="gladly-segment-", ignore_cleanup_errors=True) as directory:
 
-        def started() -> None:
-            if ready is not None:
-                ready(url)
-            if open_browser:
-                # In a thread: the launchers of some browsers return only when the browser is closed.
-                threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
+            def started() -> None:
+                if ready is not None:
+                    ready(url)
+                if open_browser:
+                    # In a thread: the launchers of some browsers return only when the browser is closed.
+                    page = page_leading_to(url, Path(directory))
+                    threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()
 
-        try:
-            make_server(inspector, started).run(sockets=[listening])
-        finally:
-            inspector.close()
+            try:
+                make_server(inspector, started).run(sockets=[listening])
+            finally:
+                inspector.close()
 
 
 def look_at(path: Path) -> None:
@@ -127,6 +133,27 @@ def bind(host: str, port: int) -> socket.socket:
         listening.close()
         raise
     return listening
+
+
+def page_leading_to(url: str, directory: Path) -> Path:
+    """
+    Write a page that leads to *url*, and return its path.
+
+    The browser is started with the path of this page. Every user of the machine can see the arguments of a
+    process, and *url* holds the token.
+
+    Args:
+        url: The address.
+        directory: A directory that only its owner can enter.
+    """
+    page = directory / "inspect.html"
+    page.write_text(
+        f'<!doctype html><meta charset="utf-8"><meta http-equiv="refresh" content="0; url={url}">'
+        f'<title>inspect</title><a href="{url}">inspect</a>\n',
+        encoding="utf-8",
+    )
+    page.chmod(0o600)
+    return page
 
 
 def make_server(inspector: Inspector, started: Callable[[], None]) -> uvicorn.Server:

@@ -5,6 +5,7 @@ Defines what can be wrong with the state file: one error for each thing that the
   x StateFileError     the file is not ours, damaged, or not writable: a person mends it; nothing was touched
     x NewerSchemaError a newer release wrote it: upgrade; nothing was touched
     x OlderSchemaError an older release wrote it: let a cycle migrate it; nothing was touched
+    x OtherOrganizationError it is another organization's: point at its own file; nothing was touched
   x StateLockedError   another process has the role: wait for it or stop it
   x StateWriteError    a transaction failed and was rolled back whole: try again later
 """
@@ -28,6 +29,10 @@ class OlderSchemaError(StateFileError):
     """An older release wrote the file, and the command does not migrate. The file was left as it is."""
 
 
+class OtherOrganizationError(StateFileError):
+    """The file is the state of another organization. It was left as it is."""
+
+
 class StateLockedError(StateError):
     """Another process holds the state file."""
 
@@ -42,4 +47,19 @@ def damaged(path: Path, finding: str) -> StateFileError:
         f"{path} is damaged ({finding}); it was left as it is. Restore it from a copy, or move it away and "
         "start anew from an instant (sync.start): what is sent again keeps its messageId, and Segment drops "
         "repeats within its 24 hours."
+    )
+
+
+def other_organization(path: Path, bound_to: str, host: str) -> OtherOrganizationError:
+    """
+    Return the error for a file of another organization.
+
+    Args:
+        path: The state file.
+        bound_to: The host that the file is bound to.
+        host: The host that the settings name.
+    """
+    return OtherOrganizationError(
+        f"{path} belongs to the organization at {bound_to}, and the settings name {host}; it was left as "
+        "it is. Give each organization a state file of its own (state.path), or mend gladly.organization."
     )

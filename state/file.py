@@ -32,6 +32,9 @@ CHECKPOINT_PAGES = 15_000
 # own transaction in the sqlite3 shell does.
 BUSY_TIMEOUT_MS = 15_000
 
+# The files that SQLite has open for writing in this process: device and inode.
+_open_here: list[tuple[int, int]] = []
+
 # What every SQLite 3 file begins with, and how long its header is (SQLite file format, 1.3).
 _MAGIC = b"SQLite format 3\x00"
 _HEADER_BYTES = 100
@@ -127,6 +130,25 @@ def check_writable(path: Path) -> None:
         raise StateFileError(f"{path} or its directory cannot be written by this user.")
 
 
+@contextmanager
+def open_here(identity: tuple[int, int]) -> Iterator[None]:
+    """
+    Note that SQLite has a state file open for writing in this process, for as long as the block takes.
+
+    Nothing but SQLite may open and close the file meanwhile: POSIX drops the locks of a process on a file
+    when any of its descriptors of that file is closed (SQLite, "How To Corrupt", 2.2). Another program would
+    then delete the write-ahead log that is still written.
+
+    Args:
+        identity: The device and the inode of the file.
+    """
+    _open_here.append(identity)
+    try:
+        yield
+    finally:
+        _open_here.remove(identity)
+
+
 def log_size(path: Path) -> int:
     """Return the size of the write-ahead log of the state file, in bytes. Return 0 where there is none."""
     try:
@@ -182,6 +204,9 @@ def _create(path: Path) -> None:
 def _refuse_foreign(path: Path) -> None:
     """Refuse a file that is not ours before SQLite opens it. SQLite repairs what it opens."""
     with _explaining_the_path(path):
+        stat = path.stat()
+        if (stat.st_dev, stat.st_ino) in _open_here:
+            return  # it was looked at when it was opened
         with path.open("rb") as file:
             header = file.read(_HEADER_BYTES)
         if not header.startswith(_MAGIC):

@@ -3,12 +3,19 @@ Decides who may write the state file: one process for each role, and one process
 
 A process takes a role when it opens the file and keeps it until it closes the file. The processes of
 different roles take turns: a process has the turn while it reads something and writes what follows from it.
+
+A lock is held on the state file itself, and on a lock file beside it. The lock on the file holds for every
+name and every mount of it. The lock file says which process has the lock, and stays where the state file is
+replaced.
 """
 
 import contextlib
+import errno
 import fcntl
 import os
+import struct
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +25,17 @@ from state.errors import StateFileError, StateLockedError
 
 # A process that waits for the turn looks again after so many seconds.
 _TURN_LOOK_S = 0.05
+
+
+# Where our locks are in the state file: far behind SQLite's own (at 2^30), and behind every end of a file.
+_FIRST_LOCKED_BYTE = 1 << 60
+
+# A lock file holds a process id and a note, and no more than this.
+_LOCK_FILE_BYTES = 200
+
+# Linux has locks on a part of a file that belong to a descriptor. Those of POSIX end when the process closes
+# any descriptor of the file. Elsewhere the lock file alone is locked.
+_SET_LOCK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
 
 
 class Role(NamedTuple):
@@ -39,20 +57,30 @@ RESYNC = Role(".resync.lock", "a resync")
 
 class FileLock:
     """
-    A lock between processes: `flock` on a file that stands next to the state file.
+    A lock between processes: on the state file itself, and `flock` on a file that stands next to it.
 
     The kernel gives the lock back when the process ends, however it ends. The lock file stays, because
     removing it would race with a process that is opening it.
 
+    The state file must be closed by SQLite before this lock is closed: to close a descriptor of a file ends
+    the locks that SQLite has on it in this process.
+
     Args:
         path: The state file.
         suffix: What the name of the lock file adds to the name of the state file.
+        create: Whether taking the lock creates a missing state file, which is empty then.
+
+    Attributes:
+        note: What `write_note` has written, in this process or an earlier one; empty where the lock file is
+            new. None where an older release wrote the lock file, or the lock has not been taken.
 
     Raises:
         StateFileError: The lock file cannot be written.
     """
 
-    def __init__(self, path: Path, suffix: str) -> None:
+    def __init__(self, path: Path, suffix: str, *, create: bool = True) -> None:
+        self.note: str | None = None
+        self._itself = _RangeLock(path, suffix, create=create)
         self._path = path.with_name(path.name + suffix)
         try:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -79,32 +107,115 @@ class FileLock:
             raise StateFileError(
                 f"{self._path} cannot be locked ({error.strerror}). Keep the state file on a local disk."
             ) from error
-        with contextlib.suppress(OSError):  # on a full disk the id is not written, and the lock holds
-            os.ftruncate(self._fd, 0)
-            os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        if not self._itself.try_to_take():
+            fcntl.flock(self._fd, fcntl.LOCK_UN)
+            return False
+        self.note = _note(self._read())
+        self._write()
         return True
+
+    def write_note(self, note: str) -> None:
+        """Write a note into the lock file, one line. It stays there when the lock is given back."""
+        self.note = note
+        self._write()
+
+    def _write(self) -> None:
+        with contextlib.suppress(OSError):  # on a full disk nothing is written, and the lock holds
+            written = os.pwrite(self._fd, f"{os.getpid()}\n{self.note or ''}\n".encode(), 0)
+            os.ftruncate(self._fd, written)
+
+    def _read(self) -> str:
+        return os.pread(self._fd, _LOCK_FILE_BYTES, 0).decode("ascii", "replace")
 
     def give_back(self) -> None:
         """Let another process take the lock."""
+        self._itself.give_back()
         fcntl.flock(self._fd, fcntl.LOCK_UN)
 
     @property
     def holder(self) -> str:
         """Return the id of the process that took the lock last, as text. Return `""` if it is not known."""
-        return os.pread(self._fd, 20, 0).decode("ascii", "replace").strip()
+        return self._read().partition("\n")[0].strip()
 
     def close(self) -> None:
-        """Close the lock file, which gives the lock back."""
+        """Close the lock file, and the state file as this lock opened it, which gives the lock back."""
+        self._itself.close()
         os.close(self._fd)
 
 
-def take_role(path: Path, role: Role) -> FileLock:
+class _RangeLock:
+    """
+    A lock on one byte of the state file, which no name or mount of the file escapes.
+
+    A file that cannot be opened is not locked: whoever opens it next says what is wrong with it.
+    """
+
+    def __init__(self, path: Path, name: str, *, create: bool) -> None:
+        self._path = path
+        self._byte = _FIRST_LOCKED_BYTE + zlib.crc32(name.encode())
+        self._flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
+        self._fd: int | None = None
+
+    def try_to_take(self) -> bool:
+        """Take the lock. Return False where another process has it."""
+        if self._fd is None and _SET_LOCK is not None:
+            with contextlib.suppress(OSError, ValueError):
+                self._fd = os.open(self._path, self._flags, 0o600)
+        return self._set(fcntl.F_WRLCK)
+
+    def give_back(self) -> None:
+        """Let another process take the lock."""
+        self._set(fcntl.F_UNLCK)
+
+    def _set(self, kind: int) -> bool:
+        if self._fd is None or _SET_LOCK is None:
+            return True
+        try:
+            # struct flock of 64-bit Linux: type, whence, start, length, process id.
+            fcntl.fcntl(self._fd, _SET_LOCK, struct.pack("hhqqi4x", kind, os.SEEK_SET, self._byte, 1, 0))
+        except OSError as error:
+            # Any other error: this file system has no such locks. The lock file is locked all the same.
+            return error.errno not in (errno.EAGAIN, errno.EACCES)
+        return True
+
+    def close(self) -> None:
+        """Close the file, which gives the lock back."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+
+def _note(content: str) -> str | None:
+    lines = content.split("\n")
+    if not content:
+        return ""
+    return (lines[1] or None) if len(lines) > 1 else None
+
+
+def note_in(path: Path, role: Role) -> str | None:
+    """
+    Return the note in the lock file of a role that another process may have.
+
+    Args:
+        path: The state file, with all links resolved.
+        role: The role.
+
+    Returns: the note; empty where there is no lock file, and None where it holds none.
+    """
+    try:
+        return _note(path.with_name(path.name + role.suffix).read_text("ascii", "replace"))
+    except OSError:
+        return ""
+
+
+def take_role(path: Path, role: Role, *, create: bool = True) -> FileLock:
     """
     Take a role for this process.
 
     Args:
         path: The state file, with all links resolved: another name for the file is the same file.
         role: The role.
+        create: Whether a missing state file is created, empty.
 
     Returns: the lock; closing it gives the role back.
 
@@ -112,7 +223,7 @@ def take_role(path: Path, role: Role) -> FileLock:
         StateLockedError: Another process has this role. The message names its process id.
         StateFileError: The lock file cannot be written.
     """
-    lock = FileLock(path, role.suffix)
+    lock = FileLock(path, role.suffix, create=create)
     if lock.try_to_take():
         return lock
     who = f"process {lock.holder}" if lock.holder else "another process"

@@ -17,20 +17,22 @@ from typing import Self
 
 from state.errors import StateFileError, damaged
 from state.failpoints import failpoint
-from state.file import explaining, log_size, open_for_writing, version_of
-from state.instants import from_text, to_text
+from state.file import explaining, log_size, open_for_writing, open_here, version_of
+from state.instants import from_text, to_text, utc_now
 from state.locks import MAIN, Role, Turn, take_role
+from state.organization import Organization
 from state.records import ChangeRecord, Poll, StoredConversation, TakenIn
 from state.schema.version import CURRENT, Schema
 from state.writer import rows
 from state.writer.connection import WriterConnection
 from state.writer.conversations import changes_near, stored_conversations
-from state.writer.erasure import Erasure, erase_customer
+from state.writer.erasure import DEFAULT_WIPE_TIMING, Erasure, WipeTiming, erase_customer
 from state.writer.outbox import Outbox
 from state.writer.quarantine import Quarantine
 from state.writer.receivers import Receivers
 from state.writer.reconciliation import Reconciliation
 from state.writer.recorded import Recorded
+from state.writer.restores import Restores
 from state.writer.resyncs import Resyncs
 
 # Below this a warning says that the disk runs out. A backlog of a million events is about 1 GB.
@@ -57,8 +59,12 @@ class Store:
         schema: The schema of this release.
         sleep: Waits so many seconds while another process has the turn. It may raise, which ends the waiting.
         waiting: Called once if another process has the turn, which may be in a long cycle.
+        wiping: When the file is rebuilt after a customer was deleted.
+        is_scratch: Whether the file is a copy for a dry run, which nobody needs afterwards.
 
     Attributes:
+        organization: Whose state it is.
+        restores: Whether the file is a copy that was put back.
         outbox: The events to deliver, and what becomes of them.
         recorded: The events to look up, and what becomes of them.
         erasure: What must be erased and overwritten.
@@ -84,11 +90,14 @@ class Store:
         schema: Schema = CURRENT,
         sleep: Callable[[float], object] = time.sleep,
         waiting: Callable[[], object] | None = None,
+        wiping: WipeTiming = DEFAULT_WIPE_TIMING,
+        is_scratch: bool = False,
     ) -> None:
         self.path = path
         itself = path.resolve()  # a link to the file is the same file
         with ExitStack() as undo:
-            undo.callback(take_role(itself, role).close)
+            lock = take_role(itself, role)
+            undo.callback(lock.close)
             self._turn = Turn(itself)
             undo.callback(self._turn.close)
             with self.turn(sleep, waiting):
@@ -99,9 +108,14 @@ class Store:
                     self._bring_to(schema)
                 stat = path.stat()
                 self._identity = stat.st_dev, stat.st_ino
+                undo.enter_context(open_here(self._identity))
                 self._db = WriterConnection(path, self._connection)
+                self.organization = Organization(self._db)
+                self.restores = Restores(
+                    self._db, itself, lock if role is MAIN else None, is_scratch=is_scratch
+                )
                 self.outbox = Outbox(self._db)
-                self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers)
+                self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers, timing=wiping)
                 self.recorded = Recorded(self._db, self.erasure)
                 self.quarantine = Quarantine(self._db)
                 self.receivers = Receivers(self._db)
@@ -243,22 +257,33 @@ class Store:
         return changes_near(self._db, moments, within)
 
     def deleted_customers(self, ids: Iterable[str]) -> dict[str, str]:
-        """Return the deleted customers among *ids*, each with the reason that their events are suppressed."""
+        """
+        Return the deleted customers among *ids*, each with the reason that their events are suppressed.
+
+        A customer who was merged into a deleted one counts as deleted, too.
+        """
         return dict(
             self._db.rows_in(
-                "SELECT id, reason FROM customers WHERE deleted_at IS NOT NULL AND id IN ({})", set(ids)
+                "WITH RECURSIVE up (of, id) AS (SELECT id, id FROM customers WHERE id IN ({})"
+                " UNION SELECT up.of, merged_into FROM up JOIN customers ON customers.id = up.id"
+                " WHERE merged_into IS NOT NULL)"
+                " SELECT up.of, reason FROM up JOIN customers ON customers.id = up.id"
+                " WHERE deleted_at IS NOT NULL",
+                set(ids),
             )
         )
 
     # What moves with the watermark
 
-    def commit(self, taken: TakenIn) -> None:
+    def commit(self, taken: TakenIn, now: datetime | None = None) -> None:
         """
         Write what a chunk of changes led to, and the new watermark, in one transaction (semantics 4.1).
 
         Args:
             taken: What to write. An event already recorded under the same message id is left as it is.
+            now: The present instant. None takes this machine's clock.
         """
+        now = now or utc_now()
         with self._db.transaction() as db:
             failpoint("commit.begin")
             if taken.seen_since is not None:
@@ -271,20 +296,22 @@ class Store:
             rows.write_conversations(db, taken.conversations)
             rows.free_what_is_explained(db, taken.conversations)
             rows.write_merges(db, taken)
-            rows.write_changes(db, taken)
+            rows.write_changes(db, taken, now)
             failpoint("commit.conversations")
-            rows.write_events(db, taken)
+            rows.write_events(db, taken, now)
             for customer_id, (at, reason) in taken.deletions.items():
                 erase_customer(db, customer_id, at, reason)
-            rows.write_bad_lines(db, taken.bad_lines)
+            rows.write_bad_lines(db, taken.bad_lines, now)
             failpoint("commit.events")
-            self._move_position(db, taken)
+            self._move_position(db, taken, now)
             failpoint("commit.watermark")
+        if taken.position is not None and taken.resync is None:
+            self.restores.moved(taken.position)
         if taken.deletions:
-            self.erasure.rebuild()
+            self.erasure.rebuild(now)
 
     @staticmethod
-    def _move_position(db: sqlite3.Connection, taken: TakenIn) -> None:
+    def _move_position(db: sqlite3.Connection, taken: TakenIn, now: datetime) -> None:
         if taken.position is None:
             return
         if taken.resync is not None:
@@ -292,7 +319,7 @@ class Store:
                 "UPDATE resyncs SET position = ? WHERE id = ?", (to_text(taken.position), taken.resync)
             )
         else:
-            rows.move_watermark(db, taken.position)
+            rows.move_watermark(db, taken.position, now)
 
     def record_poll(self, poll: Poll, position: datetime | None = None) -> None:
         """
@@ -305,11 +332,14 @@ class Store:
         with self._db.transaction() as db:
             failpoint("poll.record")
             if position is not None:
-                rows.move_watermark(db, position)
+                rows.move_watermark(db, position, poll.finished_at or utc_now())
             rows.write_poll(db, poll)
+        if position is not None:
+            self.restores.moved(position)
 
     def reset_watermark(self, to: datetime) -> None:
         """Move the watermark to *to*. Recorded events stay, so nothing is sent twice (semantics 3.7)."""
         with self._db.transaction() as db:
-            rows.move_watermark(db, to)
+            rows.move_watermark(db, to, utc_now())
             db.execute("DELETE FROM seen_changes")
+        self.restores.moved(to)

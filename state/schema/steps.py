@@ -43,6 +43,23 @@ def m002_three_stages(db: Database) -> None:
     # When each receiver, which is a write key at an address, last took events. Only there is a refusal blamed
     # on an event (semantics 4.4). The id holds the key's fingerprint.
     db.execute("CREATE TABLE receivers (id TEXT PRIMARY KEY, accepted_at TEXT NOT NULL)")
+    # When the file was found to be a copy of an earlier state, and the watermark that the copy had.
+    db.execute("CREATE TABLE restores (id INTEGER PRIMARY KEY, found_at TEXT NOT NULL, position TEXT)")
+    # The figures of the cycles whose rows in `polls` have been forgotten, by the UTC day on which they began.
+    db.table("poll_days").create(
+        {
+            "day": str,
+            "cycles": int,
+            "degraded": int,
+            "failed": int,
+            "changes": int,
+            "created": int,
+            "closed": int,
+            "delivered": int,
+            "requests": int,
+        },
+        pk="day",
+    )
     db.execute("INSERT INTO counts VALUES ('events', 'recorded', 0)")
     db.execute("CREATE INDEX held_events ON events (next_attempt_at) WHERE next_attempt_at IS NOT NULL")
     _replace_views(db)

@@ -9,8 +9,12 @@ from state.writer.connection import WriterConnection
 
 # Segment drops repeats of a messageId for about 24 hours (Segment docs, "Handling Duplicate Data"). An event
 # that is delivered so long after it was recorded is marked if there was an earlier attempt: that attempt may
-# have arrived.
+# have arrived. So is an event that was recorded so long ago if the state file was put back from a copy since:
+# it may have been delivered before.
 MAY_DUPLICATE_AFTER = timedelta(hours=20)
+
+_AN_ATTEMPT = "may be a duplicate: an earlier attempt was over 20 hours ago"
+_A_COPY = "may be a duplicate: the state file was put back from a copy"
 
 
 class Outbox:
@@ -34,16 +38,23 @@ class Outbox:
         )
         return [PendingEvent((row[0], row[1]), row[2], row[3]) for row in rows]
 
-    def mark_delivered(self, message_ids: Sequence[str]) -> None:
-        """Note that Segment answered 2xx for these events."""
-        now = utc_now()
+    def mark_delivered(self, message_ids: Sequence[str], now: datetime | None = None) -> None:
+        """
+        Note that Segment answered 2xx for these events.
+
+        Args:
+            message_ids: The events. Those that are not pending any more are left alone.
+            now: The present instant. None takes this machine's clock.
+        """
+        now = now or utc_now()
         at, long_ago = to_text(now), to_text(now - MAY_DUPLICATE_AFTER)
         with self._connection.transaction() as db:
             db.executemany(
-                "UPDATE events SET status = 'delivered', delivered_at = ?, reason = CASE WHEN attempts > 0"
-                " AND created_at < ? THEN 'may be a duplicate: an earlier attempt was over 20 hours ago' END,"
+                "UPDATE events SET status = 'delivered', delivered_at = ?, reason = CASE"
+                " WHEN attempts > 0 AND created_at < ? THEN ?"
+                " WHEN occurred_at < ? AND occurred_at < (SELECT max(found_at) FROM restores) THEN ? END,"
                 " attempts = attempts + 1 WHERE message_id = ? AND status = 'pending'",
-                ((at, long_ago, id_) for id_ in message_ids),
+                ((at, long_ago, _AN_ATTEMPT, long_ago, _A_COPY, id_) for id_ in message_ids),
             )
 
     def mark_rejected(self, message_id: str, reason: str) -> None:

@@ -15,9 +15,17 @@ class Reconciliation:
     def __init__(self, connection: WriterConnection) -> None:
         self._connection = connection
 
-    def last_reconciled(self) -> datetime | None:
-        """Return when a conversation was last compared with Gladly. Return None when none ever was."""
-        rows = self._connection.rows("SELECT max(checked_at) FROM conversations")
+    def last_reconciled(self, now: datetime | None = None) -> datetime | None:
+        """
+        Return when a conversation was last compared with Gladly. Return None when none ever was.
+
+        Args:
+            now: The present instant; None takes this machine's clock. A comparison noted for a later instant
+                does not count: it was written while the clock was ahead.
+        """
+        rows = self._connection.rows(
+            "SELECT max(checked_at) FROM conversations WHERE checked_at <= ?", (to_text(now or utc_now()),)
+        )
         return from_text(rows[0][0]) if rows[0][0] else None
 
     def quiet_conversations(self, before: datetime, limit: int) -> list[StoredConversation]:
@@ -37,8 +45,14 @@ class Reconciliation:
         )
         return list(stored_conversations(self._connection, (row[0] for row in rows)).values())
 
-    def mark_checked(self, ids: Iterable[str]) -> None:
-        """Note that these conversations have just been compared with Gladly."""
-        at = to_text(utc_now())
+    def mark_checked(self, ids: Iterable[str], now: datetime | None = None) -> None:
+        """
+        Note that these conversations have just been compared with Gladly.
+
+        Args:
+            ids: The conversations.
+            now: The present instant. None takes this machine's clock.
+        """
+        at = to_text(now or utc_now())
         with self._connection.transaction() as db:
             db.executemany("UPDATE conversations SET checked_at = ? WHERE id = ?", ((at, id_) for id_ in ids))

@@ -1,7 +1,8 @@
 """
 Writes records as rows: plain SQL, inside a transaction that `Store` has begun.
 
-These run in every cycle. The upserts of sqlite-utils would cost two to three times as much.
+These run in every cycle. *now* is the present instant: the caller knows it better than this machine's clock.
+The upserts of sqlite-utils would cost two to three times as much.
 """
 
 import json
@@ -9,7 +10,7 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
 
-from state.instants import to_text, utc_now
+from state.instants import to_text
 from state.records import QUARANTINED_LINE_BYTES, BadLine, Poll, Status, StoredConversation, TakenIn
 
 FEED = "conversations"  # the key of the one row of `watermark`
@@ -69,14 +70,14 @@ def write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
         )
 
 
-def write_changes(db: sqlite3.Connection, taken: TakenIn) -> None:
+def write_changes(db: sqlite3.Connection, taken: TakenIn, now: datetime) -> None:
     """
     Write what was decided about each change.
 
     A change read again keeps its first decision. One exception: a close that was taken for another one, and
     turns out to be its own, says so (semantics 2.0.1).
     """
-    now = to_text(utc_now())
+    at = to_text(now)
     db.executemany(
         "INSERT INTO changes (conversation_id, type, recorded_at, change_id, status_before, status_after,"
         " transition, why, agent_id, seen_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -95,16 +96,16 @@ def write_changes(db: sqlite3.Connection, taken: TakenIn) -> None:
                 c.transition and c.transition.value,
                 c.why,
                 c.agent_id,
-                now,
+                at,
             )
             for c in taken.changes
         ),
     )
 
 
-def write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
+def write_events(db: sqlite3.Connection, taken: TakenIn, now: datetime) -> None:
     """Write events. An event already recorded under the same message id is left as it is."""
-    now = to_text(utc_now())
+    at = to_text(now)
     db.executemany(
         "INSERT OR IGNORE INTO events (message_id, conversation_id, customer_id, transition, event,"
         " occurred_at, status, reason, payload, attempts, created_at, agent_id, topic_ids)"
@@ -120,7 +121,7 @@ def write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
                 e.status.value,
                 e.reason,
                 e.payload.decode() if e.payload is not None else None,
-                now,
+                at,
                 e.agent_id,
                 _as_json(e.topic_ids),
             )
@@ -129,15 +130,15 @@ def write_events(db: sqlite3.Connection, taken: TakenIn) -> None:
     )
 
 
-def write_bad_lines(db: sqlite3.Connection, lines: Sequence[BadLine]) -> None:
+def write_bad_lines(db: sqlite3.Connection, lines: Sequence[BadLine], now: datetime) -> None:
     """Put lines into quarantine, cut to `QUARANTINED_LINE_BYTES`. A line already there is left as it is."""
-    now = to_text(utc_now())
+    at = to_text(now)
     db.executemany(
         "INSERT OR IGNORE INTO quarantine (id, seen_at, source, reason, line) VALUES (?, ?, ?, ?, ?)",
         (
             (
                 bad.id,
-                now,
+                at,
                 bad.source,
                 bad.reason,
                 bad.line[:QUARANTINED_LINE_BYTES].decode("utf-8", "replace"),
@@ -147,12 +148,12 @@ def write_bad_lines(db: sqlite3.Connection, lines: Sequence[BadLine]) -> None:
     )
 
 
-def move_watermark(db: sqlite3.Connection, position: datetime) -> None:
+def move_watermark(db: sqlite3.Connection, position: datetime, now: datetime) -> None:
     """Put the watermark at *position*."""
     db.execute(
         "INSERT INTO watermark (feed, position, updated_at) VALUES (?, ?, ?) ON CONFLICT (feed) DO UPDATE"
         " SET position = excluded.position, updated_at = excluded.updated_at",
-        (FEED, to_text(position), to_text(utc_now())),
+        (FEED, to_text(position), to_text(now)),
     )
 
 

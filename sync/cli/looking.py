@@ -181,7 +181,8 @@ def _explanation(path: Path, conversation_id: str) -> dict[str, Any] | None:
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="The address to listen on. At any other address, other machines can read the state file.",
+    help="The address to listen on. At any other address, other machines can read the state file, if they "
+    "have the token.",
 )
 @click.option("--no-open", is_flag=True, help="Do not open a browser.")
 @click.pass_obj
@@ -191,7 +192,8 @@ def inspect(options: Options, port: int, host: str, no_open: bool) -> None:
     Open the state file in a browser.
 
     The pages are a live debugger, an overview, every conversation and all tables. They change nothing.
-    Only this machine can reach them, unless --host names another address. A daemon may be running.
+    Only this machine can reach them, unless --host names another address. The printed address holds a token,
+    so no other user of this machine can read them. A daemon may be running.
 
     \b
     Example:

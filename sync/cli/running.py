@@ -149,5 +149,5 @@ def _copied_store(path: Path) -> "Iterator[Store]":
         if is_there(path):
             with Reader(path) as reader:
                 reader.copy_to(copy)
-        with Store(copy, migrate=True) as store:
+        with Store(copy, migrate=True, is_scratch=True) as store:
             yield store

@@ -130,7 +130,7 @@ class Cycle:
             poll.error = " ".join(str(error) for error in errors)
         poll.finished_at = utc_now()
         self._write(poll)
-        self._forget_old_payloads()
+        self._forget_old_payloads(poll)
         failpoint("cycle.end")
         seconds = round(time.monotonic() - started, 3)
         log.info("cycle.finished", outcome=poll.outcome.value, **poll.figures(), seconds=seconds)
@@ -195,15 +195,18 @@ class Cycle:
         self._poller.position_written()
         self._record_due = time.monotonic() + self._timing.uneventful_every_s
 
-    def _forget_old_payloads(self) -> None:
+    def _forget_old_payloads(self, poll: Poll) -> None:
         """
         Erase payloads past their retention (semantics 5.3), and overwrite what earlier erasures have left.
+
+        No clock alone erases anything early: this machine's counts no further than Gladly's (faults H1.19).
         """
-        self._store.erasure.wipe()
+        now = min(utc_now(), poll.window_end or self._store.watermark() or utc_now())
+        self._store.erasure.wipe(now, log.warning)
         if time.monotonic() < self._retention_due:
             return
         self._store.check_room(log.warning)
-        long_ago = utc_now() - self._retention
+        long_ago = now - self._retention
         erasure = self._store.erasure
-        if not erasure.erase_old_payloads(long_ago) + erasure.forget_old_changes(long_ago):
+        if not erasure.erase_old_payloads(long_ago, now) + erasure.forget_old_rows(long_ago):
             self._retention_due = time.monotonic() + self._timing.retention_every_s

@@ -5,16 +5,22 @@ To learn how the parts fit together, read `build_pipeline` from top to bottom.
 """
 
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import NamedTuple, Self
+from urllib.parse import urlsplit
 
+import structlog
+
+from state.instants import utc_now
 from state.store import Store
 from sync.audit.reconcile import Reconciler
-from sync.events.message_id import Origin, fingerprint
+from sync.events.message_id import Origin, fingerprint, message_id
 from sync.gladly.client import GladlyClient
 from sync.gladly.feed import ChangeFeed
 from sync.gladly.limits import GladlyLimits
 from sync.gladly.objects.lookups import Lookups
+from sync.http.addresses import is_loopback
 from sync.http.retry import RetryPolicy
 from sync.pipeline.cycle import Cycle, CycleTiming
 from sync.pipeline.delivery import Deliverer, DeliveryTiming
@@ -30,6 +36,8 @@ from sync.segment.client import SegmentClient
 from sync.segment.limits import SegmentLimits
 from sync.settings.sections import Config
 from sync.stop import Stop
+
+log = structlog.get_logger()
 
 
 class Tuning(NamedTuple):
@@ -109,7 +117,7 @@ def build_pipeline(
     tuning: Tuning = DEFAULT_TUNING,
 ) -> Pipeline:
     """
-    Make an organization's pipeline.
+    Make an organization's pipeline. Bind its state file to it first (semantics 5.6).
 
     Args:
         config: The organization's settings and secrets.
@@ -117,15 +125,24 @@ def build_pipeline(
         stop: Ends everything that waits or hangs.
         observed_by: Makes the observer, given what it can ask about both ends; None for no observer.
         tuning: The numbers behind the settings.
+
+    Raises:
+        OtherOrganizationError: The state file is another organization's. No request was made.
+        StateWriteError: The state file could not be written.
     """
     settings = config.settings
+    origin = Origin(fingerprint(config.secrets.write_key), urlsplit(settings.gladly.url).netloc)
+    store.organization.bind(
+        organization_host(config), origin.write_key_fingerprint, partial(message_id, origin)
+    )
+    if store.restores.note_if_put_back(utc_now()):
+        log.warning("state.restored", note="what is sent again and is over 20 hours old may be a duplicate")
     ends = Ends(
         gladly_client(config, stop, tuning), segment_client(config, stop, tuning), tuning.refused_pause_s
     )
     observer = observed_by(ends) if observed_by is not None else CycleObserver()
     feed = ChangeFeed(ends.gladly, settings.sync.overlap, store.quarantine.known_bad_lines)
     lookups = Lookups(ends.gladly)
-    origin = Origin(fingerprint(config.secrets.write_key), ends.gladly.host.address)
     record = RecordStage(config.event_options, store, lookups, origin)
     timing = tuning.look_up.at_pace(settings.gladly.requests_per_second)
     look_up = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, timing)
@@ -163,6 +180,16 @@ def build_pipeline(
     look_up_now = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, at_once)
     preview = Preview(poller, feed, record, look_up_now, store, tuning.segment)
     return Pipeline(cycle, resync, preview, ends, (lookups.close, deliverer.close, ends.close))
+
+
+def organization_host(config: Config) -> str:
+    """
+    Return the host at Gladly to which the organization's state file is bound.
+
+    All addresses of this machine are `localhost`: a sandbox is on another port each time.
+    """
+    url = config.settings.gladly.url
+    return "localhost" if is_loopback(url) else urlsplit(url).netloc.lower().removesuffix(":443")
 
 
 def gladly_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> GladlyClient:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from state.errors import StateError, StateLockedError, damaged
+from state.errors import StateError, StateLockedError, damaged, other_organization
 from state.file import check_writable, is_there
 from state.locks import MAIN, take_role
 from state.reader import Reader
 from state.schema.version import CURRENT, Schema
 from sync.errors import GladlySegmentError, SettingsError
 from sync.gladly.feed import ChangeFeed
-from sync.runtime.build import gladly_client, segment_client
+from sync.runtime.build import gladly_client, organization_host, segment_client
 from sync.segment.limits import is_segments_own, looks_like_a_write_key
 from sync.settings.secrets import SEGMENT_KEY_VARIABLE
 from sync.settings.sections import Config
@@ -127,14 +127,17 @@ def _state(config: Config, schema: Schema) -> str:
     """Look at the state file without opening it for writing, which leaves the file as it is."""
     path: Path = config.state_path
     if not is_there(path):
-        take_role(path.resolve(), MAIN).close()
+        take_role(path.resolve(), MAIN, create=False).close()
         return f"{path} will be created by the first cycle"
     check_writable(path)
     with Reader(path, schema) as reader:
         verdict = reader.quick_check()
         if verdict != "ok":
             raise damaged(path, verdict)
-        watermark, version = reader.watermark(), reader.version()
+        watermark, version, bound_to = reader.watermark(), reader.version(), reader.organization()
+    host = organization_host(config)
+    if bound_to is not None and bound_to != host:
+        raise other_organization(path, bound_to, host)
     older = (
         f"\nIt has schema version {version}; the next `once`, `run` or `resync` will migrate it to "
         f"{schema.version}."
@@ -146,7 +149,8 @@ def _state(config: Config, schema: Schema) -> str:
     except StateLockedError:
         return f"{path} is whole, and in use by a running cycle or daemon{older}"
     since = f"watermark {watermark['position']}" if watermark else "no watermark yet"
-    return f"{path} is whole ({since}){older}"
+    whose = f"; it belongs to {bound_to}" if bound_to else ""
+    return f"{path} is whole ({since}{whose}){older}"
 
 
 def _metrics(config: Config) -> str:

@@ -98,6 +98,7 @@ class Daemon:
         every_s = config.settings.sync.every.total_seconds()
         self._look_up_s = max(every_s / 2, every_s - 2.0)
         self._metrics: Metrics | None = None
+        store.check_pages()  # before anything is written
         self._pipeline = build_pipeline(config, store, stop, observed_by=self._observer, tuning=tuning)
         self._cycle = self._pipeline.cycle
         self._heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
@@ -129,7 +130,6 @@ class Daemon:
             SettingsError: The daemon cannot listen on the metrics' address.
             BaseException: What ended the last cycle, when no further cycle would go better.
         """
-        self._store.check_pages()
         log.info("daemon.started", pid=os.getpid(), state=str(self._config.state_path))
         self._show_metrics()
         self._schedule.start()

@@ -5,15 +5,16 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import urllib.request
 from contextlib import closing
 from datetime import timedelta
 
 import pytest
+import requests
 
 from state.instants import from_text, to_text, utc_now
 from state.records import Event, EventStatus, Poll, PollOutcome, TakenIn, Transition
 from state.store import Store
+from support.inspector_samples import at
 from support.state_samples import EVENT_COLUMNS
 
 # --- status ---------------------------------------------------------------------------------------------
@@ -371,8 +372,7 @@ def test_inspect_serves_the_state_file_until_it_is_stopped(installation):
     installation.run("once")
     process = installation.start("inspect", "--no-open", "--port", "0")
     url = process.stdout.readline().split()[0]
-    with urllib.request.urlopen(url + "overview", timeout=20) as page:
-        assert b"Watermark" in page.read()
+    assert "Watermark" in requests.get(at(url, "overview"), timeout=20).text
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=15)
     assert process.returncode == 0

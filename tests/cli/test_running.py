@@ -122,8 +122,8 @@ def test_3_with_a_refused_token_after_segments_part(installation, waiting, usern
 
 def test_3_with_a_refused_write_key_after_gladlys_part(installation, gladly_segment, opened):
     """
-    It names the variable to mend; what was read is kept, and the right key delivers it. Segment itself does
-    not answer 401, other receivers do.
+    It names the variable to mend; what was read is kept, and the right key delivers it, under an
+    id of its own (semantics 4.2). Segment itself does not answer 401, other receivers do.
     """
     opened()
     installation.sandbox.segment.wrong_keys = "refused"
@@ -135,7 +135,8 @@ def test_3_with_a_refused_write_key_after_gladlys_part(installation, gladly_segm
     (event,) = installation.events(status="pending")
     del installation.settings["SEGMENT_WRITE_KEY"]
     assert gladly_segment("once").code == 0
-    assert ids(installation.sandbox.inbox.received) == [event["message_id"]]
+    (delivered,) = installation.events(conversation=event["conversation_id"])
+    assert ids(installation.sandbox.inbox.received) == [delivered["message_id"]] != [event["message_id"]]
 
 
 def test_3_wins_over_1(installation, waiting, down):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from inspector.application import Inspector
-from support.inspector_samples import Browser
+from inspector.server import page_leading_to
+from support.inspector_samples import Browser, cookie_of
 
 EVERY_PAGE = [
     "/",
@@ -139,3 +140,51 @@ def test_a_query_that_takes_too_long_is_cut_off(reader: Browser) -> None:
     """A long read would hold up the wiping of erased payloads (semantics 5.1)."""
     endless = "with recursive n(i) as (select 1 union all select i+1 from n) select count(*) from n"
     assert reader.get(f"/state.json?sql={endless}").status_code == 400
+
+
+def test_another_user_of_the_machine_is_refused_every_page(reader: Browser) -> None:
+    """A port on loopback is open to every user, and only who was told the token gets in (faults H3.6)."""
+    for address in EVERY_PAGE:
+        answer = reader.get(address, cookie="")
+        assert answer.status_code == 403
+        assert "token" in answer.text
+
+
+@pytest.mark.parametrize("address", ["/?token={}", "/api/events?token={}", "/state/events.json?token={}"])
+@pytest.mark.parametrize("token", ["", "wrong", "0" * 32, "é", "%00"])
+def test_a_wrong_token_is_no_token(reader: Browser, address: str, token: str) -> None:
+    """However it is sent (faults H3.6)."""
+    assert reader.get(address.format(token), cookie="").status_code == 403
+    name = cookie_of(reader.inspector).partition("=")[0]
+    if token.isascii():
+        assert reader.get(address.partition("?")[0], cookie=f"{name}={token}").status_code == 403
+
+
+def test_the_token_in_an_address_becomes_a_cookie(reader: Browser) -> None:
+    """The browser goes on to the address without it, and no script can read the cookie (faults H3.6)."""
+    token = reader.inspector.token
+    answer = reader.get(f"/conversation?id=conversation-1&token={token}", cookie="")
+    assert answer.status_code == 303
+    assert answer.headers["location"] == "/conversation?id=conversation-1"
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie
+    assert "SameSite=Lax" in cookie
+    assert answer.headers["referrer-policy"] == "no-referrer"
+    found = reader.get(answer.headers["location"], cookie="a=b; " + cookie.partition(";")[0])
+    assert found.status_code == 200
+    assert token not in found.text
+
+
+@pytest.mark.parametrize("address", ["//evil.example/", "///evil.example", "/\\evil.example"])
+def test_the_token_leads_to_no_other_site(reader: Browser, address: str) -> None:
+    """An address that a stranger made up stays on the inspector (faults H3.6)."""
+    answer = reader.get(f"http://127.0.0.1:8412{address}?token={reader.inspector.token}", cookie="")
+    assert not answer.headers.get("location", "/").startswith(("//", "/\\", "http"))
+
+
+def test_no_argument_of_a_process_holds_the_token(tmp_path: Path) -> None:
+    """The browser is started with a page that only the owner can read (faults H3.6)."""
+    page = page_leading_to("http://127.0.0.1:8412/?token=secret", tmp_path)
+    assert page.stat().st_mode & 0o077 == 0
+    assert "secret" not in page.as_uri()
+    assert "url=http://127.0.0.1:8412/?token=secret" in page.read_text()

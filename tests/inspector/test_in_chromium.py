@@ -15,7 +15,7 @@ from sandbox import Sandbox
 from state.instants import utc_now
 from state.records import TakenIn, Transition
 from state.store import Store
-from support.inspector_samples import HOSTILE, fill, make_event, served, touch
+from support.inspector_samples import HOSTILE, at, fill, make_event, served, touch
 from support.installation import Installation
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="the Playwright package is not installed")
@@ -130,7 +130,7 @@ def test_every_page_loads_stays_here_and_can_be_used_by_everyone(
     watched = Watched(chromium, scheme, width)
     page = watched.page
     for address in PAGES:
-        page.goto(site + address)
+        page.goto(at(site, address))
         if address == "":
             page.wait_for_selector("#events li")
         assert page.locator("main").is_visible()
@@ -202,7 +202,7 @@ def test_search_finds(watched: Watched, site: str, q: str, expected: int) -> Non
 def test_the_status_filters(watched: Watched, site: str) -> None:
     """A rejected event comes with the command that tries it again."""
     page = watched.page
-    page.goto(site + "?status=rejected")
+    page.goto(at(site, "?status=rejected"))
     expect_rows(page, 1)
     page.locator("#detail code").first.wait_for()
     assert "gladly-segment retry message-3" in page.locator("#detail code").first.inner_text()
@@ -212,7 +212,7 @@ def test_a_hostile_name_is_text(watched: Watched, site: str) -> None:
     """Nothing in a name runs, nor turns the text around it."""
     page = watched.page
     page.on("dialog", lambda dialog: watched.troubles.append(dialog.message))
-    page.goto(site + "?status=rejected")
+    page.goto(at(site, "?status=rejected"))
     who = page.locator("#events .who").first
     who.wait_for()
     assert "<script>alert(1)</script>" in who.inner_text()
@@ -261,7 +261,7 @@ def test_the_list_grows_while_the_sync_runs(watched: Watched, tmp_path: Path) ->
                 before = page.locator("#events li").count()
                 page.locator("#events li").nth(before + 2).wait_for(timeout=15_000)
                 page.locator("#events .is-delivered").first.wait_for(timeout=5_000)
-                page.goto(url + "overview")
+                page.goto(at(url, "overview"))
                 assert page.locator(".tile .pill.is-ok").count() >= 1
                 page.close()  # it asks again every second, and nobody would answer
         finally:

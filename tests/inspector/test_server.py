@@ -17,7 +17,7 @@ from state.errors import NewerSchemaError, StateFileError
 from state.instants import utc_now
 from state.records import EventStatus, TakenIn, Transition
 from state.store import Store
-from support.inspector_samples import fill, make_event, served
+from support.inspector_samples import at, fill, make_event, served
 
 pytestmark = pytest.mark.long
 
@@ -81,7 +81,7 @@ def test_reading_leaves_the_file_as_it_is(state_path: Path) -> None:
     before = state_path.read_bytes()
     with served(state_path) as (url, _):
         for page in ("", "overview", "conversation?id=conversation-1", "state", "state/events", "api/events"):
-            assert requests.get(url + page, timeout=10).ok
+            assert requests.get(at(url, page), timeout=10).ok
     assert state_path.read_bytes() == before
     assert sum(part.stat().st_size for part in state_path.parent.glob("*-wal")) == 0
 
@@ -139,7 +139,7 @@ def test_reading_and_writing_do_not_meet(state_path: Path) -> None:
                 "state/events",
                 "state/daily_counts",
             ):
-                answers.append(session.get(url + page, timeout=10).status_code)
+                answers.append(session.get(at(url, page), timeout=10).status_code)
         out, err = writer.communicate()
         process.send_signal(signal.SIGTERM)
         _, complaints = process.communicate(timeout=10)
@@ -160,4 +160,4 @@ def test_a_daemon_that_ends_and_starts_again_is_followed(state_path: Path) -> No
             with Store(state_path) as store:
                 event = make_event(number, Transition.CREATED, utc_now(), status=EventStatus.PENDING)
                 store.commit(TakenIn(events=[event]))
-            assert len(requests.get(url + "api/events", timeout=5).json()["events"]) == number
+            assert len(requests.get(at(url, "api/events"), timeout=5).json()["events"]) == number

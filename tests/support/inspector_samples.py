@@ -138,17 +138,38 @@ def touch(path: Path, sql: str, *parameters: object) -> None:
         db.execute(sql, parameters)
 
 
+def cookie_of(inspector: Inspector) -> str:
+    """The cookie that an inspector gives to who opened its address with the token."""
+
+    async def ask() -> str:
+        transport = httpx.ASGITransport(app=inspector.app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8412") as client:
+            answer = await client.get("/", params={"token": inspector.token})
+            return answer.headers["set-cookie"].partition(";")[0]
+
+    return asyncio.run(ask())
+
+
+def at(url: str, page: str) -> str:
+    """The address of a page of an inspector, given the address that it printed. It carries the token, too."""
+    base, _, token = url.partition("?")
+    return f"{base}{page}{'&' if '?' in page else '?'}{token}"
+
+
 class Browser:
     """Asks an inspector in this process for pages, as a browser on this machine would."""
 
     def __init__(self, inspector: Inspector) -> None:
-        self._inspector = inspector
+        self.inspector = inspector
+        self._cookie = cookie_of(inspector)
 
     def get(self, address: str, *, method: str = "GET", **headers: str) -> httpx.Response:
-        sent = {"host": "127.0.0.1:8412"} | {name.replace("_", "-"): value for name, value in headers.items()}
+        sent = {"host": "127.0.0.1:8412", "cookie": self._cookie} | {
+            name.replace("_", "-"): value for name, value in headers.items()
+        }
 
         async def ask() -> httpx.Response:
-            transport = httpx.ASGITransport(app=self._inspector.app)
+            transport = httpx.ASGITransport(app=self.inspector.app)
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1:8412") as client:
                 return await client.request(method, address, headers=sent)
 

@@ -125,9 +125,9 @@ EVERYTHING = TakenIn(
 POLL = Poll(started_at=eight(), finished_at=eight(1), changes=4)
 
 
-def commit(store: Store, *events: Event, **more: Any) -> None:
+def commit(store: Store, *events: Event, now: datetime | None = None, **more: Any) -> None:
     """Take in events and whatever else."""
-    store.commit(TakenIn(events=events, **more))
+    store.commit(TakenIn(events=events, **more), now)
 
 
 def outbox(store: Store, page: int = 100) -> list[PendingEvent]:

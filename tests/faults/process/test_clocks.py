@@ -9,6 +9,7 @@ import pytest
 
 from sandbox import Fault, Sandbox
 from state.instants import from_text
+from state.store import Store
 from support.checker import problems
 from support.installation import Installation
 from support.measuring import cpu_seconds, peak_bytes
@@ -230,3 +231,23 @@ def test_a_cron_line_is_read_in_utc(installation, zone):
         process.terminate()
         assert process.wait(10) == 0
     assert_nothing_lost(installation)
+
+
+@pytest.mark.parametrize("days", [40, 365, 3_650])
+def test_a_clock_far_ahead_for_one_cycle_erases_nothing_early(installation, days):
+    """
+    Payloads, decisions and cycles are kept for their time by Gladly's clock, and conversations are compared
+    again as soon as the clock is right (faults H1.19).
+    """
+    history(installation.sandbox)
+    assert installation.run("once").returncode == 0
+    held = "SELECT count(payload), (SELECT count(*) FROM changes) FROM events"
+    before = rows(installation.state_path, held)
+    says = _another_clock(installation, days * 86_400)
+    assert installation.run("once").returncode == 0
+    says.write_text("+0\n")
+    assert installation.run("once").returncode == 0
+    assert rows(installation.state_path, held) == before != [(0, 0)]
+    with Store(installation.state_path) as store:
+        last = store.reconciliation.last_reconciled()
+        assert last is None or last <= datetime.now(UTC)

@@ -29,7 +29,10 @@ def test_a_transition_read_again_after_its_payload_was_erased_is_not_sent_again(
     busy_minutes(sandbox, 5)
     program = begin()
     program.run()
-    assert program.store.erasure.erase_old_payloads(sandbox.clock.now() + timedelta(days=1)) == 10
+    assert (
+        program.store.erasure.erase_old_payloads(sandbox.clock.now() + timedelta(days=1), sandbox.clock.now())
+        == 10
+    )
     before = program.events()
     program.store.reset_watermark(sandbox.clock.now() - timedelta(minutes=10))
     program.restart()

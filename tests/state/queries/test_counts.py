@@ -77,7 +77,7 @@ def test_the_oldest_pending_event_is_the_one_that_has_waited_longest(path, store
 
 def test_what_a_reset_concerns_is_counted(path, busy):
     """All events recorded since then, and those of them that can be replayed."""
-    busy.erasure.erase_old_payloads(utc_now() + timedelta(seconds=1))
+    busy.erasure.erase_old_payloads(utc_now() + timedelta(seconds=1), utc_now())
     busy.outbox.mark_delivered(["m-3"])
     with Reader(path) as reader:
         assert reader.counts_since(to_text(eight(0))) == {"events": 4, "replayable": 1}

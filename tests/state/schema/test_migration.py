@@ -6,6 +6,7 @@ from contextlib import closing
 import pytest
 
 from state.errors import NewerSchemaError, OlderSchemaError, StateError
+from state.instants import utc_now
 from state.locks import MAIN, RESYNC
 from state.reader import Reader
 from state.records import TakenIn
@@ -105,7 +106,7 @@ def test_opening_wipes_and_rebuilds_nothing(path):
     before = whole_file(path)
     with Store(path) as store:
         assert whole_file(path) == before
-        store.erasure.wipe()
+        store.erasure.wipe(utc_now())
     assert query(path, "SELECT count(*) FROM customers WHERE wiped_at IS NULL") == [(0,)]
 
 

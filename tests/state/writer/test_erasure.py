@@ -190,7 +190,7 @@ def test_a_reader_in_the_way_delays_the_wiping_and_not_the_writer(path, store):
         delete(store, "customer")
         took_s = time.monotonic() - began
         assert row_of(path, "m-1", "payload") == (None,)
-    store.erasure.wipe()
+    store.erasure.wipe(utc_now())
     assert files_holding(path, "zoe@example.com") == []
     assert took_s < 5
 
@@ -205,7 +205,7 @@ def test_what_could_not_be_wiped_is_wiped_after_a_restart(path):
         store.close()
         with Store(path) as again:
             reader.execute("COMMIT")
-            again.erasure.wipe()
+            again.erasure.wipe(utc_now())
             assert files_holding(path, "zoe@example.com") == []
 
 
@@ -219,7 +219,7 @@ def test_what_an_ended_process_could_not_wipe_is_wiped_by_the_next(path):
         store.close()
         assert files_holding(path, "zoe@example.com") != []
         again = Store(path)
-    again.erasure.wipe()
+    again.erasure.wipe(utc_now())
     assert files_holding(path, "zoe@example.com") == []
     again.close()
 
@@ -229,7 +229,7 @@ def test_payloads_of_delivered_events_are_erased_after_their_time(path, store):
     commit(store, event("m-1"))
     store.outbox.mark_delivered(["m-1"])
     before = row_of(path, "m-1", "conversation_id, customer_id, occurred_at, delivered_at, status, attempts")
-    assert store.erasure.erase_old_payloads(utc_now() + timedelta(seconds=1)) == 1
+    assert store.erasure.erase_old_payloads(utc_now() + timedelta(seconds=1), utc_now()) == 1
     assert row_of(path, "m-1", "payload") == (None,)
     assert files_holding(path, "zoe@example.com") == []
     assert before == row_of(
@@ -241,7 +241,7 @@ def test_what_was_delivered_later_is_kept(path, store):
     """The time counts from the delivery, not from the event."""
     commit(store, event("m-1", at=eight(-86_400 * 90)))
     store.outbox.mark_delivered(["m-1"])
-    assert store.erasure.erase_old_payloads(utc_now() - timedelta(days=30)) == 0
+    assert store.erasure.erase_old_payloads(utc_now() - timedelta(days=30), utc_now()) == 0
     assert row_of(path, "m-1", "payload IS NULL") == (0,)
 
 
@@ -249,7 +249,7 @@ def test_what_was_delivered_later_is_kept(path, store):
 def test_what_was_never_delivered_is_kept(path, store, status):
     """However old, an event that may still be sent keeps what is to be sent."""
     commit(store, event("m-1", status=EventStatus(status)))
-    assert store.erasure.erase_old_payloads(utc_now() + timedelta(days=999)) == 0
+    assert store.erasure.erase_old_payloads(utc_now() + timedelta(days=999), utc_now()) == 0
     assert row_of(path, "m-1", "payload IS NULL") == (0,)
 
 
@@ -258,5 +258,5 @@ def test_retention_goes_in_steps(path, store):
     commit(store, *(event(f"m-{n}") for n in range(5)))
     store.outbox.mark_delivered([f"m-{n}" for n in range(5)])
     later = utc_now() + timedelta(seconds=1)
-    assert [store.erasure.erase_old_payloads(later, limit=2) for _ in range(4)] == [2, 2, 1, 0]
+    assert [store.erasure.erase_old_payloads(later, utc_now(), limit=2) for _ in range(4)] == [2, 2, 1, 0]
     assert query(path, "SELECT count(*) FROM events WHERE payload IS NOT NULL") == [(0,)]

@@ -182,8 +182,15 @@ def test_a_replay_leaves_what_was_never_delivered_or_is_erased(path, store):
     """Rejected and suppressed events stay so, and nothing is sent whose payload is gone."""
     commit(store, *(event(status, status=status) for status in OTHERS), event("erased"))
     store.outbox.mark_delivered(["erased"])
-    store.erasure.erase_old_payloads(utc_now() + timedelta(days=1))
+    store.erasure.erase_old_payloads(utc_now() + timedelta(days=1), utc_now())
     assert store.outbox.replay(eight(-1)) == 1
     assert ids(outbox(store)) == ["delivered"]
     with Reader(path) as reader:
         assert reader.event_counts() == dict.fromkeys(EVENT_STATUSES, 1)
+
+
+def test_a_delivery_is_noted_at_the_instant_that_the_caller_gives(path, store):
+    """This machine's clock may be a year ahead; the caller knows Gladly's (faults H1.19)."""
+    commit(store, event("m-1"), now=eight(5))
+    store.outbox.mark_delivered(["m-1"], eight(7))
+    assert row_of(path, "m-1", "created_at, delivered_at") == (to_text(eight(5)), to_text(eight(7)))

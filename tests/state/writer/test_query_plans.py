@@ -46,8 +46,8 @@ def a_cycle(store):
     store.outbox.mark_attempted(["m-3"], "unreachable")
     store.outbox.mark_delivered(["m-3"])
     store.outbox.mark_rejected("m-4", "refused")
-    store.erasure.erase_old_payloads(utc_now())
-    store.erasure.wipe()
+    store.erasure.erase_old_payloads(utc_now(), utc_now())
+    store.erasure.wipe(utc_now())
     store.record_poll(Poll(started_at=eight()), eight(10))
 
 

@@ -1,0 +1,84 @@
+"""
+Binds the state file to one organization, and keeps the message ids to its write key (semantics 5.6, 4.2).
+"""
+
+import sqlite3
+from collections.abc import Callable
+from datetime import datetime
+
+from state.errors import other_organization
+from state.file import explaining
+from state.instants import from_text
+from state.records import Transition
+from state.writer.connection import WriterConnection
+
+# So many events get their new ids between two looks at the file. All of them are one transaction.
+_PAGE = 1_000
+
+MakeId = Callable[[str, Transition, datetime], str]
+
+
+class Organization:
+    """The one organization whose state the file holds."""
+
+    def __init__(self, connection: WriterConnection) -> None:
+        self._connection = connection
+
+    def bind(self, host: str, write_key_fingerprint: str, make_id: MakeId) -> int:
+        """
+        Bind the file to an organization, or make sure that it is bound to this one.
+
+        If the write key is another than before, the events that are still to be sent get the message ids of
+        the new key: an id belongs to a transition and a key. Delivered events keep theirs. The new ids and
+        the new fingerprint are written in one transaction.
+
+        Args:
+            host: The organization's host at Gladly. All addresses of this machine are one host, `localhost`.
+            write_key_fingerprint: Tells this write key from others.
+            make_id: Makes the message id of a transition from its conversation, its kind and its instant.
+
+        Returns: how many events got another message id.
+
+        Raises:
+            OtherOrganizationError: The file belongs to another host. It was left as it is.
+            StateWriteError: The file could not be written.
+        """
+        rows = self._connection.rows("SELECT host, write_key_fingerprint FROM organization")
+        if rows and rows[0][0] != host:
+            raise other_organization(self._connection.path, rows[0][0], host)
+        if not rows:
+            # A new file, or one of an older release, which did not say under which key it made its ids.
+            with explaining(self._connection.path):
+                self._connection.raw.execute(
+                    "INSERT INTO organization (host, write_key_fingerprint) VALUES (?, ?)",
+                    (host, write_key_fingerprint),
+                )
+            return 0
+        if rows[0][1] == write_key_fingerprint:
+            return 0
+        with self._connection.transaction() as db:
+            db.execute("UPDATE organization SET write_key_fingerprint = ?", (write_key_fingerprint,))
+            return _make_ids_anew(db, make_id)
+
+
+def _make_ids_anew(db: sqlite3.Connection, make_id: MakeId) -> int:
+    """Give each event that is still to be sent the id that *make_id* makes. Return how many ids changed."""
+    changed, last = 0, 0
+    while True:
+        page = db.execute(
+            "SELECT rowid, message_id, conversation_id, transition, occurred_at FROM events"
+            " WHERE rowid > ? AND status IN ('recorded', 'pending', 'rejected') ORDER BY rowid LIMIT ?",
+            (last, _PAGE),
+        ).fetchall()
+        if not page:
+            return changed
+        last = page[-1][0]
+        for rowid, old, conversation_id, transition, occurred_at in page:
+            new = make_id(conversation_id, Transition(transition), from_text(occurred_at))
+            if new != old:
+                # An attempt under the old id went to another source, so it is no attempt of this one.
+                changed += db.execute(
+                    "UPDATE OR IGNORE events SET message_id = ?, attempts = 0,"
+                    " payload = CAST(replace(payload, ?, ?) AS TEXT) WHERE rowid = ?",
+                    (new, f'"messageId":"{old}"', f'"messageId":"{new}"', rowid),
+                ).rowcount

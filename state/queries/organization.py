@@ -1,0 +1,14 @@
+"""Reads whose state the file holds."""
+
+import sqlite3
+
+from state.queries.rows import value
+
+
+def organization(connection: sqlite3.Connection) -> str | None:
+    """Return the host of the organization that the file is bound to. Return None for none."""
+    # A file of an older schema has no such table.
+    if not value(connection, "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'organization'"):
+        return None
+    host: str | None = value(connection, "SELECT host FROM organization")
+    return host
