@@ -2,15 +2,16 @@
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime, timedelta
 
 import structlog
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
+from sync.settings.cron import crontab_triggers
 from sync.settings.sections import SyncSettings
-
-if TYPE_CHECKING:
-    pass
 
 log = structlog.get_logger()
 
@@ -34,16 +35,13 @@ class Schedule:
     """
 
     def __init__(self, settings: SyncSettings, run_cycle: Callable[[], None]) -> None:
-        from apscheduler.events import EVENT_JOB_MAX_INSTANCES
-        from apscheduler.executors.pool import ThreadPoolExecutor
-        from apscheduler.schedulers.background import BackgroundScheduler
-
         self._scheduler: BackgroundScheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
-        self._scheduler.add_job(run_cycle, _trigger(settings), next_run_time=datetime.now(UTC), id=_JOB)
+        trigger = NextRun(next_run_of(settings))
+        self._scheduler.add_job(run_cycle, trigger, next_run_time=datetime.now(UTC), id=_JOB)
         self._scheduler.add_listener(
             lambda _: log.warning("cycle.missed", reason="the one before it was still running"),
             EVENT_JOB_MAX_INSTANCES,
@@ -79,10 +77,41 @@ class Schedule:
         self._scheduler.shutdown(wait=False)
 
 
-def _trigger(settings: SyncSettings) -> object:
-    from apscheduler.triggers.cron import CronTrigger
-    from apscheduler.triggers.interval import IntervalTrigger
+class NextRun(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
+    """
+    Answer APScheduler with the next run after now, whatever has been missed.
 
-    if settings.cron is not None:
-        return CronTrigger.from_crontab(settings.cron, timezone=UTC)
-    return IntervalTrigger(seconds=settings.every.total_seconds(), timezone=UTC)
+    APScheduler lists each run between the last one and now before it makes one of them (`coalesce`). For a
+    clock set forward by ten years that list fills the memory (faults H2.4).
+
+    Args:
+        next_run: Returns the next run, given the last one and now. The result must be later than now.
+    """
+
+    def __init__(self, next_run: Callable[[datetime, datetime], datetime]) -> None:
+        self._next_run = next_run
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return the next run after now. APScheduler calls this."""
+        return self._next_run(previous_fire_time or now, now)
+
+
+def next_run_of(settings: SyncSettings) -> Callable[[datetime, datetime], datetime]:
+    """Return the function that computes the next run, given the last one and now."""
+    if settings.cron is None:
+        every = settings.every
+
+        def after_interval(last: datetime, now: datetime) -> datetime:
+            missed = max(timedelta(0), now - last) // every
+            return last + (missed + 1) * every
+
+        return after_interval
+
+    triggers = crontab_triggers(settings.cron)
+
+    def next_match(last: datetime, now: datetime) -> datetime:
+        later = now + timedelta(microseconds=1)  # CronTrigger answers with now itself when now matches
+        first: datetime = min(trigger.get_next_fire_time(None, later) for trigger in triggers)
+        return first
+
+    return next_match

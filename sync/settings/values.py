@@ -128,15 +128,17 @@ def start(value: Any) -> str:
 
 def cron(value: Any) -> str:
     """Read a cron expression of five fields."""
-    from apscheduler.triggers.cron import CronTrigger
+    from sync.settings.cron import crontab_triggers
 
     found = text(value)
     try:
-        CronTrigger.from_crontab(found)
+        triggers = crontab_triggers(found)
     except ValueError as error:
         raise ValueError(
             f'{found!r} is not a cron expression of five fields like "*/5 * * * *" ({error})'
         ) from None
+    if not triggers:
+        raise ValueError(f"{found!r} never comes, because no month that it names has such a day")
     return found
 
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from support.waiting import wait_until
-from sync.runtime.schedule import Schedule
+from sync.runtime.schedule import NextRun, Schedule, next_run_of
 from sync.settings.sections import SyncSettings
 
 
@@ -133,3 +133,26 @@ def test_after_its_end_no_cycle_begins():
     go_on.set()
     time.sleep(0.4)
     assert runs == [1]
+
+
+NOW = datetime(2026, 11, 28, 8, 0, 0, tzinfo=UTC)
+
+SETTINGS = [
+    pytest.param(SyncSettings(every=timedelta(seconds=1)), id="every second"),
+    pytest.param(SyncSettings(every=timedelta(seconds=0.001)), id="every millisecond"),
+    pytest.param(SyncSettings(cron="* * * * *"), id="every minute by cron"),
+]
+
+
+@pytest.mark.parametrize("settings", SETTINGS)
+@pytest.mark.parametrize(
+    "last", [datetime(1970, 1, 1, tzinfo=UTC), NOW - timedelta(days=3_650), NOW, NOW + timedelta(days=3_650)]
+)
+def test_the_next_run_is_the_first_one_after_now(settings, last):
+    """The runs missed since *last* are not listed one by one (faults H2.4)."""
+    interval = timedelta(minutes=1) if settings.cron else settings.every
+    found = NextRun(next_run_of(settings)).get_next_fire_time(last, NOW)
+    assert found > NOW
+    if last <= NOW:
+        assert found - NOW <= interval
+        assert (found - last) % interval == timedelta(0)

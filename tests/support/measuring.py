@@ -1,5 +1,7 @@
 """Run a command as a process, and measure its cost."""
 
+import os
+import re
 import subprocess
 import sys
 import time
@@ -47,6 +49,19 @@ def run_measured(installation: Installation, *, attempts: int = 1, timeout: floa
         timeout=timeout,
     )
     return Measured(done.returncode, done.stderr, int(done.stdout) * 1024, time.monotonic() - began)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return how many seconds of CPU a running process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_bytes(pid: int) -> int:
+    """Return the peak of a running process's resident memory."""
+    found = re.search(r"VmHWM:\s*(\d+)", Path(f"/proc/{pid}/status").read_text())
+    assert found is not None
+    return int(found[1]) * 1024
 
 
 linux_only = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")

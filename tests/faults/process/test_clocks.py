@@ -1,5 +1,6 @@
 """Clocks are wrong, jump or are in another zone, or a poll takes longer than its interval (faults E1-E4)."""
 
+import signal
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,8 @@ from sandbox import Fault, Sandbox
 from state.instants import from_text
 from support.checker import problems
 from support.installation import Installation
-from support.processes import cycles_of, running
+from support.measuring import cpu_seconds, peak_bytes
+from support.processes import cycles_of, ends_within, running, stderr_of
 from support.recovery import assert_nothing_lost
 from support.state_file import rows
 from support.waiting import wait_until
@@ -97,6 +99,36 @@ def test_a_clock_that_jumps_under_a_daemon_stops_nothing(installation, jump_s):
     assert_nothing_lost(installation)
 
 
+FAR_JUMPS = [
+    pytest.param({"EVERY": "1s"}, 0, 3_650 * 86_400, id="ten years on"),
+    pytest.param({"EVERY": "1s"}, -56 * 365 * 86_400, 0, id="set from 1970"),
+    pytest.param({"EVERY": "0.1s"}, -56 * 365 * 86_400, 3_650 * 86_400, id="set from 1970, too far"),
+    pytest.param({"CRON": "* * * * *"}, -56 * 365 * 86_400, 0, id="set from 1970, with cron"),
+    pytest.param({"EVERY": "1s"}, 3_650 * 86_400, 0, id="ten years back"),
+]
+
+
+@pytest.mark.parametrize(("schedule", "before_s", "after_s"), FAR_JUMPS)
+def test_a_clock_set_over_years_costs_a_daemon_nothing(installation, schedule, before_s, after_s):
+    """
+    The cycles that were missed in those years are not counted one by one. The daemon needs less than 1 s of
+    CPU and less than 100 MB for the jump, and it ends when asked to (faults H2.4).
+    """
+    says = _another_clock(installation, before_s)
+    installation.settings |= {f"GLADLY_SEGMENT_SYNC__{name}": value for name, value in schedule.items()}
+    installation.settings["COVERAGE_PROCESS_CONFIG"] = ""  # its measurement costs CPU too
+    with running(installation, "run") as process:
+        wait_until(lambda: cycles_of(installation))
+        used_s = cpu_seconds(process.pid)
+        says.write_text(f"{after_s:+d}\n")
+        wait_until(lambda: "clock.jumped" in stderr_of(installation), timeout_s=20)
+        history(installation.sandbox, seconds_ago=45)
+        wait_until(lambda: problems(installation.sandbox) == [], timeout_s=20)
+        assert cpu_seconds(process.pid) - used_s < 1
+        assert peak_bytes(process.pid) < 100_000_000
+        assert ends_within(process, 2, signal.SIGTERM) == 0
+
+
 def test_gladlys_clock_put_back_moves_no_watermark_back_and_loses_nothing(installation):
     """
     Gladly's clock is corrected. The watermark stays where it is, and later changes are read (faults E2).
@@ -113,9 +145,11 @@ def test_gladlys_clock_put_back_moves_no_watermark_back_and_loses_nothing(instal
     assert_nothing_lost(installation)
 
 
-@pytest.mark.parametrize("zone", ["Asia/Kathmandu", ":nowhere/at/all"])
+@pytest.mark.parametrize(
+    "zone", ["Asia/Kathmandu", ":nowhere/at/all", "EST5EDT,M3.2.0,M11.1.0", "<+03>-3", "Nowhere/At_All"]
+)
 def test_the_hosts_zone_means_nothing(installation, zone):
-    """Instants are UTC and the schedule runs, whatever `TZ` says (faults E3)."""
+    """Instants are UTC and the schedule runs, whatever `TZ` says (faults E3, H2.10)."""
     installation.settings |= {"TZ": zone, "GLADLY_SEGMENT_SYNC__EVERY": "0.2s"}
     history(installation.sandbox)
     with running(installation, "run") as process:
@@ -183,12 +217,13 @@ def test_a_poll_longer_than_its_interval_is_followed_by_one_not_by_many(installa
     assert sandbox.inbox.repeats.total() == 0
 
 
-def test_a_cron_line_is_read_in_utc(installation):
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "EST5EDT,M3.2.0,M11.1.0", "Nowhere/At_All"])
+def test_a_cron_line_is_read_in_utc(installation, zone):
     """
     `sync.cron` is read in UTC in any zone. The daemon begins with a cycle, and then waits for the next minute
-    (faults E4).
+    (faults E4, H2.10).
     """
-    installation.settings |= {"TZ": "Asia/Kathmandu", "GLADLY_SEGMENT_SYNC__CRON": "* * * * *"}
+    installation.settings |= {"TZ": zone, "GLADLY_SEGMENT_SYNC__CRON": "* * * * *"}
     history(installation.sandbox)
     with running(installation, "run") as process:
         wait_until(lambda: problems(installation.sandbox) == [])
