@@ -124,6 +124,10 @@ class Turn:
     """
     The turn among the processes that have the file open for writing: the daemon and a resync.
 
+    The turn is fair: a process that gives it back while the other one waits gets it again after the other
+    one. Whoever waits for the turn holds a second lock, the place at the head of the queue, until it has the
+    turn. Nobody takes the turn without that place. There are two roles, so the queue has one place.
+
     Args:
         path: The state file, with all links resolved.
 
@@ -132,7 +136,11 @@ class Turn:
     """
 
     def __init__(self, path: Path) -> None:
-        self._lock = FileLock(path, ".turn.lock")
+        with contextlib.ExitStack() as undo:
+            self._lock = FileLock(path, ".turn.lock")
+            undo.callback(self._lock.close)
+            self._place = FileLock(path, ".queue.lock")
+            undo.pop_all()
 
     @contextmanager
     def held(self, sleep: Callable[[float], object], waiting: Callable[[], object] | None) -> Iterator[None]:
@@ -144,11 +152,20 @@ class Turn:
             waiting: Called once if another process has the turn.
         """
         told = False
-        while not self._lock.try_to_take():
-            if waiting is not None and not told:
-                waiting()
-                told = True
-            sleep(_TURN_LOOK_S)
+
+        def wait_for(lock: FileLock) -> None:
+            nonlocal told
+            while not lock.try_to_take():
+                if waiting is not None and not told:
+                    waiting()
+                    told = True
+                sleep(_TURN_LOOK_S)
+
+        wait_for(self._place)
+        try:
+            wait_for(self._lock)
+        finally:
+            self._place.give_back()
         try:
             yield
         finally:
@@ -167,5 +184,6 @@ class Turn:
                 self._lock.give_back()
 
     def close(self) -> None:
-        """Close the lock file."""
+        """Close the lock files."""
+        self._place.close()
         self._lock.close()

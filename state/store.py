@@ -55,6 +55,7 @@ class Store:
         role: What this process holds the file for.
         migrate: Whether to migrate a file of an older schema. If not, such a file is refused.
         schema: The schema of this release.
+        sleep: Waits so many seconds while another process has the turn. It may raise, which ends the waiting.
         waiting: Called once if another process has the turn, which may be in a long cycle.
 
     Attributes:
@@ -81,6 +82,7 @@ class Store:
         *,
         migrate: bool = False,
         schema: Schema = CURRENT,
+        sleep: Callable[[float], object] = time.sleep,
         waiting: Callable[[], object] | None = None,
     ) -> None:
         self.path = path
@@ -89,7 +91,7 @@ class Store:
             undo.callback(take_role(itself, role).close)
             self._turn = Turn(itself)
             undo.callback(self._turn.close)
-            with self.turn(waiting=waiting):
+            with self.turn(sleep, waiting):
                 log_holds_leftovers = log_size(path) > 0
                 self._connection = open_for_writing(path, schema, migrating=migrate)
                 undo.callback(self._close_connection)

@@ -3,7 +3,10 @@
 import signal
 import subprocess
 import sys
+import threading
+import time
 from contextlib import contextmanager
+from itertools import groupby
 
 import pytest
 
@@ -48,6 +51,40 @@ def test_whoever_has_the_turn_has_it_alone(store, resync):
     with store.turn(), pytest.raises(NoPatience), resync.turn(give_up, lambda: told.append(1)):
         pytest.fail("two had the turn")
     assert told == [1]
+    with resync.turn(give_up):
+        pass
+
+
+def test_the_turns_go_round(store, resync):
+    """
+    A process that gives the turn back and wants it again at once gets it after the other one, which waits
+    (faults H2.5).
+    """
+    until, turns = time.monotonic() + 1.5, []
+
+    def take_turns(name, opened):
+        while time.monotonic() < until:
+            with opened.turn():
+                turns.append(name)
+                time.sleep(0.1)
+
+    threads = [
+        threading.Thread(target=take_turns, args=named) for named in (("main", store), ("resync", resync))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(turns) >= 8
+    assert max(len(list(row)) for _, row in groupby(turns)) <= 2, turns
+
+
+def test_whoever_gives_up_waiting_holds_nobody_up(store, resync):
+    """Its place in the queue is free again."""
+    with store.turn(), pytest.raises(NoPatience), resync.turn(give_up):
+        pytest.fail("two had the turn")
+    with store.turn(give_up), pytest.raises(NoPatience), resync.turn(give_up):
+        pytest.fail("two had the turn")
     with resync.turn(give_up):
         pass
 
