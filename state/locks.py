@@ -131,11 +131,15 @@ class Turn:
     Args:
         path: The state file, with all links resolved.
 
+    Attributes:
+        looks: How often this process has looked in vain. It grows for as long as it waits.
+
     Raises:
         StateFileError: The lock file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
+        self.looks = 0
         with contextlib.ExitStack() as undo:
             self._lock = FileLock(path, ".turn.lock")
             undo.callback(self._lock.close)
@@ -159,6 +163,7 @@ class Turn:
                 if waiting is not None and not told:
                     waiting()
                     told = True
+                self.looks += 1
                 sleep(_TURN_LOOK_S)
 
         wait_for(self._place)

@@ -125,6 +125,11 @@ class Store:
         with self._turn.held(sleep, waiting):
             yield
 
+    @property
+    def looks_for_the_turn(self) -> int:
+        """Return a number that grows for as long as this process waits for the turn."""
+        return self._turn.looks
+
     def _bring_to(self, schema: Schema) -> None:
         """Create the tables, or run the steps that an older file has not had."""
         if version_of(self._connection) != schema.version:

@@ -32,11 +32,15 @@ def run(options: Options) -> None:
       GLADLY_API_TOKEN=… SEGMENT_WRITE_KEY=… gladly-segment --config config.toml run
     """
     config, stop = begin(options)
-    from state.store import Store
-    from sync.runtime.daemon import Daemon
+    from sync.errors import StoppedError
+    from sync.runtime.daemon import Daemon, open_store
 
+    try:
+        opened = open_store(config, stop)
+    except StoppedError:
+        return  # nothing has begun yet
     with (
-        Store(config.state_path, migrate=True) as store,
+        opened as store,
         contextlib.closing(Daemon(config, store, stop, debug=options.debug, tuning=options.tuning)) as daemon,
     ):
         daemon.run()
@@ -64,7 +68,7 @@ def once(options: Options, dry_run: bool) -> int:
     from sync.telemetry.heartbeat import Heartbeat
 
     with (
-        Store(config.state_path, migrate=True) as store,
+        Store(config.state_path, migrate=True, sleep=stop.sleep) as store,
         build_pipeline(config, store, stop, tuning=options.tuning) as pipeline,
     ):
         report = pipeline.cycle.run()

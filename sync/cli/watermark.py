@@ -151,7 +151,7 @@ def resync(options: Options, since: "datetime", until: "datetime | None", dry_ru
     from state.locks import RESYNC
     from state.store import Store
 
-    with Store(config.state_path, RESYNC, migrate=True) as store:
+    with Store(config.state_path, RESYNC, migrate=True, sleep=stop.sleep) as store:
         if until is None:
             since, end = _unfinished(store, since, end)
         _run_resync(config, store, since, end, stop)

@@ -12,5 +12,5 @@ Doors:
 * `headers`: `server_date` and `retry_after_s` read the headers of both ends' answers.
 * `addresses`: `is_loopback` tells whether a URL names this machine. The file imports no HTTP library.
 
-Behind them, `connections` holds the pool of connections to one host.
+Behind them, `connections` holds the pool of connections to one host, and `resolver` looks its name up.
 """

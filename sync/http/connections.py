@@ -25,6 +25,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.connectionpool import HTTPConnectionPool
 
 from sync.http.addresses import is_loopback
+from sync.http.resolver import Resolver
 
 CONNECT_TIMEOUT_S = 4.0
 
@@ -48,6 +49,7 @@ class Connections:
         self, base_url: str, authorization: str, *, size: int, on_socket: Callable[[socket.socket], None]
     ) -> None:
         self._on_socket = on_socket
+        self._resolver = Resolver()
         self._adapter = HTTPAdapter(pool_maxsize=size)
         self._prepared = requests.Request("GET", base_url + "/").prepare()
         self._headers = {
@@ -107,13 +109,41 @@ class Connections:
     def _find_the_way(self) -> tuple[HTTPConnectionPool, str]:
         """Return the pool, which uses a proxy if the environment names one, and the prefix of each path."""
         prepared, proxies, on_socket = self._prepared, self._proxies, self._on_socket
+        resolver = self._resolver
         pool: Any = self._adapter.get_connection_with_tls_context(prepared, self._verify, proxies=proxies)
         self._adapter.cert_verify(pool, prepared.url, self._verify, None)  # type: ignore[no-untyped-call]
 
         class Connection(pool.ConnectionCls):  # type: ignore[misc]  # HTTP or HTTPS, as the pool has it
+            _dns_host: str
+
             def request(self, *args: Any, **kwargs: Any) -> None:
                 super().request(*args, **kwargs)
                 on_socket(self.sock)
+
+            def _new_conn(self) -> socket.socket:
+                """Connect to the first address that takes it. urllib3 would wait for its name for ever."""
+                name = self._dns_host
+                failed: Exception | None = None
+                for address in self._addresses(name):
+                    self._dns_host = address
+                    try:
+                        connected: socket.socket = super()._new_conn()
+                    except urllib3.exceptions.HTTPError as error:
+                        failed = error
+                    else:
+                        return connected
+                    finally:
+                        self._dns_host = name  # the certificate is checked against the name
+                assert failed is not None
+                raise failed
+
+            def _addresses(self, name: str) -> list[str]:
+                try:
+                    return resolver.addresses(name, self.port, CONNECT_TIMEOUT_S)
+                except socket.gaierror as error:
+                    raise urllib3.exceptions.NameResolutionError(name, self, error) from error
+                except UnicodeError:
+                    return [name]  # urllib3 says what is wrong with it
 
         pool.ConnectionCls = Connection
         return pool, self._adapter.request_url(prepared, proxies).rstrip("/")

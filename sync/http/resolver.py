@@ -37,6 +37,8 @@ class Resolver:
             OSError: The name cannot be resolved, or there is no answer in time.
             UnicodeError: The name can be no host's name.
         """
+        if ":" in host or host.replace(".", "").isdecimal():
+            return [host]  # it is an address already
         with self._lock:
             lookup = self._lookups.get((host, port))
             if lookup is None or not lookup.is_usable:
@@ -73,7 +75,7 @@ class _NameLookup:
     def wait(self, within_s: float) -> list[str]:
         """Return the answer, or raise what it is not there for."""
         if not self._answered.wait(within_s):
-            raise socket.gaierror("no name server answered in time")
+            raise socket.gaierror(socket.EAI_AGAIN, "no name server answered in time")
         if self._error is not None:
             raise self._error
         return self._addresses

@@ -43,6 +43,26 @@ LOOK_EVERY_S = 1.0
 LONGEST_PAUSE_S = 60.0
 
 
+def open_store(config: Config, stop: Stop) -> Store:
+    """
+    Open the state file for a daemon. A resync may have the turn, and systemd hears that the start goes on.
+
+    Raises:
+        StoppedError: A stop was asked for while the daemon waited for its turn.
+        StateError: The state file cannot be opened.
+    """
+    notifier = Notifier()
+
+    def wait(seconds: float) -> None:
+        notifier.starting()
+        stop.sleep(seconds)
+
+    def tell() -> None:
+        log.info("daemon.waiting", reason="a resync writes")
+
+    return Store(config.state_path, migrate=True, sleep=wait, waiting=tell)
+
+
 class Daemon:
     """
     Run cycles until a stop is asked for, or until one fails in a way that another cycle would not repair.
@@ -149,7 +169,8 @@ class Daemon:
         """
         Return whether cycles run when they should and the one under way gets on. If not, a restart may help.
         """
-        now, progress = time.monotonic(), self._cycle.progress
+        # To wait for the turn while a resync writes is progress, too (faults H2.13).
+        now, progress = time.monotonic(), self._cycle.progress + self._store.looks_for_the_turn
         if progress != self._progress or not self._running.locked():
             self._progress, self._progress_at = progress, now
         late_s = (datetime.now(UTC) - next_cycle).total_seconds()

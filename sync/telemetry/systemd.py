@@ -11,12 +11,17 @@ both for a start that hangs (`TimeoutStartSec`), and kill a daemon that would ha
 
 import os
 import socket
+import time
 from contextlib import suppress
 
 from sync.printable import printable
 
 # systemd reads at once. A reader that does not must not hold up the daemon for longer than this, in seconds.
 _SEND_TIMEOUT_S = 1.0
+
+# A start that waits asks for so many more seconds, and asks again this often.
+_STARTING_S = 30
+_STARTING_EVERY_S = 5.0
 
 # `systemctl status` shows one line.
 _STATUS_CHARACTERS = 300
@@ -35,10 +40,22 @@ class Notifier:
         name = os.environ.get("NOTIFY_SOCKET", "")
         self._address = "\0" + name[1:] if name.startswith("@") else name  # an abstract name
         self.watchdog_s: float | None = None
+        self._started_at = -_STARTING_EVERY_S  # monotonic: when systemd last heard `starting`
         microseconds = os.environ.get("WATCHDOG_USEC", "")
         asked = os.environ.get("WATCHDOG_PID", str(os.getpid()))
         if self._address and microseconds.isdecimal() and int(microseconds) and asked == str(os.getpid()):
             self.watchdog_s = int(microseconds) / 2_000_000
+
+    def starting(self) -> None:
+        """
+        Say that the start gets on, and needs half a minute more.
+
+        A daemon that waits for its turn on the state file is not ready yet. systemd would end it after
+        `TimeoutStartSec`. Called often, this says so every few seconds (faults H2.13).
+        """
+        if time.monotonic() - self._started_at >= _STARTING_EVERY_S:
+            self._started_at = time.monotonic()
+            self._send(f"EXTEND_TIMEOUT_USEC={_STARTING_S}000000")
 
     def ready(self) -> None:
         """Say that the first cycle begins."""

@@ -1,10 +1,13 @@
 """What the state file holds, read from outside."""
 
 import sqlite3
-from contextlib import closing
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+from state.locks import Turn
 from support.installation import Installation
 
 
@@ -34,3 +37,11 @@ def a_minute_later(path):
     with closing(sqlite3.connect(path)) as db, db:
         db.execute(f"UPDATE not_found SET seen_at = {then.format('seen_at')}")
         db.execute(f"UPDATE events SET next_attempt_at = {then.format('next_attempt_at')}")
+
+
+@contextmanager
+def turn_of_a_resync(path: Path) -> Iterator[None]:
+    """Hold the turn on the state file for the time of a block, as a resync does that takes long."""
+    turn = Turn(path.resolve())
+    with closing(turn), turn.held(time.sleep, None):
+        yield

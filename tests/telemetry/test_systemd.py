@@ -10,6 +10,7 @@ import pytest
 
 from sandbox import Fault
 from support.daemon import IMPATIENT, UNSCHEDULED, Daemon
+from support.state_file import turn_of_a_resync
 from support.waiting import wait_until
 
 
@@ -162,6 +163,35 @@ def test_a_cycle_that_gets_on_slowly_keeps_the_watchdog_fed(installation, system
         assert daemon.wait_for("cycle.finished")["seconds"] > 2.5
     times = [at for at, _ in systemd.heard("WATCHDOG=1")]
     assert len(times) >= 8
+
+
+def test_waiting_for_the_turn_keeps_the_watchdog_fed(installation, systemd):
+    """A resync holds the turn for several times as long as a cycle may hang (faults H2.13)."""
+    installation.settings |= {"WATCHDOG_USEC": "400000", "GLADLY_SEGMENT_SYNC__EVERY": "0.3s"}
+    with Daemon(installation, program=("-c", IMPATIENT)) as daemon:
+        daemon.wait_for("cycle.finished")
+        with turn_of_a_resync(installation.state_path):
+            daemon.wait_for("cycle.waiting")
+            held_since = time.monotonic()
+            while (held_until := time.monotonic()) < held_since + 3:
+                systemd.heard()
+                time.sleep(0.05)
+        before = len(daemon.lines("cycle.finished"))
+        daemon.wait_for("cycle.finished", times=before + 1)
+    fed = [at for at, _ in systemd.heard("WATCHDOG=1") if held_since < at < held_until]
+    assert max(later - earlier for earlier, later in pairwise([held_since, *fed, held_until])) < 0.8
+
+
+def test_a_start_that_waits_for_the_turn_asks_for_more_time(installation, gladly_segment, systemd):
+    """systemd would end a start of 90 s. The daemon says that it gets on (faults H2.13)."""
+    assert gladly_segment("once").code == 0
+    with turn_of_a_resync(installation.state_path), Daemon(installation) as daemon:
+        daemon.wait_for("daemon.waiting")
+        wait_until(lambda: systemd.heard("EXTEND_TIMEOUT_USEC="))
+        assert systemd.heard("READY=1") == []
+        code, took_s = daemon.end()
+    assert (code, systemd.heard("READY=1")) == (0, [])
+    assert took_s < 2
 
 
 def _silent(systemd, for_s):
