@@ -6,10 +6,18 @@ SQLite's date functions read them (interface 4). In Python an instant is an awar
 """
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+# A hundred years. Nothing that a person sets takes longer, and before or after any date on which this runs
+# such a time is still inside the calendar.
+LONGEST_DURATION = timedelta(days=36_500)
+
+# Gladly has no changes that are older.
+EARLIEST_INSTANT = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 def utc_now() -> datetime:
@@ -41,14 +49,15 @@ def parse_duration(text: str) -> timedelta:
     Read a duration as settings write it: `90s`, `15m`, `36h`, `7d` (interface 2).
 
     Raises:
-        ValueError: *text* is not a duration. The message shows what one looks like.
+        ValueError: *text* is not a duration, or it is longer than `LONGEST_DURATION`. The message says which.
     """
     if not (match := _DURATION.fullmatch(text.strip())):
         raise ValueError(f"{text!r} is not a duration; write it like 90s, 15m, 36h or 7d")
-    try:
-        return timedelta(**{_UNITS[match[2]]: float(match[1])})
-    except OverflowError as error:
-        raise ValueError(f"{text!r} is too long; the longest duration is 999999999d") from error
+    with suppress(OverflowError):
+        duration = timedelta(**{_UNITS[match[2]]: float(match[1])})
+        if duration <= LONGEST_DURATION:
+            return duration
+    raise ValueError(f"{text!r} is too long; the longest duration is {LONGEST_DURATION.days}d")
 
 
 def parse_instant(text: str, now: datetime) -> datetime:
@@ -56,20 +65,21 @@ def parse_instant(text: str, now: datetime) -> datetime:
     Read an INSTANT (interface 2): ISO 8601, or an age before *now* such as `36h`.
 
     Raises:
-        ValueError: *text* is neither. The message shows what they look like.
+        ValueError: *text* is neither, or it is before `EARLIEST_INSTANT`. The message says which.
     """
     stripped = text.strip()
     if _DURATION.fullmatch(stripped):
+        instant = now - parse_duration(stripped)
+    else:
         try:
-            return now - parse_duration(stripped)
-        except OverflowError as error:
-            raise ValueError(f"{text!r} ago is before the year 1; write a shorter age") from error
-    try:
-        return from_text(stripped)
-    except ValueError:
-        raise ValueError(
-            f"{text!r} is not an instant; write 2026-11-20, 2026-11-20T08:00Z or an age: 15m, 36h, 7d"
-        ) from None
+            instant = from_text(stripped)
+        except ValueError:
+            raise ValueError(
+                f"{text!r} is not an instant; write 2026-11-20, 2026-11-20T08:00Z or an age: 15m, 36h, 7d"
+            ) from None
+    if instant < EARLIEST_INSTANT:
+        raise ValueError(f"{text!r} is before the year {EARLIEST_INSTANT.year}; Gladly has nothing that old")
+    return instant
 
 
 def short_duration(seconds: float) -> str:

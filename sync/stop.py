@@ -1,11 +1,16 @@
 """Ask the process to end: a signal sets a `Stop` once, and everything that waits or hangs obeys it."""
 
+import math
 import os
 import select
 import signal
+import time
 from collections.abc import Callable
 
 from sync.errors import StoppedError
+
+# poll(2) takes no more than 24 days, in milliseconds. A longer wait is made of several.
+_LONGEST_POLL_S = 86_400.0
 
 
 class Stop:
@@ -46,7 +51,12 @@ class Stop:
         """
         poll = select.poll()
         poll.register(self._read_fd, select.POLLIN)
-        poll.poll(None if seconds is None else max(0.0, seconds) * 1000)
+        until = None if seconds is None else time.monotonic() + seconds
+        while not self._is_set:
+            left_s = math.inf if until is None else max(0.0, until - time.monotonic())
+            poll.poll(min(left_s, _LONGEST_POLL_S) * 1000)
+            if left_s <= _LONGEST_POLL_S:
+                break
         return self._is_set
 
     def sleep(self, seconds: float) -> None:

@@ -20,6 +20,16 @@ def test_nothing_ends_until_it_is_asked_for():
     assert not stop.is_set()
 
 
+@pytest.mark.parametrize("seconds", [1e6, 1e12, 1e300, float("inf"), None])
+def test_a_wait_may_be_longer_than_poll_takes(seconds):
+    """poll(2) takes 24 days at most. The wait still ends at once when an end is asked for (faults H2.7)."""
+    stop = Stop()
+    threading.Timer(0.1, stop.set).start()
+    began = time.monotonic()
+    assert stop.wait(seconds)
+    assert 0.05 < time.monotonic() - began < 5
+
+
 def test_a_wait_ends_when_an_end_is_asked_for():
     """In every thread that waits, and for every wait that begins afterwards."""
     stop, found = Stop(), []

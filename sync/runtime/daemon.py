@@ -9,6 +9,8 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -101,6 +103,8 @@ class Daemon:
         self._progress = 0  # as it was last seen
         self._progress_at = 0.0  # monotonic: when it was last seen to grow, or nothing was to be done
         self._running = threading.Lock()
+        self._fed_at = 0.0  # monotonic: when systemd's watchdog was last fed
+        self._part_errors: dict[str, str] = {}  # by part, as last logged
         self._fatal: BaseException | None = None
         self._failures = 0  # of the state file, in a row
         self._not_before = 0.0  # monotonic
@@ -154,16 +158,42 @@ class Daemon:
     def _look_after_the_schedule(self) -> None:
         """Wait for the stop, and look every second whether all goes on as it should."""
         look_s = min(LOOK_EVERY_S, self._notifier.watchdog_s or LOOK_EVERY_S)
-        told_at = 0.0
         while not self._stop.wait(look_s):
-            self._schedule.follow_the_clock()
-            next_cycle = self._schedule.next_cycle
-            if self._metrics is not None:
-                self._metrics.plan(next_cycle)
-            every_s, now = self._notifier.watchdog_s, time.monotonic()
-            if every_s is not None and now - told_at >= every_s - look_s / 2 and self._is_alive(next_cycle):
-                self._notifier.alive()
-                told_at = now
+            with self._apart("schedule"):
+                self._schedule.follow_the_clock()
+            with self._apart("metrics"):
+                self._plan_the_metrics()
+            with self._apart("watchdog"):
+                self._feed_the_watchdog(look_s)
+
+    @contextmanager
+    def _apart(self, part: str) -> Iterator[None]:
+        """
+        Run a part of the daemon. Log an error that nobody foresaw, and let the other parts go on.
+
+        The same error of a part is logged once.
+        """
+        try:
+            yield
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            if self._part_errors.get(part) != what:
+                self._part_errors[part] = what
+                log.error("part.failed", part=part, error=what, exc_info=self._debug)
+        else:
+            self._part_errors.pop(part, None)
+
+    def _plan_the_metrics(self) -> None:
+        if self._metrics is not None:
+            self._metrics.plan(self._schedule.next_cycle)
+
+    def _feed_the_watchdog(self, look_s: float) -> None:
+        every_s, now = self._notifier.watchdog_s, time.monotonic()
+        if every_s is None or now - self._fed_at < every_s - look_s / 2:
+            return
+        if self._is_alive(self._schedule.next_cycle):
+            self._notifier.alive()
+            self._fed_at = now
 
     def _is_alive(self, next_cycle: datetime) -> bool:
         """
@@ -210,17 +240,21 @@ class Daemon:
         """Tell those who watch from outside how a cycle ended."""
         poll = report.poll
         if poll.outcome is not PollOutcome.FAILED:
-            self._heartbeat.beat()
+            with self._apart("heartbeat"):
+                self._heartbeat.beat()
         figures = ", ".join(f"{name} {count}" for name, count in poll.figures().items())
         at = to_text(poll.finished_at) if poll.finished_at else ""
         why = f": {poll.error}" if poll.error else ""
-        self._notifier.status(f"Last cycle {poll.outcome.value} at {at} ({figures}){why}")
+        with self._apart("status"):
+            self._notifier.status(f"Last cycle {poll.outcome.value} at {at} ({figures}){why}")
 
     def _tell_of_a_broken_cycle(self, error: Exception) -> None:
         """Tell them about a cycle that failed by an error of the state file or of this program."""
-        if self._metrics is not None:
-            self._metrics.broke()
-        self._notifier.status(f"Last cycle failed: {error}")
+        with self._apart("metrics of a failed cycle"):
+            if self._metrics is not None:
+                self._metrics.broke()
+        with self._apart("status"):
+            self._notifier.status(f"Last cycle failed: {error}")
 
     def _end(self, error: BaseException) -> None:
         self._fatal = error

@@ -26,7 +26,7 @@ class GladlySettings(NamedTuple):
     base_url: Annotated[str | None, values.gladly_base_url] = None
     username: Annotated[str | None, values.text] = None
     api_token_file: Annotated[Path | None, values.path] = None
-    requests_per_second: Annotated[float, values.number_above_0] = 7.0
+    requests_per_second: Annotated[float, values.request_rate] = 7.0
 
     @property
     def url(self) -> str:
@@ -53,7 +53,7 @@ class SegmentSettings(NamedTuple):
 class SyncSettings(NamedTuple):
     """`[sync]`: when cycles run, where the first one begins, and what they send."""
 
-    every: Annotated[timedelta, values.duration] = timedelta(seconds=60)
+    every: Annotated[timedelta, values.interval] = timedelta(seconds=60)
     cron: Annotated[str | None, values.cron] = None
     start: Annotated[str, values.start] = "now"
     overlap: Annotated[timedelta, values.overlap] = timedelta(seconds=60)

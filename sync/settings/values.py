@@ -21,6 +21,15 @@ from sync.http.addresses import is_loopback
 # Gladly shows a change up to 15 s late. Twice that time is the shortest safe overlap (semantics 3.2).
 MIN_OVERLAP = timedelta(seconds=30)
 
+# The Events API reaches back 24 hours. With a longer overlap, each poll would need a report.
+MAX_OVERLAP = timedelta(hours=22)
+
+# With shorter intervals the daemon would do nothing else than begin cycles.
+MIN_INTERVAL = timedelta(seconds=0.05)
+
+# With fewer requests per second, a cycle would take hours.
+MIN_REQUEST_RATE = 0.01
+
 _LABEL = r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?"
 _ORGANIZATION = re.compile(rf"{_LABEL}(?:\.{_LABEL})?")
 
@@ -59,6 +68,13 @@ def number_above_0(value: Any) -> float:
         if 0 < number < math.inf:
             return number
     raise KindError("a number above 0")
+
+
+def request_rate(value: Any) -> float:
+    """Read a number of requests per second of at least `MIN_REQUEST_RATE`."""
+    if (found := number_above_0(value)) < MIN_REQUEST_RATE:
+        raise ValueError(f"must be at least {MIN_REQUEST_RATE}: one request in 100 seconds")
+    return found
 
 
 def true_or_false(value: Any) -> bool:
@@ -104,9 +120,19 @@ def duration(value: Any) -> timedelta:
 
 
 def overlap(value: Any) -> timedelta:
-    """Read a duration of at least `MIN_OVERLAP`."""
-    if (found := duration(value)) < MIN_OVERLAP:
+    """Read a duration from `MIN_OVERLAP` to `MAX_OVERLAP`."""
+    found = duration(value)
+    if found < MIN_OVERLAP:
         raise ValueError("must be at least 30s, because Gladly shows a change up to 15 s late")
+    if found > MAX_OVERLAP:
+        raise ValueError("must be at most 22h, because Gladly's Events API reaches back 24 hours")
+    return found
+
+
+def interval(value: Any) -> timedelta:
+    """Read a duration of at least `MIN_INTERVAL`."""
+    if (found := duration(value)) < MIN_INTERVAL:
+        raise ValueError("must be at least 0.05s")
     return found
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from sandbox import Fault
 from state.reader import Reader
-from support.daemon import Daemon
+from support.daemon import BROKEN_PARTS, Daemon
 from support.proxy import Proxy
 from support.proxy_actions import swallow
 from support.waiting import wait_until
@@ -120,6 +120,25 @@ def test_a_cycle_that_breaks_is_logged_and_the_next_one_runs(installation, opene
         assert daemon.end()[0] == 0
     assert "FailpointError" in failed["error"]
     assert ("Traceback" in str(failed)) is bool(options)
+
+
+def test_a_part_that_fails_takes_no_other_part_with_it(installation, opened):
+    """
+    The heartbeat, systemd's status and the look at the clock fail each time. Cycles go on.
+    Each failure is logged once (faults H2.7).
+    """
+    opened()
+    installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.2s"
+    with Daemon(installation, program=("-c", BROKEN_PARTS)) as daemon:
+        daemon.wait_for("cycle.finished", delivered=1)
+        wait_until(lambda: len(daemon.lines("part.failed")) >= 3)
+        finished = len(daemon.lines("cycle.finished", outcome="ok"))
+        daemon.wait_for("cycle.finished", times=finished + 5, outcome="ok")
+        assert daemon.end()[0] == 0
+    failed = daemon.lines("part.failed")
+    assert sorted(line["part"] for line in failed) == ["heartbeat", "schedule", "status"]
+    assert {line["error"] for line in failed} == {"ZeroDivisionError: division by zero"}
+    assert daemon.lines("cycle.failed") == []
 
 
 def test_an_error_that_lasts_is_logged_once(installation, opened):

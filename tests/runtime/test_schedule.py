@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from structlog.testing import capture_logs
 
+from state.instants import LONGEST_DURATION
 from support.waiting import wait_until
 from sync.runtime.schedule import NextRun, Schedule, next_run_of
 from sync.settings.sections import SyncSettings
@@ -139,7 +140,8 @@ NOW = datetime(2026, 11, 28, 8, 0, 0, tzinfo=UTC)
 
 SETTINGS = [
     pytest.param(SyncSettings(every=timedelta(seconds=1)), id="every second"),
-    pytest.param(SyncSettings(every=timedelta(seconds=0.001)), id="every millisecond"),
+    pytest.param(SyncSettings(every=timedelta(seconds=0.05)), id="twenty times a second"),
+    pytest.param(SyncSettings(every=LONGEST_DURATION), id="every hundred years"),
     pytest.param(SyncSettings(cron="* * * * *"), id="every minute by cron"),
 ]
 

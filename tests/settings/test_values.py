@@ -27,6 +27,15 @@ from sync.settings.values import organization_of
         ("[sync]\nevery = 60", "sync.every", "90s, 15m, 36h"),
         ("[sync]\nevery = '0s'", "sync.every", "longer than 0s"),
         ("[sync]\noverlap = '29s'", "sync.overlap", "at least 30s"),
+        ("[gladly]\nrequests_per_second = 1e-300", "gladly.requests_per_second", "at least 0.01"),
+        ("[sync]\nevery = '999999d'", "sync.every", "the longest duration is 36500d"),
+        ("[sync]\nevery = '0.001s'", "sync.every", "at least 0.05s"),
+        ("[sync]\noverlap = '23h'", "sync.overlap", "at most 22h"),
+        ("[sync]\noverlap = '999999d'", "sync.overlap", "the longest duration is 36500d"),
+        ("[sync]\nreconcile = '999999d'", "sync.reconcile", "the longest duration is 36500d"),
+        ("[sync]\nstart = '999999d'", "sync.start", "the longest duration is 36500d"),
+        ("[sync]\nstart = '0001-01-01'", "sync.start", "before the year 2000"),
+        ("[state]\nretention = '999999d'", "state.retention", "the longest duration is 36500d"),
         ("[sync]\nstart = 'yesterday'", "sync.start", 'an age: 15m, 36h, 7d, or "now"'),
         ("[sync]\ncron = '* * *'", "sync.cron", 'a cron expression of five fields like "*/5 * * * *"'),
         ("[sync]\ncron = '99 * * * *'", "sync.cron", 'a cron expression of five fields like "*/5 * * * *"'),
@@ -52,7 +61,7 @@ from sync.settings.values import organization_of
     ],
 )
 def test_a_wrong_value_is_named_with_what_is_allowed(mistakes, text, key, allowed):
-    """The key, and what may stand there."""
+    """The key, and what may stand there (faults H2.7)."""
     said = [sentence for sentence in mistakes(text) if re.search(rf"\b{re.escape(key)}\b", sentence)]
     assert len(said) == 1
     assert allowed in said[0]

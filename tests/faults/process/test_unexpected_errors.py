@@ -81,3 +81,28 @@ def test_too_little_memory_loses_nothing(installation, megabytes):
     if problems(installation.sandbox):
         assert done.returncode != 0, done.stderr
     assert_nothing_lost(installation)
+
+
+LONGEST = {
+    "SYNC__RECONCILE": "36500d",
+    "STATE__RETENTION": "36500d",
+    "SYNC__OVERLAP": "22h",
+    "SYNC__START": "2h",
+    "GLADLY__REQUESTS_PER_SECOND": "1e300",
+}
+
+
+@pytest.mark.parametrize("every", ["36500d", "0.05s"])
+def test_the_longest_settings_that_check_accepts_fail_no_cycle(installation, every):
+    """No date leaves the calendar, and no wait is too long to ask for (faults H2.7)."""
+    history(installation.sandbox)
+    longest = {**LONGEST, "SYNC__EVERY": every}
+    installation.settings |= {f"GLADLY_SEGMENT_{name}": value for name, value in longest.items()}
+    assert installation.run("check").returncode == 0
+    with daemon_running(installation) as process:
+        wait_until(lambda: "cycle.finished" in stderr_of(installation))
+        wait_until(lambda: problems(installation.sandbox) == [])
+        assert ends_within(process, 2, signal.SIGTERM) == 0
+    assert "cycle.failed" not in stderr_of(installation)
+    assert "part.failed" not in stderr_of(installation)
+    assert_nothing_lost(installation)
