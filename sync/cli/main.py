@@ -19,6 +19,7 @@ from sync.cli import local, looking, outbox, running, setting_up, watermark
 from sync.cli.errors import FAILED, complain, exit_code_of
 from sync.cli.options import Options
 from sync.errors import GladlySegmentError
+from sync.telemetry.streams import prepare_standard_streams
 
 if TYPE_CHECKING:
     from sync.runtime.build import Tuning
@@ -65,7 +66,7 @@ def main(tuning: "Tuning | None" = None) -> NoReturn:
     Args:
         tuning: The numbers behind the settings; None for those that the program ships with.
     """
-    _open_standard_streams()
+    prepare_standard_streams()
     debug = "--debug" in sys.argv[1:]
     code = 0
     try:
@@ -93,18 +94,3 @@ def main(tuning: "Tuning | None" = None) -> NoReturn:
         code = FAILED
     gc.freeze()  # otherwise the last garbage collection searches everything imported for 30 ms
     sys.exit(code)
-
-
-def _open_standard_streams() -> None:
-    """
-    Open those standard streams that the parent process left closed.
-
-    Otherwise the state file could become standard error, or a log line could fail.
-    """
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115 (open until the process ends)
-    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115

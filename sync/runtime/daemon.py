@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -136,7 +136,8 @@ class Daemon:
         self._schedule.stop()
         if not self._running.acquire(timeout=PATIENCE_WITH_A_CYCLE_S):
             log.warning("daemon.stopped", note="a cycle hung; what it had not committed is read again")
-            sys.stdout.flush()
+            with suppress(OSError, ValueError):  # standard output may be full or closed
+                sys.stdout.flush()
             os._exit(0)  # whoever opens the file next rolls the transaction under way back
         if self._fatal is not None:
             raise self._fatal

@@ -9,5 +9,6 @@ Doors:
 * `log`: `configure` sets up logging.
 * `metrics`: `Metrics` observes cycles; `collector` reads the current figures; `metrics_page` serves both.
 * `heartbeat`: `Heartbeat` calls a URL after each good cycle.
+* `streams`: `prepare_standard_streams` is the first thing that every command does.
 * `systemd`: `Notifier` tells systemd how the daemon is.
 """
