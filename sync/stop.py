@@ -94,3 +94,26 @@ def stop_on_signals(stop: Stop) -> None:
 
     signal.signal(signal.SIGTERM, ask)
     signal.signal(signal.SIGINT, ask)
+
+
+class Hangup:
+    """
+    SIGHUP, which asks a daemon to read its settings again and does not end it.
+
+    The handler does nothing but note it: a signal may interrupt a thread in the middle of a log line.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def listen(self) -> None:
+        """Note SIGHUP from now on."""
+        signal.signal(signal.SIGHUP, self._note)
+
+    def came(self) -> bool:
+        """Return whether SIGHUP came since the last call."""
+        came, self._came = self._came, False
+        return came
+
+    def _note(self, number: int, frame: object) -> None:
+        self._came = True

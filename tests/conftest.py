@@ -129,7 +129,7 @@ def command(bare: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Ite
     Return a function that calls the program in this process with these arguments. Variables of the
     environment are given by name.
     """
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}
     yield lambda *arguments, **environment: call_program(bare, capsys, arguments, environment)
     for number, handler in handlers.items():
         signal.signal(number, handler)

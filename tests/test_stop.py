@@ -1,12 +1,13 @@
 """The wish to end: whoever waits hears of it at once."""
 
+import signal
 import threading
 import time
 
 import pytest
 
 from sync.errors import StoppedError
-from sync.stop import Stop
+from sync.stop import Hangup, Stop
 
 
 def test_nothing_ends_until_it_is_asked_for():
@@ -62,3 +63,16 @@ def test_callbacks_are_called_once_however_often_it_is_asked_for():
     stop.set()
     stop.set()
     assert called == [threading.get_ident()]
+
+
+def test_a_hangup_is_noted_once():
+    """SIGHUP does not end the process (faults H2.16)."""
+    before, hangup = signal.getsignal(signal.SIGHUP), Hangup()
+    try:
+        hangup.listen()
+        assert not hangup.came()
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        assert (hangup.came(), hangup.came()) == (True, False)
+    finally:
+        signal.signal(signal.SIGHUP, before)

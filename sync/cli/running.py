@@ -25,12 +25,16 @@ def run(options: Options) -> None:
     """
     Run as a daemon: one cycle at once, then on schedule.
 
-    SIGTERM or SIGINT ends it.
+    SIGTERM or SIGINT ends it. SIGHUP does not.
 
     \b
     Example:
       GLADLY_API_TOKEN=… SEGMENT_WRITE_KEY=… gladly-segment --config config.toml run
     """
+    from sync.stop import Hangup
+
+    hangup = Hangup()
+    hangup.listen()
     config, stop = begin(options)
     from sync.errors import StoppedError
     from sync.runtime.daemon import Daemon, open_store
@@ -41,7 +45,9 @@ def run(options: Options) -> None:
         return  # nothing has begun yet
     with (
         opened as store,
-        contextlib.closing(Daemon(config, store, stop, debug=options.debug, tuning=options.tuning)) as daemon,
+        contextlib.closing(
+            Daemon(config, store, stop, hangup, debug=options.debug, tuning=options.tuning)
+        ) as daemon,
     ):
         daemon.run()
 

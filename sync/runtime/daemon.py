@@ -25,7 +25,7 @@ from sync.reports import CycleObserver, CycleReport, EndFigures
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
 from sync.runtime.schedule import Schedule
 from sync.settings.sections import Config
-from sync.stop import Stop
+from sync.stop import Hangup, Stop
 from sync.telemetry.heartbeat import Heartbeat
 from sync.telemetry.systemd import Notifier
 
@@ -73,6 +73,7 @@ class Daemon:
         config: The organization's settings and secrets.
         store: Its state file, open for writing. Closing it is the caller's task.
         stop: Asks for the end.
+        hangup: Asks for the settings to be read again, which this daemon does not do.
         debug: Whether tracebacks are logged.
         tuning: The numbers behind the settings.
     """
@@ -82,6 +83,7 @@ class Daemon:
         config: Config,
         store: Store,
         stop: Stop,
+        hangup: Hangup,
         *,
         debug: bool = False,
         tuning: Tuning = DEFAULT_TUNING,
@@ -89,6 +91,7 @@ class Daemon:
         self._config = config
         self._store = store
         self._stop = stop
+        self._hangup = hangup
         self._debug = debug
         self._hung_after_s = tuning.hung_after_s
         # Look-ups end in time for the next poll.
@@ -160,6 +163,8 @@ class Daemon:
         """Wait for the stop, and look every second whether all goes on as it should."""
         look_s = min(LOOK_EVERY_S, self._notifier.watchdog_s or LOOK_EVERY_S)
         while not self._stop.wait(look_s):
+            with self._apart("signals"):
+                self._answer_a_hangup()
             with self._apart("schedule"):
                 self._schedule.follow_the_clock()
             with self._apart("metrics"):
@@ -183,6 +188,12 @@ class Daemon:
                 log.error("part.failed", part=part, error=what, exc_info=self._debug)
         else:
             self._part_errors.pop(part, None)
+
+    def _answer_a_hangup(self) -> None:
+        if self._hangup.came():
+            log.warning(
+                "settings.kept", reason="SIGHUP does not read the settings again; restart the daemon for that"
+            )
 
     def _plan_the_metrics(self) -> None:
         if self._metrics is not None:

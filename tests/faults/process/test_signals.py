@@ -23,6 +23,7 @@ from support.processes import (
 from support.proxy import Action, Exchange, Proxy
 from support.proxy_actions import drip
 from support.recovery import assert_nothing_lost
+from support.state_file import turn_of_a_resync
 from support.waiting import wait_until
 from support.worlds import history
 
@@ -204,4 +205,54 @@ def test_the_second_signal_ends_the_process_at_once(installation):
         process.send_signal(signal.SIGTERM)
         assert process.wait(2) == -signal.SIGTERM
     del installation.settings[FAILPOINT]
+    assert_nothing_lost(installation)
+
+
+def _hang_up(process: Process, times: int) -> None:
+    for _ in range(times):
+        process.send_signal(signal.SIGHUP)
+        time.sleep(0.1)
+
+
+def test_a_hangup_does_not_end_a_daemon(installation):
+    """
+    A terminal is closed, or a person expects the settings to be read again. The log says that they are not
+    (faults H2.16).
+    """
+    installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "0.2s"
+    history(installation.sandbox)
+    with daemon_running(installation) as process:
+        wait_until(lambda: "cycle.finished" in stderr_of(installation))
+        _hang_up(process, times=3)
+        wait_until(lambda: "settings.kept" in stderr_of(installation))
+        finished = stderr_of(installation).count("cycle.finished")
+        wait_until(lambda: stderr_of(installation).count("cycle.finished") > finished + 2)
+        assert ends_within(process, 2, signal.SIGTERM) == 0
+    assert_nothing_lost(installation)
+
+
+def test_a_hangup_does_not_end_a_daemon_that_waits_for_its_turn(installation):
+    """It comes before the first cycle (faults H2.16)."""
+    history(installation.sandbox)
+    assert installation.run("once").returncode == 0
+    with daemon_running(installation) as process:
+        with turn_of_a_resync(installation.state_path):
+            wait_until(lambda: "daemon.waiting" in stderr_of(installation))
+            _hang_up(process, times=2)
+        wait_until(lambda: "settings.kept" in stderr_of(installation))
+        wait_until(lambda: "cycle.finished" in stderr_of(installation))
+        assert ends_within(process, 2, signal.SIGTERM) == 0
+    assert_nothing_lost(installation)
+
+
+def test_a_hangup_in_a_hanging_request_does_not_end_a_daemon(installation):
+    """The request goes on, and the daemon ends when it is asked to (faults H2.16)."""
+    history(installation.sandbox)
+    installation.sandbox.faults.add("gladly", "/api/v1/events", Fault(delay_s=2.0, times=1))
+    with daemon_running(installation) as process:
+        wait_until(installation.sandbox.gladly_log.seen)
+        _hang_up(process, times=2)
+        wait_until(lambda: "cycle.finished" in stderr_of(installation))
+        assert '"outcome": "ok"' in stderr_of(installation)
+        assert ends_within(process, 2, signal.SIGTERM) == 0
     assert_nothing_lost(installation)
