@@ -81,6 +81,7 @@ class EventsApi:
             CredentialsRefusedError, UnexpectedAnswerError, StoppedError: As the client's.
         """
         furthest, stuck = position, 0
+        begun: datetime | None = None  # what Gladly records from here on is no progress with this window
         while True:
             stream = EventStream(
                 position,
@@ -93,7 +94,9 @@ class EventsApi:
             try:
                 yield from self._read_stream(stream, until)
             except RetryableError:
-                stuck = 0 if stream.high_water > furthest else stuck + 1
+                begun = begun or stream.opened_at
+                is_further = stream.high_water > furthest and (begun is None or furthest < begun)
+                stuck = 0 if is_further else stuck + 1
                 if not stream.is_open or stuck >= self._client.retry.max_attempts:
                     raise
             else:
@@ -140,7 +143,7 @@ class EventsApi:
                 if not self.shows_profiles:
                     raise
                 self.shows_profiles = False
-                log.warning("feed.without_profiles", error=str(error))
+                log.warning("profiles.unknown", error=str(error))
                 exchange = stack.enter_context(self._open(position, until))
             yield exchange
 
@@ -237,6 +240,11 @@ class EventStream:
             or "chunked" in response.headers.get("Transfer-Encoding", "").lower()
         )
         self._is_json_lines = "jsonl" in _media_type(response) or "ndjson" in _media_type(response)
+
+    @property
+    def opened_at(self) -> datetime | None:
+        """When the answer's head arrived, by Gladly's clock if it said; None before that."""
+        return None if self._moment is None else self._moment.date or self._moment.ours
 
     @property
     def is_full(self) -> bool:

@@ -84,6 +84,7 @@ _REASONS = (
     "sync/events/track.py",
     "sync/events/changes.py",
     "sync/gladly/events_api.py",
+    "sync/gladly/event_lines.py",
     "sync/gladly/report.py",
     "sync/gladly/report_rows.py",
     "sync/segment/limits.py",

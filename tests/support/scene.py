@@ -122,7 +122,7 @@ class Scene:
         world.close(brief, late_s=0)
         world.delete(hal, late_s=0)
         world.open_conversation(dev, agent=kwame, late_s=0)
-        faults.rewrite_feed(lambda lines: [*lines, b'{"id": "broken", "type": "CONVERS\n'])
+        faults.rewrite_feed(lambda lines: [b'{"id": "broken", "type": "CONVERS\n', *lines])
         self.once()
         faults.rewrite_feed(None)
 

@@ -284,3 +284,23 @@ def test_an_event_in_quarantine_that_stands_alone_in_the_overlap_fails_nothing(b
         assert program.run().errors == []
     assert len(quarantined(program.path)) == 1
     assert problems(sandbox) == []
+
+
+def test_a_feed_that_never_ends_well_ends_the_cycle_while_more_and_more_happens(begin, sandbox, impatient):
+    """What is recorded meanwhile is no progress with the window that was asked for (faults H1.2)."""
+    busy_minutes(sandbox, 3)
+    asked = []
+
+    def never_whole(lines):
+        asked.append(len(lines))
+        sandbox.clock.advance(1)
+        sandbox.world.open_conversation(sandbox.world.add_customer(recorded=False))
+        return [*lines, b"{broken\n"]
+
+    program = begin()
+    sandbox.faults.rewrite_feed(never_whole)
+    assert exit_code_of(program.run().gladly_error) == 1
+    assert len(asked) <= 8
+    sandbox.faults.rewrite_feed(None)
+    assert program.run().errors == []
+    assert problems(sandbox) == []
