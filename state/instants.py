@@ -88,7 +88,8 @@ def parse_instant(text: str, now: datetime) -> datetime:
         ValueError: *text* is neither, or it is before `EARLIEST_INSTANT`. The message says which.
     """
     stripped = text.strip()
-    if _DURATION.fullmatch(stripped):
+    is_age = _DURATION.fullmatch(stripped) is not None
+    if is_age:
         instant = now - parse_duration(stripped)
     else:
         try:
@@ -97,7 +98,8 @@ def parse_instant(text: str, now: datetime) -> datetime:
             raise ValueError(
                 f"{text!r} is not an instant; write 2026-11-20, 2026-11-20T08:00Z or an age: 15m, 36h, 7d"
             ) from None
-    if instant < EARLIEST_INSTANT:
+    # A clock that was never set says 1970. An age is no mistake for that.
+    if instant < EARLIEST_INSTANT and not (is_age and now < EARLIEST_INSTANT):
         raise ValueError(f"{text!r} is before the year {EARLIEST_INSTANT.year}; Gladly has nothing that old")
     return instant
 

@@ -207,6 +207,15 @@ def test_what_is_neither_is_refused_with_what_would_do(text):
         parse_instant(text, EIGHT)
 
 
+@pytest.mark.parametrize("age", ["10m", "7d", "36500d"])
+def test_an_age_is_read_by_a_clock_that_was_never_set(age):
+    """Such a clock says 1970. What `sync.start` means is decided by Gladly's clock (faults H2.4)."""
+    never_set = datetime(1970, 1, 1, tzinfo=UTC)
+    assert parse_instant(age, never_set) == never_set - parse_duration(age)
+    with pytest.raises(ValueError, match="is before the year 2000"):
+        parse_instant("1969-01-01", never_set)
+
+
 @pytest.mark.parametrize(
     "text", ["900000d", "99999999999d", "36500d", "1999-12-31", "0001-01-01", "1970-01-01T00:00Z"]
 )
