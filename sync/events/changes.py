@@ -47,9 +47,9 @@ OF_A_CONVERSATION = frozenset({ChangeType.CREATED, ChangeType.CLOSED, ChangeType
 
 OF_TOPICS = frozenset({ChangeType.TOPIC_ADDED, ChangeType.TOPIC_REMOVED})
 
-# Gladly's ids are URL-safe and at most 50 characters long (gladly-api, ids). We accept more characters than
-# that, up to what is safe in a log, a path and a terminal.
-_ID = re.compile(r"[!-~]{1,50}")
+# Gladly's ids are URL-safe and at most 50 characters long (gladly-api, ids). We accept more than that, up to
+# what is safe in a log, a path and a terminal.
+_ID = re.compile(r"[!-~]{1,200}")
 
 
 def change_type(name: str) -> ChangeType:

@@ -103,7 +103,7 @@ OTHER = b"another"
 def quarantined(gladly_segment, installation, opened):
     """A state file with two lines in quarantine; their ids."""
     opened()
-    installation.sandbox.faults.rewrite_feed(lambda lines: [*lines, BROKEN + b"\n", OTHER + b"\n"])
+    installation.sandbox.faults.rewrite_feed(lambda lines: [BROKEN + b"\n", OTHER + b"\n", *lines])
     assert gladly_segment("once").code == 0
     with Reader(installation.state_path) as reader:
         return [need["id"] for need in reader.needs_attention()]

@@ -48,7 +48,7 @@ def test_0_when_all_is_done(installation, opened):
 def test_0_for_a_degraded_poll(installation, opened):
     """One line that cannot be read is put aside and said; the rest is done (semantics 3.3)."""
     opened()
-    installation.sandbox.faults.rewrite_feed(lambda lines: [*lines, b"oops\n"])
+    installation.sandbox.faults.rewrite_feed(lambda lines: [b"oops\n", *lines])
     assert installation.run("once").returncode == 0
     assert len(installation.sandbox.inbox) == 1
     with Reader(installation.state_path) as reader:

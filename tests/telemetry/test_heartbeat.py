@@ -62,7 +62,7 @@ def test_once_sends_one_heartbeat(installation, opened, monitor):
 def test_a_degraded_cycle_is_a_good_one(installation, opened, monitor):
     """The cycle read what could be read, and the bad line is in quarantine."""
     opened()
-    installation.sandbox.faults.rewrite_feed(lambda lines: [*lines, b"oops\n"])
+    installation.sandbox.faults.rewrite_feed(lambda lines: [b"oops\n", *lines])
     ended = installation.run("once")
     assert '"outcome": "degraded"' in ended.stderr
     assert len(monitor.seen) == 1

@@ -98,7 +98,7 @@ def test_no_end_that_cannot_be_reached_makes_it_show_a_secret(guarded):
 def test_no_kept_line_or_row_shows_a_secret(guarded):
     """Quarantined lines, rejected events and the log that a kill leaves behind hold no secret (faults G1)."""
     history(guarded.sandbox)
-    guarded.sandbox.faults.rewrite_feed(lambda lines: [b"{broken\n", *lines, b'{"id":"x"}\n'])
+    guarded.sandbox.faults.rewrite_feed(lambda lines: [b"{broken\n", b'{"id":"x"}\n', *lines])
     guarded.sandbox.faults.reject_message(lambda event: event["event"].endswith("Closed"))
     guarded.settings[FAILPOINT] = "cycle.end"
     killed = guarded.run("--debug", "once")
