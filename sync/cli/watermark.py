@@ -181,7 +181,10 @@ def resync(options: Options, since: str, until: str | None, dry_run: bool) -> No
       gladly-segment resync --since 2026-11-01 --until 2026-11-08 --dry-run | wc -l
       gladly-segment resync --since 7d
     """
+    from sync.runtime.build import refuse_other_organization
+
     config, stop = begin(options)
+    refuse_other_organization(config)  # before Gladly is asked for its clock
     start, end = _interval(since, until, _present(options, (config, stop)))
     if dry_run:
         print_preview(config, stop, (start, end))

@@ -12,7 +12,10 @@ from urllib.parse import urlsplit
 
 import structlog
 
+from state.errors import other_organization
+from state.file import is_there
 from state.instants import utc_now
+from state.reader import Reader
 from state.store import Store
 from sync.audit.reconcile import Reconciler
 from sync.events.message_id import Origin, fingerprint, message_id
@@ -190,6 +193,23 @@ def organization_host(config: Config) -> str:
     """
     url = config.settings.gladly.url
     return "localhost" if is_loopback(url) else urlsplit(url).netloc.lower().removesuffix(":443")
+
+
+def refuse_other_organization(config: Config) -> None:
+    """
+    Make sure that the state file, where there is one, is not another organization's. Write nothing.
+
+    Raises:
+        OtherOrganizationError: It is.
+        StateFileError: The file cannot be read.
+    """
+    path, host = config.state_path, organization_host(config)
+    if not is_there(path):
+        return
+    with Reader(path) as reader:
+        bound_to = reader.organization()
+    if bound_to is not None and bound_to != host:
+        raise other_organization(path, bound_to, host)
 
 
 def gladly_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> GladlyClient:
