@@ -63,6 +63,14 @@ class TransitionRecord(NamedTuple):
     recorded_at: datetime
 
 
+class TopicChange(NamedTuple):
+    """A topic that was added to a conversation, or removed from it, and when Gladly recorded that."""
+
+    recorded_at: datetime
+    topic_id: str
+    is_added: bool
+
+
 @dataclass(slots=True)
 class StoredConversation:
     """
@@ -76,7 +84,7 @@ class StoredConversation:
         created_at: When it was created. None while that is not known.
         closed_at: When it was closed. None while it is open, or while that is not known.
         recorded: Every transition that `events` holds of it.
-        topic_ids: Its topics, where every change of the conversation since its creation has been seen. None
+        topic_changes: The topics added and removed since its creation, where all of them have been seen. None
             where they are not known.
     """
 
@@ -87,7 +95,19 @@ class StoredConversation:
     created_at: datetime | None = None
     closed_at: datetime | None = None
     recorded: list[TransitionRecord] = field(default_factory=list)
-    topic_ids: list[str] | None = None
+    topic_changes: list[TopicChange] | None = None
+
+    def topics_at(self, at: datetime) -> list[str] | None:
+        """Return the ids of the topics that it had at an instant. Return None when they are not known."""
+        if self.topic_changes is None:
+            return None
+        topics: dict[str, None] = {}
+        for change in sorted(self.topic_changes):
+            if change.recorded_at <= at:
+                topics.pop(change.topic_id, None)
+                if change.is_added:
+                    topics[change.topic_id] = None
+        return list(topics)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +126,6 @@ class Event:
         payload: The exact bytes to send. None when it is suppressed, or not looked up yet.
         reason: Why it is rejected or suppressed. None otherwise.
         agent_id: The agent assigned just before the change; empty when nobody was, None when it is not known.
-        topic_ids: The conversation's topics just before the change. None when they are not known.
     """
 
     message_id: str
@@ -119,7 +138,6 @@ class Event:
     payload: bytes | None
     reason: str | None = None
     agent_id: str | None = None
-    topic_ids: list[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +179,6 @@ class RecordedEvent:
         recorded_at: When it was written to the state file.
         attempts: How many look-ups for it have failed.
         agent_id: The agent assigned just before the change; empty when nobody was, None when it is not known.
-        topic_ids: The conversation's topics just before the change. None when they are not known.
         payload: The bytes to send, where only its owner has to be looked up again. None otherwise.
         waits_for: The path of the answer that it waits for, when a look-up for it has failed.
     """
@@ -175,7 +192,6 @@ class RecordedEvent:
     recorded_at: datetime
     attempts: int
     agent_id: str | None
-    topic_ids: list[str] | None
     payload: bytes | None
     waits_for: str | None
 

@@ -31,9 +31,10 @@ def m002_three_stages(db: Database) -> None:
 
     `events` keeps what the change itself carried, and when a look-up that failed is made again.
     """
-    for column in ("waits_for", "next_attempt_at", "agent_id", "topic_ids"):
+    for column in ("waits_for", "next_attempt_at", "agent_id"):
         db.execute(f"ALTER TABLE events ADD COLUMN {column} TEXT")
-    db.execute("ALTER TABLE conversations ADD COLUMN topic_ids TEXT")
+    # What was added and removed since the creation, where all of it was seen: what a close needs (2.6).
+    db.execute("ALTER TABLE conversations ADD COLUMN topic_changes TEXT")
     # A close that was taken for another one may turn out to be its own (semantics 2.0.1).
     db.execute("ALTER TABLE changes ADD COLUMN agent_id TEXT")
     # What Gladly has answered with 404 once. The second time, a minute or more later, it is believed.

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from state.instants import from_text, to_text
-from state.records import ChangeRecord, Status, StoredConversation, Transition, TransitionRecord
+from state.records import ChangeRecord, Status, StoredConversation, TopicChange, Transition, TransitionRecord
 from state.writer.connection import WriterConnection
 
 
@@ -28,11 +28,11 @@ def stored_conversations(
             created_at=from_text(row[3]) if row[3] else None,
             closed_at=from_text(row[4]) if row[4] else None,
             updated_at=from_text(row[5]),
-            topic_ids=json.loads(row[6]) if row[6] else None,
+            topic_changes=_topic_changes(row[6]),
         )
         for row in connection.rows_in(
-            "SELECT id, customer_id, status, created_at, closed_at, updated_at, topic_ids FROM conversations"
-            " WHERE id IN ({})",
+            "SELECT id, customer_id, status, created_at, closed_at, updated_at, topic_changes"
+            " FROM conversations WHERE id IN ({})",
             set(ids),
         )
     }
@@ -81,3 +81,9 @@ def changes_near(
                 agent_id=row[9],
             )
     return [found[id_] for id_ in sorted(found)]
+
+
+def _topic_changes(text: str | None) -> list[TopicChange] | None:
+    if text is None:
+        return None
+    return [TopicChange(from_text(at), topic_id, is_added) for at, topic_id, is_added in json.loads(text)]

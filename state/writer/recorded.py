@@ -1,6 +1,5 @@
 """The events that are recorded: which of them are due, and what became of them (semantics 2.4)."""
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ _LONGEST_WAIT = timedelta(days=1)
 # A held event waits, and so do the later events of its conversation.
 _DUE = """
     SELECT message_id, conversation_id, customer_id, transition, event, occurred_at, created_at, attempts,
-           agent_id, topic_ids, CAST(payload AS BLOB), waits_for
+           agent_id, CAST(payload AS BLOB), waits_for
     FROM events AS e
     WHERE status = 'recorded'
     AND NOT (next_attempt_at IS NOT NULL AND next_attempt_at > :now AND next_attempt_at < :far)
@@ -69,9 +68,8 @@ class Recorded:
                 recorded_at=from_text(row[6]),
                 attempts=row[7],
                 agent_id=row[8],
-                topic_ids=json.loads(row[9]) if row[9] else None,
-                payload=row[10],
-                waits_for=row[11],
+                payload=row[9],
+                waits_for=row[10],
             )
             for row in found
         ]
@@ -137,7 +135,7 @@ class Recorded:
         """
         with self._connection.transaction() as db:
             db.execute("UPDATE events SET status = 'recorded' WHERE status = 'pending'")
-            db.execute("UPDATE conversations SET topic_ids = NULL WHERE topic_ids IS NOT NULL")
+            db.execute("UPDATE conversations SET topic_changes = NULL WHERE topic_changes IS NOT NULL")
 
     def retry(self, message_ids: Sequence[str] | None) -> int:
         """Look up held events again at once: those named, or all (None). Return how many there were."""

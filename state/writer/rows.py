@@ -11,22 +11,34 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from state.instants import to_text
-from state.records import QUARANTINED_LINE_BYTES, BadLine, Poll, Status, StoredConversation, TakenIn
+from state.records import (
+    QUARANTINED_LINE_BYTES,
+    BadLine,
+    Poll,
+    Status,
+    StoredConversation,
+    TakenIn,
+    TopicChange,
+)
 
 FEED = "conversations"  # the key of the one row of `watermark`
 
 
-def _as_json(ids: list[str] | None) -> str | None:
-    return None if ids is None else json.dumps(ids)
+def _as_json(changes: list[TopicChange] | None) -> str | None:
+    """Return topic changes as JSON: for each, when it was recorded, the topic, and whether it was added."""
+    if changes is None:
+        return None
+    return json.dumps([[to_text(at), topic_id, is_added] for at, topic_id, is_added in changes])
 
 
 def write_conversations(db: sqlite3.Connection, conversations: Sequence[StoredConversation]) -> None:
     """Write conversations as they are now, stored before or not."""
     db.executemany(
-        "INSERT INTO conversations (id, customer_id, status, created_at, closed_at, updated_at, topic_ids)"
+        "INSERT INTO conversations (id, customer_id, status, created_at, closed_at, updated_at,"
+        " topic_changes)"
         " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET customer_id = excluded.customer_id,"
         " status = excluded.status, created_at = excluded.created_at, closed_at = excluded.closed_at,"
-        " updated_at = excluded.updated_at, topic_ids = excluded.topic_ids",
+        " updated_at = excluded.updated_at, topic_changes = excluded.topic_changes",
         (
             (
                 c.id,
@@ -35,7 +47,7 @@ def write_conversations(db: sqlite3.Connection, conversations: Sequence[StoredCo
                 to_text(c.created_at) if c.created_at else None,
                 to_text(c.closed_at) if c.closed_at else None,
                 to_text(c.updated_at),
-                _as_json(c.topic_ids),
+                _as_json(c.topic_changes),
             )
             for c in conversations
         ),
@@ -65,7 +77,7 @@ def write_merges(db: sqlite3.Connection, taken: TakenIn) -> None:
         )
         db.execute(
             # Gladly does not say what a merge does to topics.
-            "UPDATE conversations SET customer_id = ?, topic_ids = NULL WHERE customer_id IN (?, ?)",
+            "UPDATE conversations SET customer_id = ?, topic_changes = NULL WHERE customer_id IN (?, ?)",
             (merge.destination_id, merge.source_id, merge.destination_id),
         )
 
@@ -108,8 +120,8 @@ def write_events(db: sqlite3.Connection, taken: TakenIn, now: datetime) -> None:
     at = to_text(now)
     db.executemany(
         "INSERT OR IGNORE INTO events (message_id, conversation_id, customer_id, transition, event,"
-        " occurred_at, status, reason, payload, attempts, created_at, agent_id, topic_ids)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
+        " occurred_at, status, reason, payload, attempts, created_at, agent_id)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
         (
             (
                 e.message_id,
@@ -123,7 +135,6 @@ def write_events(db: sqlite3.Connection, taken: TakenIn, now: datetime) -> None:
                 e.payload.decode() if e.payload is not None else None,
                 at,
                 e.agent_id,
-                _as_json(e.topic_ids),
             )
             for e in taken.events
         ),

@@ -189,11 +189,12 @@ def resync(options: Options, since: str, until: str | None, dry_run: bool) -> No
     if dry_run:
         print_preview(config, stop, (start, end))
         return
+    from state.instants import is_age
     from state.locks import RESYNC
     from state.store import Store
 
     with Store(config.state_path, RESYNC, migrate=True, sleep=stop.sleep) as store:
-        start, end = _unfinished(store, start, end)
+        start, end = _unfinished(store, is_age(since), start, end)
         _run_resync(config, store, start, end, stop)
 
 
@@ -222,11 +223,14 @@ def _interval(since: str, until: str | None, now: "datetime") -> "tuple[datetime
     return start, end
 
 
-def _unfinished(store: "Store", since: "datetime", until: "datetime") -> "tuple[datetime, datetime]":
+def _unfinished(
+    store: "Store", is_by_age: bool, since: "datetime", until: "datetime"
+) -> "tuple[datetime, datetime]":
     """
     Return the interval of the interrupted resync that this command continues, or else the interval given.
 
-    The same command continues it: the same instant, or the same age, which means another instant each time.
+    The same command continues it: the same instant, or the same age, which means another instant each time
+    (*is_by_age*).
     Its end is the end that is asked for now. So what is read is the whole interval that was asked for.
     """
     from datetime import timedelta
@@ -238,9 +242,11 @@ def _unfinished(store: "Store", since: "datetime", until: "datetime") -> "tuple[
         return since, until
     found = unfinished.resync
     later = since - found.since
-    is_same_age = abs(later - (utc_now() - unfinished.started_at)) <= timedelta(minutes=5)
+    is_same = not later
+    if is_by_age:
+        is_same = abs(later - (utc_now() - unfinished.started_at)) <= timedelta(minutes=5)
     has_read_what_is_between = later <= timedelta(0) or found.position >= since
-    if (later and not is_same_age) or not has_read_what_is_between or found.position >= until:
+    if not is_same or not has_read_what_is_between or found.position >= until:
         return since, until
     click.echo(f"Continuing the resync from {to_text(found.position)} to {to_text(until)}.", err=True)
     store.resyncs.extend(found.id, until)

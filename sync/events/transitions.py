@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from state.records import ChangeRecord, Status, StoredConversation, Transition, TransitionRecord
+from state.records import ChangeRecord, Status, StoredConversation, TopicChange, Transition, TransitionRecord
 from sync.events.changes import OF_TOPICS, Change, ChangeType
 from sync.events.known_closes import SAME_CLOSE, KnownCloses, known_closes
 
@@ -26,7 +26,6 @@ class Decision:
         change: The change.
         before: The status stored before the change; None when nothing was stored.
         after: The status stored after the change.
-        topic_ids: The conversation's topics then; None where they are not known.
     """
 
     transition: Transition | None
@@ -34,7 +33,6 @@ class Decision:
     change: Change
     before: Status | None
     after: Status
-    topic_ids: list[str] | None = None
 
 
 class Diff(NamedTuple):
@@ -119,7 +117,7 @@ class _Deciding:
                 self._decide_anew(change, closes)
             elif change.type in OF_TOPICS:
                 known = self.conversations.get(change.conversation_id)
-                if known is not None and known.topic_ids is not None:
+                if known is not None and known.topic_changes is not None:
                     self.conversations[known.id] = _with_topics(known, change)
 
     def _decide_anew(self, reopening: Change, closes: KnownCloses) -> None:
@@ -132,17 +130,10 @@ class _Deciding:
             if close.recorded_at >= known.updated_at and known.status is not Status.DELETED:
                 becomes = _with_status(known, close, Status.CLOSED)
             why = "a close of its own: a reopening before it became visible late"
-            self._note(close, Verdict(Transition.CLOSED, why, becomes), has_topics=False)
+            self._note(close, Verdict(Transition.CLOSED, why, becomes))
 
-    def _note(self, change: Change, verdict: Verdict, *, has_topics: bool = True) -> None:
-        """
-        Note what a change means.
-
-        Args:
-            change: The change.
-            verdict: What it means.
-            has_topics: Whether the conversation's topics are those at the change.
-        """
+    def _note(self, change: Change, verdict: Verdict) -> None:
+        """Note what a change means."""
         known = self.conversations.get(change.conversation_id)
         conversation = verdict.becomes
         if verdict.transition is not None:
@@ -156,7 +147,6 @@ class _Deciding:
                 change,
                 known.status if known else None,
                 conversation.status,
-                conversation.topic_ids if has_topics else None,
             )
         )
         if change.conversation_id in self._closes:
@@ -237,9 +227,9 @@ def _is_merged_before(known: StoredConversation, close: Change) -> bool:
 
 def _with_topics(known: StoredConversation, change: Change) -> StoredConversation:
     """Return the conversation with a topic added or removed."""
-    kept = [topic_id for topic_id in known.topic_ids or [] if topic_id != change.topic_id]
-    added = [change.topic_id] if change.type is ChangeType.TOPIC_ADDED else []
-    return replace(known, topic_ids=kept + added)
+    more = TopicChange(change.recorded_at, change.topic_id, change.type is ChangeType.TOPIC_ADDED)
+    changes = known.topic_changes or []
+    return known if more in changes else replace(known, topic_changes=[*changes, more])
 
 
 def _with_their_new_owner(
@@ -266,7 +256,7 @@ def _new(change: Change, status: Status) -> StoredConversation:
         created_at=change.recorded_at if change.type is ChangeType.CREATED else None,
         closed_at=change.recorded_at if status is Status.CLOSED else None,
         # The feed shows a conversation's whole life from its creation on. The report does not show topics.
-        topic_ids=[] if change.type is ChangeType.CREATED and change.id else None,
+        topic_changes=[] if change.type is ChangeType.CREATED and change.id else None,
     )
 
 

@@ -19,7 +19,6 @@ from state.records import (
 )
 from state.store import Store
 from sync.events.gladly_objects import GladlyConversation, Profile
-from sync.events.known_closes import SAME_CLOSE
 from sync.events.options import EventOptions
 from sync.events.track import Subject, created_at_of, track_event
 from sync.gladly.objects.lookups import Answer, Lookups
@@ -28,6 +27,9 @@ from sync.pipeline.delivery import Outgoing
 from sync.segment.limits import SegmentLimits
 
 log = structlog.get_logger()
+
+# Gladly's report cuts fractions of a second.
+_SAME_INSTANT = timedelta(seconds=1)
 
 
 class LookUpTiming(NamedTuple):
@@ -49,7 +51,7 @@ class LookUpTiming(NamedTuple):
             (semantics 2.5, 5.2).
     """
 
-    step_events: int = 60
+    step_events: int = 300
     again_s: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 30.0, 60.0, 60.0, 300.0, 900.0, 1_800.0)
     longest_wait_s: float = 3_600.0
     attempts_a_day: int = 24
@@ -193,6 +195,8 @@ class LookUpStep:
             return LookedUpEvent(
                 event.message_id, EventStatus.PENDING, profile.id, event.payload, attempts=event.attempts
             )
+        if self._misses_changes(event, stored, now):
+            return self._shown_later(event)
         outcome = self._event_of(event, stored, now, profile, is_old=is_old)
         if isinstance(outcome, Failed):
             return self._held(event, outcome)
@@ -236,7 +240,7 @@ class LookUpStep:
             profile: The profile of its customer.
             is_old: Whether a name that cannot be had is left out.
         """
-        agent_id, topic_ids = _agent_and_topics(event, now)
+        agent_id, topic_ids = _agent_and_topics(event, stored, now)
         agent_name = self._lookups.agent_name(agent_id)
         if isinstance(agent_name, Failed):
             if not is_old:
@@ -309,6 +313,32 @@ class LookUpStep:
             next_attempt_at=self._at + timedelta(seconds=self._timing.not_found_again_s),
         )
 
+    def _misses_changes(
+        self, event: RecordedEvent, stored: StoredConversation | None, now: GladlyConversation | None
+    ) -> bool:
+        """
+        Return whether topics of a close may not be visible yet, and the conversation shows others already.
+
+        Changes become visible up to 15 seconds late.
+        """
+        if event.transition is not Transition.CLOSED or stored is None or stored.topic_changes is None:
+            return False
+        is_changed = now is None or not _is_that_close(event, now)
+        return is_changed and not self._lookups.knows_all_until(event.occurred_at)
+
+    def _shown_later(self, event: RecordedEvent) -> LookedUpEvent:
+        """Let an event wait until all changes before it are visible."""
+        return LookedUpEvent(
+            event.message_id,
+            EventStatus.RECORDED,
+            event.customer_id,
+            reason="It waits until Gladly shows all changes before this close.",
+            attempts=event.attempts,
+            waits_for="/events",
+            next_attempt_at=self._at
+            + timedelta(seconds=self._timing.linger_s + 1.0),  # only another poll shows them,
+        )
+
     def _note_404s(
         self, kind: str, answers: "dict[str, Answer[GladlyConversation]] | dict[str, Answer[Profile]]"
     ) -> None:
@@ -333,19 +363,21 @@ def _is_gone(stored: StoredConversation | None) -> bool:
     return stored is not None and stored.status in (Status.MERGED, Status.DELETED)
 
 
-def _agent_and_topics(event: RecordedEvent, now: GladlyConversation | None) -> tuple[str | None, list[str]]:
+def _agent_and_topics(
+    event: RecordedEvent, stored: StoredConversation | None, now: GladlyConversation | None
+) -> tuple[str | None, list[str]]:
     """
     Return the agent and the topics of an event.
 
     A closed event says what was true at that close (semantics 2.6). Where the conversation has changed since,
     or is gone, that is what the change itself carried, and the topics known then.
     """
-    shown_agent = now.agent_id if now is not None else None
-    shown_topics = (now.topic_ids if now is not None else None) or []
+    agent = now.agent_id if now is not None else None
+    topics = (now.topic_ids if now is not None else None) or []
     if now is not None and (event.transition is not Transition.CLOSED or _is_that_close(event, now)):
-        return shown_agent, shown_topics
-    agent = shown_agent if event.agent_id is None else event.agent_id or None
-    return agent, shown_topics if event.topic_ids is None else event.topic_ids
+        return agent, topics
+    known = stored.topics_at(event.occurred_at) if stored is not None else None
+    return agent if event.agent_id is None else event.agent_id or None, topics if known is None else known
 
 
 def _is_that_close(event: RecordedEvent, now: GladlyConversation) -> bool:
@@ -353,6 +385,6 @@ def _is_that_close(event: RecordedEvent, now: GladlyConversation) -> bool:
     if now.status != Status.CLOSED:
         return False
     try:
-        return abs(from_text(now.closed_at or "") - event.occurred_at) <= SAME_CLOSE
+        return abs(from_text(now.closed_at or "") - event.occurred_at) <= _SAME_INSTANT
     except ValueError:
         return True

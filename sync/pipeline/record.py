@@ -205,7 +205,6 @@ class RecordStage:
             status=EventStatus.RECORDED,
             payload=None,
             agent_id=change.agent_id,
-            topic_ids=decision.topic_ids,
         )
 
 

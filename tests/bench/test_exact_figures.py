@@ -13,6 +13,7 @@ from sandbox.world.bulk import fill
 from state.store import Store
 from support.installation import Installation
 from sync.gladly.limits import GladlyLimits
+from sync.pipeline.look_up_step import LookUpTiming
 from sync.reports import CycleReport
 from sync.runtime.build import build_pipeline
 from sync.segment.limits import SegmentLimits
@@ -22,7 +23,9 @@ from sync.stop import Stop
 BATCH_MAX_BYTES = SegmentLimits().batch_max_bytes
 CHUNK_TRANSITIONS = GladlyLimits().chunk_transitions
 
-COLD, WARM = 2.05, 1.6  # requests to Gladly per event
+# Requests to Gladly per event. A close that was just recorded needs its customer's profile anew: an update
+# becomes visible up to 15 seconds late, so a copy from before the close may be out of date.
+COLD, WARM = 2.05, 2.05
 EVENTS = "/api/v1/events"
 
 
@@ -89,9 +92,10 @@ def program(installation, monkeypatch) -> Iterator[Program]:
     program.close()
 
 
-def test_a_chunk_and_a_batch_are_one_commit_each_and_no_event_has_one(program, sandbox):
+def test_a_chunk_a_step_and_a_batch_are_one_commit_each_and_no_event_has_one(program, sandbox):
     """
-    Each recorded chunk, each acknowledged batch and the note of the cycle is one commit. There is no other.
+    Each recorded chunk, step of look-ups and acknowledged batch is one commit, and so is the note of the
+    cycle. There is no other.
     """
     transitions = 700
     fill(sandbox.world, conversations=transitions, closed_fraction=0.0, over_s=300)
@@ -99,7 +103,8 @@ def test_a_chunk_and_a_batch_are_one_commit_each_and_no_event_has_one(program, s
     assert result.poll.delivered == transitions
     chunks = math.ceil(transitions / CHUNK_TRANSITIONS)
     posts = len(sandbox.segment_requests)
-    assert program.commits <= chunks + posts + 1
+    steps = math.ceil(transitions / LookUpTiming().step_events) + chunks
+    assert program.commits <= chunks + steps + posts + 1
     assert program.writes_alone == []
 
 
@@ -121,8 +126,8 @@ def test_a_cold_cycle_asks_gladly_at_most_twice_for_an_event(program, sandbox):
     assert len(sandbox.gladly_requests) / 100 <= COLD
 
 
-def test_a_warm_cycle_asks_gladly_less_since_it_knows_the_customers(program, sandbox):
-    """The conversations are created in one poll and closed in a later one, which still knows the profiles."""
+def test_a_warm_cycle_asks_gladly_at_most_twice_for_an_event(program, sandbox):
+    """The conversations are created in one poll and closed in a later one, a moment before it."""
     program.run()
     before = len(sandbox.gladly_requests)
     agent = sandbox.world.add_agent("Ada")

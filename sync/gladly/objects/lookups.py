@@ -196,6 +196,10 @@ class Lookups:
         """
         return kept.read_at >= at or (self._known_until is not None and at <= self._known_until)
 
+    def knows_all_until(self, at: datetime) -> bool:
+        """Return whether all changes recorded up to *at* are known, also those that become visible late."""
+        return self._known_until is None or at <= self._known_until
+
     def agent_name(self, id_: str | None) -> str | Failed | None:
         """Return the name of an agent. Return None for no id, and for one that Gladly does not know."""
         return self._name(self._agents, id_) if id_ else None

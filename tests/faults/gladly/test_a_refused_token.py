@@ -83,14 +83,17 @@ def test_the_daemon_tries_a_refused_token_again_after_a_pause(begin, sandbox, tu
 
 
 def test_refused_parameters_exit_1_with_gladly_s_own_words(installation, sandbox):
-    """The request is made once, since a second one would get the same answer (faults A16)."""
+    """
+    The request is made once more without the profiles (semantics 3.8), and not again: a further one would get
+    the same answer (faults A16).
+    """
     one_conversation(sandbox)
     body = b'{"errors":[{"attr":"entities","code":"invalid","detail":"unknown entity"}]}'
     sandbox.faults.add("gladly", EVENTS, Fault(400, body=body, times=None))
     done = installation.run("once")
     assert done.returncode == 1
     assert "answered 400 to /events: unknown entity" in done.stderr
-    assert [r.path for r in sandbox.gladly_requests].count(EVENTS) == 1
+    assert [r.path for r in sandbox.gladly_requests].count(EVENTS) == 2
     sandbox.faults.clear()
     assert installation.run("once").returncode == 0
     assert problems(sandbox) == []
