@@ -46,8 +46,10 @@ def oldest_pending(connection: sqlite3.Connection) -> str | None:
     oldest: str | None = value(
         connection,
         "SELECT min(created_at) FROM (SELECT * FROM (SELECT created_at FROM events WHERE status = 'pending'"
-        " ORDER BY occurred_at LIMIT ?) UNION ALL SELECT * FROM (SELECT created_at FROM events"
-        " WHERE status = 'recorded' AND next_attempt_at IS NULL ORDER BY occurred_at LIMIT ?))",
+        " ORDER BY occurred_at LIMIT ?) UNION ALL SELECT * FROM (SELECT created_at FROM events AS e"
+        " WHERE status = 'recorded' AND next_attempt_at IS NULL AND NOT EXISTS (SELECT 1 FROM events AS held"
+        " WHERE held.conversation_id = e.conversation_id AND held.next_attempt_at IS NOT NULL)"
+        " ORDER BY occurred_at LIMIT ?))",
         (_OLDEST_AMONG, _OLDEST_AMONG),
     )
     return oldest

@@ -46,6 +46,8 @@ class LookUpTiming(NamedTuple):
         slow_again_s: The least wait after an attempt that took long to fail.
         not_found_again_s: A 404 that nothing else explains is believed when it is answered again so many
             seconds later.
+        waits_for_late_changes: Whether a close waits until all changes before it are visible, where the
+            conversation has changed since.
         linger_s: A cycle waits so long for the next attempt, when nothing else is due.
         alone_after: An event that lacks only its conversation, or a name, is sent without it after this time
             (semantics 2.5, 5.2).
@@ -57,6 +59,7 @@ class LookUpTiming(NamedTuple):
     attempts_a_day: int = 24
     slow_again_s: float = 30.0
     not_found_again_s: float = 60.0
+    waits_for_late_changes: bool = True
     linger_s: float = 5.0
     alone_after: timedelta = timedelta(days=1)
 
@@ -195,7 +198,7 @@ class LookUpStep:
             return LookedUpEvent(
                 event.message_id, EventStatus.PENDING, profile.id, event.payload, attempts=event.attempts
             )
-        if self._misses_changes(event, stored, now):
+        if self._timing.waits_for_late_changes and self._misses_changes(event, stored, now):
             return self._shown_later(event)
         outcome = self._event_of(event, stored, now, profile, is_old=is_old)
         if isinstance(outcome, Failed):

@@ -179,7 +179,8 @@ def build_pipeline(
         store=store,
         stop=stop,
     )
-    at_once = timing._replace(not_found_again_s=0.0)  # a preview waits for no second answer
+    # A preview waits neither for a second answer nor for what is not visible yet.
+    at_once = timing._replace(not_found_again_s=0.0, waits_for_late_changes=False)
     look_up_now = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, at_once)
     preview = Preview(poller, feed, record, look_up_now, store, tuning.segment)
     return Pipeline(cycle, resync, preview, ends, (lookups.close, deliverer.close, ends.close))
