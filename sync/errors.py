@@ -10,6 +10,7 @@ What can go wrong at the two ends, sorted by what the caller does next.
   x UnknownEntityError       the Events API does not know an entity; it is asked without it
   x NotFoundError            Gladly does not have the object; the caller decides what that means
   x TooOldError              the Events API does not reach back that far
+  x BrokenPartError          a part of the program failed; the other parts go on (exit 1)
   x StoppedError             the process was asked to stop; what was not committed is read again
 """
 
@@ -67,6 +68,10 @@ class NotFoundError(GladlySegmentError):
 
 class TooOldError(GladlySegmentError):
     """Say that Gladly refused `startAt` as older than 24 hours (gladly-api, Events)."""
+
+
+class BrokenPartError(GladlySegmentError):
+    """Say that a part of the program itself failed, in a way that nobody expected. The other parts go on."""
 
 
 class StoppedError(GladlySegmentError):

@@ -22,6 +22,7 @@ class CycleReport:
         poll: The cycle's figures, as they are written to `polls`.
         gladly_error: What went wrong at Gladly; None when nothing went wrong there.
         segment_error: What went wrong at Segment; None when nothing went wrong there.
+        own_errors: The parts of the cycle that failed in a way that nobody expected.
         seconds: How many seconds the cycle took.
     """
 
@@ -29,11 +30,12 @@ class CycleReport:
     gladly_error: GladlySegmentError | None
     segment_error: GladlySegmentError | None
     seconds: float
+    own_errors: Sequence[GladlySegmentError] = ()
 
     @property
     def errors(self) -> list[GladlySegmentError]:
         """Return the errors of both ends, Gladly's first."""
-        return [error for error in (self.gladly_error, self.segment_error) if error]
+        return [error for error in (self.gladly_error, self.segment_error, *self.own_errors) if error]
 
 
 class EndFigures(Protocol):

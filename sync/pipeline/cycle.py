@@ -5,21 +5,25 @@ What a poll found and the watermark commit together, before anything is looked u
 event twice under one messageId. It never loses an event (semantics 4).
 """
 
+import contextlib
 import time
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import NamedTuple
 
 import structlog
 
+from state.errors import StateError
 from state.failpoints import failpoint
 from state.instants import to_text, utc_now
 from state.records import Poll, PollOutcome
 from state.store import Store
-from sync.errors import GladlySegmentError, StoppedError
+from sync.errors import BrokenPartError, GladlySegmentError, StoppedError
 from sync.pipeline.delivery import Deliverer, Delivery
 from sync.pipeline.ends import Ends
 from sync.pipeline.look_up import LookUpStage
 from sync.pipeline.poll import Poller
+from sync.printable import printable
 from sync.reports import CycleObserver, CycleReport
 from sync.stop import Stop
 
@@ -85,6 +89,7 @@ class Cycle:
         self._observer = observer
         self._timing = timing
         self._retention_due = self._record_due = 0.0  # monotonic
+        self._broken: list[BrokenPartError] = []  # in this cycle
 
     @property
     def progress(self) -> int:
@@ -118,13 +123,16 @@ class Cycle:
         started = time.monotonic()
         requests_before = self._ends.gladly.host.request_count
         gladly, segment = self._ends.gladly_health, self._ends.segment_health
+        self._broken.clear()
         with self._deliverer.begin() as delivery:
-            gladly.attempt(lambda: self._record(poll, delivery))
+            with self._apart("record"):
+                gladly.attempt(lambda: self._record(poll, delivery))
             self._look_up_all(poll, delivery, look_up_s)
-            delivery.finish()
+            with self._apart("deliver"):
+                delivery.finish()
         poll.delivered = delivery.delivered
         poll.requests = self._ends.gladly.host.request_count - requests_before
-        errors = [error for error in (gladly.error, segment.error) if error]
+        errors = [error for error in (gladly.error, segment.error, *self._broken) if error]
         if errors:
             poll.outcome = PollOutcome.FAILED
             poll.error = " ".join(str(error) for error in errors)
@@ -134,7 +142,24 @@ class Cycle:
         failpoint("cycle.end")
         seconds = round(time.monotonic() - started, 3)
         log.info("cycle.finished", outcome=poll.outcome.value, **poll.figures(), seconds=seconds)
-        return CycleReport(poll, gladly.error, segment.error, seconds)
+        return CycleReport(poll, gladly.error, segment.error, seconds, tuple(self._broken))
+
+    @contextlib.contextmanager
+    def _apart(self, part: str) -> Iterator[None]:
+        """Keep an unexpected error to this part of the cycle. The other parts go on (faults H2.7)."""
+        try:
+            yield
+        except (StoppedError, StateError):
+            raise
+        except Exception as error:
+            what = f"{type(error).__name__}: {printable(str(error))}"
+            log.error("part.failed", part=part, error=what)
+            log.debug("part.failed", part=part, exc_info=True)
+            self._broken.append(
+                BrokenPartError(
+                    f"To {part} failed: {what}. The other parts of the cycle went on. Report this."
+                )
+            )
 
     def _record(self, poll: Poll, delivery: Delivery) -> None:
         """
@@ -162,7 +187,7 @@ class Cycle:
     def _look_up_all(self, poll: Poll, delivery: Delivery, seconds: float | None) -> None:
         """Look up what is recorded, unless Gladly is left alone, or has just been found to be down."""
         gladly = self._ends.gladly_health
-        if gladly.is_paused or not self._look_up.has_work():
+        if gladly.is_paused or self._broken or not self._look_up.has_work():
             return
         if gladly.error is not None:
             try:
@@ -175,16 +200,19 @@ class Cycle:
 
     def _look_up_for(self, poll: Poll, delivery: Delivery, seconds: float | None) -> bool:
         """Look events up for so many seconds. Return whether Gladly answers."""
-        try:
-            figures = self._look_up.run(delivery, seconds=seconds)
-        except StoppedError:
-            raise
-        except GladlySegmentError as error:
-            self._ends.gladly_health.failed(error)
-            return False
-        if figures.held_back and poll.outcome is PollOutcome.OK:
-            poll.outcome = PollOutcome.DEGRADED  # an event waits for an answer (semantics 2.5)
-        return True
+        goes_on = False
+        with self._apart("look up"):
+            try:
+                figures = self._look_up.run(delivery, seconds=seconds)
+            except StoppedError:
+                raise
+            except GladlySegmentError as error:
+                self._ends.gladly_health.failed(error)
+            else:
+                goes_on = True
+                if figures.held_back and poll.outcome is PollOutcome.OK:
+                    poll.outcome = PollOutcome.DEGRADED  # an event waits for an answer (semantics 2.5)
+        return goes_on
 
     def _write(self, poll: Poll) -> None:
         """Write the cycle's row, with the watermark it came to. Write an uneventful one only now and then."""

@@ -18,6 +18,7 @@ from state.records import (
     Transition,
 )
 from state.store import Store
+from sync.errors import GladlySegmentError, StoppedError
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.events.options import EventOptions
 from sync.events.track import Subject, created_at_of, track_event
@@ -200,7 +201,13 @@ class LookUpStep:
             )
         if self._timing.waits_for_late_changes and self._misses_changes(event, stored, now):
             return self._shown_later(event)
-        outcome = self._event_of(event, stored, now, profile, is_old=is_old)
+        try:
+            outcome = self._event_of(event, stored, now, profile, is_old=is_old)
+        except (StoppedError, GladlySegmentError):
+            raise
+        except Exception as error:  # what nobody expected holds back this event, and no other (faults H2.7)
+            kind = type(error).__name__
+            outcome = Failed(path="-", reason=f"The event cannot be made: {kind}. Report this.")
         if isinstance(outcome, Failed):
             return self._held(event, outcome)
         self._note_conversation(event, stored, now, profile)

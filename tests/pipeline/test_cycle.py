@@ -172,3 +172,31 @@ def test_the_observer_and_the_log_hear_what_a_cycle_came_to(parts_of, sandbox):
     (line,) = [line for line in logs if line["event"] == "cycle.finished"]
     assert line["cycle"] == to_text(report.poll.started_at)
     assert (line["outcome"], line["created"], line["delivered"]) == ("ok", 2, 4)
+
+
+@pytest.mark.parametrize("part", ["record", "look up", "deliver"])
+def test_what_nobody_expected_fails_one_part_and_no_other(begin, sandbox, part):
+    """It is said and written down. The next cycle does what is left (faults H2.7)."""
+    busy_minutes(sandbox, 2)
+    program = begin()
+    owner, name = {
+        "record": (program.store, "commit"),
+        "look up": (program.store.recorded, "finish"),
+        "deliver": (program.store.outbox, "mark_delivered"),
+    }[part]
+    works = getattr(owner, name)
+
+    def breaks(*_, **__):
+        raise LookupError("half \ud83d")
+
+    setattr(owner, name, breaks)
+    with capture_logs() as logs:
+        report = program.run()
+    assert [line["part"] for line in logs if line["log_level"] == "error"] == [part]
+    (error,) = report.errors
+    assert f"To {part} failed: LookupError" in str(error)
+    assert cycles_written(program)[-1][0] == "failed"
+    setattr(owner, name, works)
+    assert program.run().errors == []
+    assert program.statuses() == {"delivered"}
+    assert {e["messageId"] for e in sandbox.inbox.received} == {e["message_id"] for e in program.events()}
