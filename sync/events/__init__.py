@@ -7,6 +7,7 @@ Doors:
 
 * `changes`: the Events API and the report are both read as `Change` and `Chunk`.
 * `transitions`: `decide_all` is the diff. `known_closes`: `moments_to_recall` says what the diff must know.
+* `at_the_close`: `agent_and_topics` says what was true when a conversation was closed.
 * `track`: `track_event` makes the event's bytes. `message_id` makes its id. `options` says how it may differ.
 * `gladly_objects`: `GladlyConversation` and `Profile` are what Gladly shows now.
 """

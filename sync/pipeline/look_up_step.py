@@ -6,7 +6,6 @@ from typing import NamedTuple
 
 import structlog
 
-from state.instants import from_text
 from state.records import (
     EventStatus,
     LookedUp,
@@ -19,6 +18,7 @@ from state.records import (
 )
 from state.store import Store
 from sync.errors import GladlySegmentError, StoppedError
+from sync.events.at_the_close import agent_and_topics, is_that_close
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.events.options import EventOptions
 from sync.events.track import Subject, created_at_of, track_event
@@ -28,9 +28,6 @@ from sync.pipeline.delivery import Outgoing
 from sync.segment.limits import SegmentLimits
 
 log = structlog.get_logger()
-
-# Gladly's report cuts fractions of a second.
-_SAME_INSTANT = timedelta(seconds=1)
 
 
 class LookUpTiming(NamedTuple):
@@ -250,7 +247,7 @@ class LookUpStep:
             profile: The profile of its customer.
             is_old: Whether a name that cannot be had is left out.
         """
-        agent_id, topic_ids = _agent_and_topics(event, stored, now)
+        agent_id, topic_ids = agent_and_topics(event, stored, now)
         agent_name = self._lookups.agent_name(agent_id)
         if isinstance(agent_name, Failed):
             if not is_old:
@@ -333,7 +330,7 @@ class LookUpStep:
         """
         if event.transition is not Transition.CLOSED or stored is None or stored.topic_changes is None:
             return False
-        is_changed = now is None or not _is_that_close(event, now)
+        is_changed = now is None or not is_that_close(event, now)
         return is_changed and not self._lookups.knows_all_until(event.occurred_at)
 
     def _shown_later(self, event: RecordedEvent) -> LookedUpEvent:
@@ -371,30 +368,3 @@ class LookUpStep:
 def _is_gone(stored: StoredConversation | None) -> bool:
     """Return whether the feed has told that the conversation is gone."""
     return stored is not None and stored.status in (Status.MERGED, Status.DELETED)
-
-
-def _agent_and_topics(
-    event: RecordedEvent, stored: StoredConversation | None, now: GladlyConversation | None
-) -> tuple[str | None, list[str]]:
-    """
-    Return the agent and the topics of an event.
-
-    A closed event says what was true at that close (semantics 2.6). Where the conversation has changed since,
-    or is gone, that is what the change itself carried, and the topics known then.
-    """
-    agent = now.agent_id if now is not None else None
-    topics = (now.topic_ids if now is not None else None) or []
-    if now is not None and (event.transition is not Transition.CLOSED or _is_that_close(event, now)):
-        return agent, topics
-    known = stored.topics_at(event.occurred_at) if stored is not None else None
-    return agent if event.agent_id is None else event.agent_id or None, topics if known is None else known
-
-
-def _is_that_close(event: RecordedEvent, now: GladlyConversation) -> bool:
-    """Return whether Gladly shows the conversation as this close left it."""
-    if now.status != Status.CLOSED:
-        return False
-    try:
-        return abs(from_text(now.closed_at or "") - event.occurred_at) <= _SAME_INSTANT
-    except ValueError:
-        return True
