@@ -291,7 +291,7 @@ class LookUpStep:
         if not is_in_this_cycle and not self._timing.was_held_back(event):
             self.held_back += 1
             log.warning(
-                "event.held_back",
+                "event.waits",
                 conversation_id=event.conversation_id,
                 waits_for=failed.path,
                 reason=failed.reason,
