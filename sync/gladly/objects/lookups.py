@@ -6,6 +6,7 @@ one list, and so are topics (`KeptNames`).
 """
 
 import contextvars
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -88,6 +89,7 @@ class Lookups:
         self._topics = KeptNames("/topics", client.limits, self._api.topics)
         self._wrong: GladlySegmentError | None = None
         self._failures = 0  # in a row
+        self._doubt = threading.Lock()
         self._answered_at = 0.0  # monotonic: when an object was last answered
         self._is_there = self._has_failed = False  # in this pass: any answer, any failure
         # Starts a thread only when there is work for it.
@@ -284,13 +286,18 @@ class Lookups:
         return found
 
     def _is_down(self) -> bool:
-        """Find out whether Gladly is down, after many look-ups in a row have failed."""
-        self._failures = 0
-        try:
-            self._client.prove_the_token()
-        except StoppedError:
-            raise
-        except GladlySegmentError as error:
-            self._wrong = error
-            return True
-        return False
+        """Find out whether Gladly is down, after look-ups have failed. One thread asks for all of them."""
+        with self._doubt:
+            if self._wrong is not None:
+                return True
+            if not self._failures:
+                return False  # answered meanwhile, by this question or by a look-up
+            try:
+                self._client.prove_the_token()
+            except StoppedError:
+                raise
+            except GladlySegmentError as error:
+                self._wrong = error
+                return True
+            self._failures = 0
+            return False
