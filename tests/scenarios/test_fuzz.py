@@ -143,7 +143,10 @@ class Course:
 def test_nothing_is_lost_or_twice_or_wrong(tmp_path, monkeypatch, seed):
     """Whatever comes, in whatever order (faults H1)."""
     tuned = Tuned()
-    tuned(retry={"max_attempts": 2, "first_backoff_s": 0.01}, look_up={"linger_s": 0.1})
+    tuned(
+        retry={"max_attempts": 2, "first_backoff_s": 0.01},
+        look_up={"linger_s": 0.1, "waits_for_late_changes": True},
+    )
     start = utc_now().replace(microsecond=0) - timedelta(days=6)
     with (
         Sandbox(

@@ -7,6 +7,10 @@ from sync.pipeline.look_up_step import LookUpTiming
 from sync.runtime.build import Tuning
 
 
+# A 404 is believed as soon as it is answered twice, and no event waits for changes that show late.
+AT_ONCE = LookUpTiming(not_found_again_s=0.0, waits_for_late_changes=False)
+
+
 class Tuned:
     """
     Changes the numbers that the sync is built with from then on: `tuned(retry={"max_attempts": 1})`.
@@ -17,9 +21,7 @@ class Tuned:
     """
 
     def __init__(self) -> None:
-        self.values = Tuning(
-            cycle=CycleTiming(uneventful_every_s=0.0), look_up=LookUpTiming(not_found_again_s=0.0)
-        )
+        self.values = Tuning(cycle=CycleTiming(uneventful_every_s=0.0), look_up=AT_ONCE)
 
     def __call__(self, **parts: Any) -> None:
         """Change parts of the tuning, of a part that has fields only the fields named."""

@@ -24,7 +24,7 @@ def hurried(tuned):
         "object_deadline_s",
     )
     tuned(gladly=dict.fromkeys(deadlines, 0.4))
-    tuned(retry={"max_attempts": 2})
+    tuned(retry={"max_attempts": 2}, look_up={"linger_s": 0.0})
 
 
 def dripping_head(exchange):

@@ -122,7 +122,7 @@ def _is_hung_at(installation: Installation, name: str) -> Callable[[], bool]:
         return lambda: _is_in_a_transaction(installation)
     if name.startswith("segment.answer"):
         return lambda: len(installation.sandbox.inbox) > 0
-    if name.startswith("transaction.committed"):
+    if name.startswith(("transaction.committed", "gladly.answer")):  # of a look-up
         return lambda: installation.state_path.exists() and bool(installation.events())
     return lambda: bool(installation.sandbox.gladly_requests)
 
@@ -158,7 +158,7 @@ def test_a_signal_in_a_cycle_that_hangs_for_good_ends_the_process(tmp_path):
         assert time.monotonic() - begun < 10
         for point, installation in installed.items():
             del installation.settings[FAILPOINT]
-            was_committed = point.startswith(("transaction.committed", "segment.answer"))
+            was_committed = point.startswith(("transaction.committed", "segment.answer", "gladly.answer"))
             assert bool(installation.events()) == was_committed
             assert_nothing_lost(installation)
             assert bool(installation.sandbox.inbox.repeats) == point.startswith("segment.answer")

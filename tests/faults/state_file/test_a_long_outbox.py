@@ -46,4 +46,4 @@ def test_a_long_outbox_is_kept_whole_and_drained_in_order(installation):
     assert sent == [f"message-conversation-{number}-{n}" for number in range(4) for n in range(count // 4)]
     assert len(sandbox.segment_requests) - posts < count / 500
     with Reader(installation.state_path) as reader:
-        assert reader.event_counts() == {"pending": 0, "delivered": count, "rejected": 0, "suppressed": 0}
+        assert {status: n for status, n in reader.event_counts().items() if n} == {"delivered": count}
