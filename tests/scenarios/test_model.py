@@ -24,7 +24,7 @@ from support.installation import Installation
 from sync.gladly.limits import GladlyLimits
 from sync.pipeline.delivery import DeliveryTiming
 from sync.pipeline.look_up_step import LookUpTiming
-from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
+from sync.runtime.build import DEFAULT_TUNING, build_pipeline
 from sync.settings.loading import load
 from sync.stop import Stop
 
@@ -260,7 +260,9 @@ class BesideMachine(SyncMachine):
     fetched.
     """
 
-    tuning = Tuning(delivery=DeliveryTiming(part_batch_after_s=0.0), gladly=GladlyLimits(chunk_transitions=2))
+    tuning = SyncMachine.tuning._replace(
+        delivery=DeliveryTiming(part_batch_after_s=0.0), gladly=GladlyLimits(chunk_transitions=2)
+    )
 
 
 SyncMachine.TestCase.settings = BesideMachine.TestCase.settings = settings(

@@ -6,7 +6,6 @@ from sync.pipeline.cycle import CycleTiming
 from sync.pipeline.look_up_step import LookUpTiming
 from sync.runtime.build import Tuning
 
-
 # A 404 is believed as soon as it is answered twice, and no event waits for changes that show late.
 AT_ONCE = LookUpTiming(not_found_again_s=0.0, waits_for_late_changes=False)
 
