@@ -113,7 +113,12 @@ class SyncMachine(RuleBasedStateMachine):
     # What waits for an answer is due again in the next cycle, and a 404 is believed then.
     tuning = DEFAULT_TUNING._replace(
         look_up=LookUpTiming(
-            again_s=(), longest_wait_s=0.001, attempts_a_day=10**9, not_found_again_s=0.001, linger_s=0.0
+            again_s=(),
+            longest_wait_s=0.001,
+            attempts_a_day=10**9,
+            not_found_again_s=0.001,
+            waits_for_late_changes=False,
+            linger_s=0.0,
         )
     )
 
