@@ -6,6 +6,7 @@ from contextlib import closing
 
 import pytest
 
+from sandbox import Fault
 from state.locks import RESYNC
 from state.reader import Reader
 from state.store import Store
@@ -147,3 +148,53 @@ def test_an_id_that_needs_no_attention_is_named(gladly_segment, quarantined):
     ended = gladly_segment("dismiss", quarantined[0], "nothing")
     assert (ended.code, ended.out) == (2, "Dismissed: 1.\n")
     assert "Nothing with the id nothing needs attention. See: gladly-segment status" in ended.err
+
+
+# --- events that a look-up holds back ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def held(gladly_segment, installation, opened):
+    """The id of a conversation that Gladly does not answer for. Its event has waited for over an hour."""
+    opened()
+    talk = opened()
+    path = f"/api/v1/conversations/{talk.id}"
+    installation.sandbox.faults.add("gladly", path, Fault(500, times=None))
+    assert gladly_segment("once").code == 0
+    with closing(sqlite3.connect(installation.state_path)) as db, db:
+        db.execute("UPDATE events SET created_at = '2026-11-20T08:00:00.000Z' WHERE status = 'recorded'")
+    return talk.id
+
+
+def test_what_waits_for_an_hour_is_listed_with_what_ends_it(gladly_segment, installation, held):
+    """`status` names the event and both commands; `explain` says what it waits for, and until when."""
+    (waiting,) = installation.events(status="recorded")
+    (listed,) = json.loads(gladly_segment("status", "--json").out)["needs_attention"]
+    assert (listed["what"], listed["id"]) == ("held back event", waiting["message_id"])
+    assert listed["command"] == f"gladly-segment retry {waiting['message_id']}"
+    assert f"gladly-segment dismiss {waiting['message_id']}" in listed["reason"]
+    said = gladly_segment("explain", held).out
+    assert f"waits for Gladly's answer to /conversations/{held}, tried 5 times, next at 20" in said
+
+
+@pytest.mark.parametrize("by", ["its id", "--all"])
+def test_a_held_back_event_is_looked_up_again_at_once(gladly_segment, installation, held, by):
+    """Healed, it is delivered by the next cycle."""
+    (waiting,) = installation.events(status="recorded")
+    installation.sandbox.faults.clear()
+    ended = gladly_segment("retry", by if by == "--all" else waiting["message_id"])
+    assert (ended.code, ended.err) == (0, "")
+    assert ended.out == "Events pending again: 0.\nEvents to be looked up again: 1.\n"
+    assert gladly_segment("once").code == 0
+    assert {event["status"] for event in installation.events()} == {"delivered"}
+
+
+@pytest.mark.parametrize("by", ["its id", "--all"])
+def test_a_held_back_event_can_be_given_up(gladly_segment, installation, held, by):
+    """It is suppressed, with the reason, and needs nobody any more."""
+    (waiting,) = installation.events(status="recorded")
+    ended = gladly_segment("dismiss", by if by == "--all" else waiting["message_id"])
+    assert (ended.code, ended.out, ended.err) == (0, "Dismissed: 1.\n", "")
+    (given_up,) = installation.events(status="suppressed")
+    assert (given_up["message_id"], given_up["reason"]) == (waiting["message_id"], "dismissed")
+    assert json.loads(gladly_segment("status", "--json").out)["needs_attention"] == []
