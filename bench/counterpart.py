@@ -87,8 +87,14 @@ class Feed:
             f'{{"id":"{self.salt:06d}change{n:010d}","type":"{type_}","timestamp":"{at}",'
             f'"initiator":{{"id":"agent{n % 5}","type":"AGENT"}},"content":{{'
             f'"customerId":"{self._id("u", k)}","conversationId":"{self._id("c" if k % 2 else "o", k)}",'
-            f'"context":{{"assignee":{{"inboxId":"inbox1","agentId":"agent{n % 5}"}}}}}}}}\n'
+            f'"topicId":"topic1",'
+            f'"context":{{"assignee":{{"inboxId":"inbox1","agentId":"agent{k % 16 % 5}"}}}}}}}}\n'
         )
+
+    def recorded_at(self, k: int) -> datetime:
+        """Return the instant of the *k*-th transition."""
+        n = -(-(k + 1) * self.changes // self.transitions) - 1
+        return self.start + timedelta(seconds=self._step_s * n)
 
     def _id(self, kind: str, k: int) -> str:
         """Return an id of 22 characters without an order. Its 13th character is the kind."""
@@ -139,7 +145,8 @@ class Ends:
     def conversation(self, id_: str) -> bytes:
         """Return the answer to `GET /conversations/{id}`."""
         is_closed = id_[12:13] == "c"
-        more = f',"closedAt":"{self.created_at}","topicIds":["topic1","topic2"]' if is_closed else ""
+        closed_at = text(self.feed.recorded_at(int(id_[13:], 16)))
+        more = f',"closedAt":"{closed_at}","topicIds":["topic1","topic2"]' if is_closed else ""
         return (
             f'{{"id":"{id_}","customerId":"{id_[:12]}u{id_[13:]}","createdAt":"{self.created_at}",'
             f'"inboxId":"inbox1","agentId":"agent{int(id_[-1:], 16) % 5}",'
