@@ -60,11 +60,8 @@ def read_change(line: bytes) -> Change:
         if content.context and content.context.assignee:
             change.agent_id = _agent(content.context.assignee.agent_id)
     elif type_ in OF_TOPICS:
-        topic_id = _agent(content.topic_id)
-        if topic_id is None or not content.conversation_id:
-            return Change(id_, ChangeType.OTHER, recorded_at)  # it costs no transition either
         change.conversation_id = checked_id(content.conversation_id, "conversationId")
-        change.topic_id = topic_id
+        change.topic_id = checked_id(content.topic_id, "topicId")
     return change
 
 
