@@ -11,18 +11,13 @@ import msgspec
 
 from state.instants import from_text
 from sync.errors import RetryableError
-from sync.events.changes import OF_A_CONVERSATION, OF_TOPICS, TYPES, Change, ChangeType, checked_id
+from sync.events.changes import OF_A_CONVERSATION, OF_TOPICS, Change, ChangeType, change_type, checked_id
 from sync.gladly.limits import GladlyLimits
 from sync.gladly.models import Content, Errors, FeedEvent
 from sync.http.host import Exchange
 
 _decode_event = msgspec.json.Decoder(FeedEvent).decode
 _decode_content = msgspec.json.Decoder(Content).decode
-
-
-def type_of(text: str) -> ChangeType:
-    """Return what kind of change this type of event is, in whatever case it is written."""
-    return TYPES.get(text) or TYPES.get(text.strip().upper(), ChangeType.OTHER)
 
 
 def read_change(line: bytes) -> Change:
@@ -34,7 +29,7 @@ def read_change(line: bytes) -> Change:
     """
     try:
         event = _decode_event(line)
-        type_ = type_of(event.type)
+        type_ = change_type(event.type)
         recorded_at = from_text(event.timestamp)
         id_ = "" if event.id is None else checked_id(str(event.id), "id")
         if type_ is ChangeType.OTHER:
@@ -112,7 +107,7 @@ def kind_of(line: bytes) -> tuple[LineKind, str]:
     if len(named) < 2:
         return LineKind.NO_EVENT, ""
     type_ = found.get("type")
-    is_known = not isinstance(type_, str) or type_of(type_) is not ChangeType.OTHER
+    is_known = not isinstance(type_, str) or change_type(type_) is not ChangeType.OTHER
     return (LineKind.UNREADABLE_EVENT if is_known else LineKind.OTHER_EVENT), ""
 
 

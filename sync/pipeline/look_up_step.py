@@ -342,8 +342,8 @@ class LookUpStep:
             reason="It waits until Gladly shows all changes before this close.",
             attempts=event.attempts,
             waits_for="/events",
-            next_attempt_at=self._at
-            + timedelta(seconds=self._timing.linger_s + 1.0),  # only another poll shows them,
+            # Only another poll shows them.
+            next_attempt_at=self._at + timedelta(seconds=self._timing.linger_s + 1.0),
         )
 
     def _note_404s(

@@ -15,7 +15,6 @@ import structlog
 from state.errors import other_organization
 from state.file import is_there
 from state.instants import utc_now
-from state.reader import Reader
 from state.store import Store
 from sync.audit.reconcile import Reconciler
 from sync.events.message_id import Origin, fingerprint, message_id
@@ -204,6 +203,8 @@ def refuse_other_organization(config: Config) -> None:
         OtherOrganizationError: It is.
         StateFileError: The file cannot be read.
     """
+    from state.reader import Reader  # with every question about the file; only `resync` asks this one
+
     path, host = config.state_path, organization_host(config)
     if not is_there(path):
         return
