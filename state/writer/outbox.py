@@ -49,12 +49,13 @@ class Outbox:
         now = now or utc_now()
         at, long_ago = to_text(now), to_text(now - MAY_DUPLICATE_AFTER)
         with self._connection.transaction() as db:
+            (put_back_at,) = db.execute("SELECT max(found_at) FROM restores").fetchone()
             db.executemany(
                 "UPDATE events SET status = 'delivered', delivered_at = ?, reason = CASE"
                 " WHEN attempts > 0 AND created_at < ? THEN ?"
-                " WHEN occurred_at < ? AND occurred_at < (SELECT max(found_at) FROM restores) THEN ? END,"
+                " WHEN occurred_at < ? AND occurred_at < ? THEN ? END,"
                 " attempts = attempts + 1 WHERE message_id = ? AND status = 'pending'",
-                ((at, long_ago, _AN_ATTEMPT, long_ago, _A_COPY, id_) for id_ in message_ids),
+                ((at, long_ago, _AN_ATTEMPT, long_ago, put_back_at, _A_COPY, id_) for id_ in message_ids),
             )
 
     def mark_rejected(self, message_id: str, reason: str) -> None:
