@@ -66,8 +66,46 @@ def m002_three_stages(db: Database) -> None:
     _replace_views(db)
 
 
+def m003_proof(db: Database) -> None:
+    """
+    Keep what a second source says (semantics 6), and what is wrong now, for those who only read the file.
+
+    `audits` has a row for each past day that was audited. `conditions` has a row for each thing that is wrong
+    and goes on, for as long as it does: an end that refuses its credentials, a silent feed, a full disk.
+    `feed_hours` counts the changes that the feed showed in each hour of UTC (semantics 6.4). `schedules` says
+    how often a cycle is expected.
+    """
+    db.table("audits").create(
+        {
+            "day": str,
+            "audited_at": str,
+            "reported": int,
+            "known": int,
+            "missing": int,
+            "delivered": int,
+            "received": int,
+            "dropped": int,
+            "outcome": str,
+            "note": str,
+            "dismissed_at": str,
+        },
+        pk="day",
+        not_null=("audited_at", "outcome"),
+    )
+    db.execute(
+        "CREATE TABLE conditions (id TEXT PRIMARY KEY, what TEXT NOT NULL, reason TEXT NOT NULL,"
+        " since TEXT NOT NULL, command TEXT NOT NULL)"
+    )
+    db.execute("CREATE TABLE feed_hours (hour TEXT PRIMARY KEY, changes INTEGER NOT NULL)")
+    db.execute(
+        "CREATE TABLE schedules (role TEXT PRIMARY KEY, every_s REAL NOT NULL, updated_at TEXT NOT NULL)"
+    )
+    # Since when this file has followed its organization: days before it are not the audit's business.
+    db.execute("ALTER TABLE organization ADD COLUMN began_at TEXT")
+
+
 # All steps, in order. A file's version (PRAGMA user_version) is how many of them it has had.
-STEPS: tuple[Step, ...] = (m001_first_release, m002_three_stages)
+STEPS: tuple[Step, ...] = (m001_first_release, m002_three_stages, m003_proof)
 
 
 def _create_tables(db: Database) -> None:

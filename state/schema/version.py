@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 APPLICATION_ID = 0x47535379
 
 # How many steps `state.schema.steps` holds.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 class Schema(NamedTuple):
