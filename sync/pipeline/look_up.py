@@ -92,7 +92,8 @@ class LookUpStage:
         self._lookups.begin_pass()
         looked_up = held_back = 0
         while True:
-            events = self._store.recorded.due(utc_now(), self._timing.step_events)
+            left_s = None if over_at is None else over_at - time.monotonic()
+            events = self._store.recorded.due(utc_now(), self._timing.events_in(left_s))
             if not events:
                 if self._wait_for_the_next(outgoing, over_at):
                     continue
