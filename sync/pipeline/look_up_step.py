@@ -68,12 +68,20 @@ class LookUpTiming(NamedTuple):
         """Return these numbers with steps that fit the pace: an event needs two requests at most."""
         return self._replace(events_per_second=requests_per_second / 2)
 
-    def events_in(self, seconds: float | None) -> int:
-        """Return how many events a step takes, where so many seconds are left for it. None is any number."""
+    def events_in(self, seconds: float | None, per_second: float | None = None) -> int:
+        """
+        Return how many events a step takes.
+
+        Args:
+            seconds: How many seconds are left for it; None for any number.
+            per_second: How many events a second the last step came to, where another integration may need
+                Gladly's requests; None before the first step.
+        """
         if self.events_per_second is None:
             return self.step_events
+        rate = min(self.events_per_second, per_second or self.events_per_second)
         step_s = self.step_s if seconds is None else min(seconds, self.step_s)
-        return min(self.step_events, max(5, math.ceil(step_s * self.events_per_second)))
+        return min(self.step_events, max(5, math.ceil(step_s * rate)))
 
     def next_attempt(self, event: RecordedEvent, now: datetime, *, was_slow: bool = False) -> datetime:
         """
