@@ -7,12 +7,14 @@ from state.queries.rows import Row, rows, value
 
 def organization(connection: sqlite3.Connection) -> str | None:
     """Return the host of the organization that the file is bound to. Return None for none."""
-    return _bound(connection)["host"]
+    host: str | None = _bound(connection)["host"]
+    return host
 
 
 def write_key_fingerprint(connection: sqlite3.Connection) -> str | None:
     """Return the fingerprint of the write key that the message ids are made with. Return None for none."""
-    return _bound(connection)["write_key_fingerprint"]
+    fingerprint: str | None = _bound(connection)["write_key_fingerprint"]
+    return fingerprint
 
 
 def _bound(connection: sqlite3.Connection) -> Row:
