@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from state.errors import other_organization
+from state.errors import StateLockedError, other_organization, other_write_key
 from state.file import is_there
 from state.instants import utc_now
+from state.locks import MAIN, take_role
 from state.store import Store
 from sync.audit.reconcile import Reconciler
 from sync.events.message_id import Origin, fingerprint, message_id
@@ -199,19 +200,28 @@ def refuse_other_organization(config: Config) -> None:
     """
     Make sure that the state file, where there is one, is not another organization's. Write nothing.
 
+    The same holds for the write key, while a daemon follows the file: both would make message ids anew for
+    the other's events (faults H1.18).
+
     Raises:
-        OtherOrganizationError: It is.
+        OtherOrganizationError: It is another organization's.
+        StateLockedError: A daemon follows the file with another write key.
         StateFileError: The file cannot be read.
     """
-    from state.reader import Reader  # with every question about the file; only `resync` asks this one
+    from state.reader import Reader  # with every question about the file; only `resync` asks these two
 
     path, host = config.state_path, organization_host(config)
     if not is_there(path):
         return
     with Reader(path) as reader:
-        bound_to = reader.organization()
+        bound_to, key = reader.organization(), reader.write_key_fingerprint()
     if bound_to is not None and bound_to != host:
         raise other_organization(path, bound_to, host)
+    if key not in (None, fingerprint(config.secrets.write_key)):
+        try:
+            take_role(path.resolve(), MAIN).close()
+        except StateLockedError as error:
+            raise other_write_key(path) from error
 
 
 def gladly_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> GladlyClient:
