@@ -95,6 +95,7 @@ class Poller:
         position = self.unwritten_position or self._store.watermark()
         if position is None:
             position = self.unwritten_position = self._beginning()
+            self._store.organization.begin_at(position)
         step = Step(position, None, Figures())
         yield step
         seen = SeenChanges(self._store.seen_changes())
