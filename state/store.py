@@ -130,7 +130,7 @@ class Store:
         self, sleep: Callable[[float], object] = time.sleep, waiting: Callable[[], object] | None = None
     ) -> Iterator[None]:
         """
-        Hold the turn for as long as the block takes. No other daemon or resync writes in that time.
+        Hold the turn for as long as the block takes. No other process or thread writes in that time.
 
         What the block reads in order to decide on a write is still true when it writes.
 
@@ -272,6 +272,14 @@ class Store:
                 " SELECT up.of, reason FROM up JOIN customers ON customers.id = up.id"
                 " WHERE deleted_at IS NOT NULL",
                 set(ids),
+            )
+        )
+
+    def merges(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return the merged customers among *ids*, each with the customer into whom it was merged."""
+        return dict(
+            self._db.rows_in(
+                "SELECT id, merged_into FROM customers WHERE id IN ({}) AND merged_into IS NOT NULL", set(ids)
             )
         )
 
