@@ -1,9 +1,9 @@
 """
-The commands that prove something without touching either end: `schema` and `compare`.
+The commands that prove something: `audit`, `schema` and `compare`.
 
 May import: everything.
 
 Doors:
 
-* `schema`: the command `schema`. `comparing`: the command `compare`.
+* `audit`: the command `audit`.
 """
