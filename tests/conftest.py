@@ -81,8 +81,8 @@ def begin(
 ) -> Iterator[Callable[..., Program]]:
     """
     Return a function that starts the sync in this process, with its first watermark ten minutes back:
-    `begin()`, `begin(gladly=url)`, `begin(segment=url)`, or against another sandbox. Further settings are named by their variables,
-    without the prefix.
+    `begin()`, `begin(gladly=url)`, `begin(segment=url)`, `begin(sandbox=another)`. Further settings are named
+    by their variables, without the prefix.
     """
     started: list[Program] = []
 

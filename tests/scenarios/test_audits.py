@@ -6,11 +6,10 @@ request for a report, also when the audit is killed, and no poll waits for it.
 """
 
 import json
-import os
 import signal
-import time
 import zlib
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
@@ -20,8 +19,6 @@ from state.reader import Reader
 from support.checker import problems
 from support.daemon import Daemon
 from support.endpoints import reports_asked_for
-from support.installation import Installation
-from support.state_file import rows
 
 A_DAY = timedelta(days=1)
 TRANSITIONS = {"CONVERSATION/CREATED": "created", "CONVERSATION/CLOSED": "closed"}
@@ -109,3 +106,146 @@ def test_a_feed_that_loses_lines_for_a_week_loses_nothing_at_segment(begin):
     assert {row["outcome"] for row in stored} <= {"complete", "mended"}
     with Reader(program.path) as reader:
         assert reader.proved_until() == stored[-1]["day"]
+
+
+# An installation whose state began three days ago, against a world of today.
+
+THE_DAY = midnight(2)  # it was whole since the state began, and has ended long ago
+NOON = THE_DAY + timedelta(hours=12)
+
+
+@pytest.fixture
+def settled(installation):
+    """The sync has read the last three days. Nothing happened in them, as far as it has seen."""
+    installation.settings["GLADLY_SEGMENT_SYNC__START"] = "72h"
+    installation.settings["GLADLY_SEGMENT_SYNC__AUDIT"] = "off"
+    world = installation.sandbox.world
+    seen = world.open_conversation(world.add_customer("Seen", recorded=False), at=NOON)
+    world.close(seen, at=NOON + timedelta(hours=1))
+    assert installation.run("once").returncode == 0
+    installation.settings["GLADLY_SEGMENT_SYNC__AUDIT"] = "24h"
+    return installation
+
+
+@pytest.fixture
+def unseen(settled):
+    """A conversation of that day became visible when the poll had passed, and so did its close."""
+    world = settled.sandbox.world
+    talk = world.open_conversation(world.add_customer("Unseen", recorded=False), at=NOON)
+    world.close(talk, at=NOON + timedelta(hours=2))
+    return settled
+
+
+def figures(installation):
+    """Return the figures of that day."""
+    found = [row for row in audits(installation.state_path) if row["day"] == str(THE_DAY.date())]
+    return [(row["reported"], row["known"], row["missing"], row["outcome"]) for row in found]
+
+
+def test_what_became_visible_too_late_is_found(settled):
+    """
+    A creation alone, a whole conversation, a second close: later than the overlap (faults H1.13). Nothing is
+    sent twice.
+    """
+    world = settled.sandbox.world
+
+    def at(hours):
+        return NOON + timedelta(hours=hours)
+
+    created, both = (world.add_customer(name, recorded=False) for name in ("Created", "Both"))
+    world.open_conversation(created, at=at(0))
+    world.close(world.open_conversation(both, at=at(1)), at=at(2))
+    (seen,) = {event["conversation_id"] for event in settled.events()}
+    world.reopen(seen, at=at(3))
+    world.close(seen, at=at(4))
+    done = settled.run("audit", "--day", str(THE_DAY.date()))
+    assert (done.returncode, done.stderr.count("error:")) == (0, 0)
+    assert "6 reported, 2 known, 4 missing" in done.stdout
+    assert problems(settled.sandbox) == []
+    assert settled.run("audit", "--day", str(THE_DAY.date())).returncode == 0
+    assert figures(settled) == [(6, 2, 4, "mended")]
+    assert problems(settled.sandbox) == []
+
+
+def test_once_audits_a_day_that_is_due_and_sends_what_was_missing(unseen):
+    """For cron. It audits a day once, and asks for no report after that."""
+    before = reports_asked_for(unseen.sandbox)
+    for _ in range(3):
+        assert unseen.run("once").returncode == 0
+    assert figures(unseen) == [(4, 2, 2, "mended")]
+    assert problems(unseen.sandbox) == []
+    due = 2 if datetime.now(UTC).hour >= 6 else 1  # yesterday, too
+    assert reports_asked_for(unseen.sandbox) - before == due
+
+
+@pytest.mark.parametrize("point", ["commit.events:1", "transaction.committed:1", "transaction.commit:2"])
+def test_an_audit_that_is_killed_is_done_anew(unseen, point):
+    """Before what it found is written, after that, and before the day's row: no figure is lost."""
+    unseen.settings["GLADLY_SEGMENT_FAILPOINT"] = point
+    assert unseen.run("audit").returncode == -signal.SIGKILL
+    del unseen.settings["GLADLY_SEGMENT_FAILPOINT"]
+    assert unseen.run("once").returncode == 0
+    assert figures(unseen) == [(4, 2, 2, "mended")]
+    assert problems(unseen.sandbox) == []
+
+
+def test_a_day_that_cannot_be_proved_says_why_and_is_proved_later(unseen):
+    """Gladly was down, then a row could not be read. What could be read is sent at once."""
+    faults, day = unseen.sandbox.faults, str(THE_DAY.date())
+    faults.add("gladly", "/api/v1/reports", Fault(400, times=1))
+    done = unseen.run("audit", "--day", day)
+    assert done.returncode == 1
+    assert ("unproved" in done.stdout, "the report was not read" in done.stdout) == (True, True)
+    assert figures(unseen) == [(None, None, None, "unproved")]
+
+    faults.rewrite_report(lambda body: body + b"UTC,never,CONVERSATION/CLOSED,x,y" + b"," * 16 + b"\n")
+    done = unseen.run("audit", "--day", day)
+    assert (done.returncode, "is not an instant" in done.stdout) == (1, True)
+    assert figures(unseen) == [(4, 2, 2, "unproved")]
+    assert problems(unseen.sandbox) == []
+    faults.clear()
+
+    status = json.loads(unseen.run("status", "--json").stdout)
+    assert status["proved_until"] is None
+    done = unseen.run("audit", "--day", day, "--json")
+    assert (done.returncode, json.loads(done.stdout)["outcome"]) == (0, "mended")
+    assert json.loads(unseen.run("status", "--json").stdout)["proved_until"] == day
+
+
+def test_a_report_that_lacks_what_is_known_proves_nothing(settled):
+    """An empty one is whole by its form."""
+    settled.sandbox.faults.rewrite_report(lambda body: b"")
+    done = settled.run("audit", "--day", str(THE_DAY.date()))
+    assert (done.returncode, "The report is not complete." in done.stdout) == (1, True)
+
+
+# A daemon that looks every moment whether a day is due.
+EAGER = (
+    "-c",
+    "from sync.cli.main import main; from sync.runtime.build import Tuning; main(Tuning(prove_every_s=0.2))",
+)
+
+
+def test_no_poll_waits_for_an_audit_and_none_delays_the_end(unseen):
+    """The report takes an hour. Polls go on meanwhile, and SIGTERM ends the daemon at once."""
+    unseen.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "1s"
+    unseen.sandbox.faults.add("gladly", "/api/v1/reports", Fault(delay_s=3_600))
+    with Daemon(unseen, program=EAGER) as daemon:
+        daemon.wait_for("cycle.finished", times=4)
+        began = [from_text(line["cycle"]) for line in daemon.lines("cycle.finished")]
+        gaps = [(later - earlier).total_seconds() for earlier, later in pairwise(began)]
+        assert max(gaps) < 1.5
+        assert daemon.lines("day.audited") == []
+        code, seconds = daemon.end()
+        assert (code, seconds < 10) == (0, True)
+    assert figures(unseen) == []
+
+
+def test_the_daemon_audits_by_itself(unseen):
+    """The next cycle sends what was missing. A day that a kill interrupted is done anew."""
+    unseen.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "1s"
+    with Daemon(unseen, program=EAGER) as daemon:
+        line = daemon.wait_for("day.audited", day=str(THE_DAY.date()))
+        assert (line["reported"], line["missing"], line["outcome"]) == (4, 2, "mended")
+        daemon.wait_for("cycle.finished", delivered=2)
+    assert problems(unseen.sandbox) == []
