@@ -14,6 +14,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from state.file import explaining, is_there, open_for_reading, version_of
 from state.queries.attention import needs_attention, quarantined
+from state.queries.audits import audited_days, proved_until
 from state.queries.conversations import changes_of, conversation
 from state.queries.counts import conversation_counts, counts_since, event_counts, oldest_pending
 from state.queries.cycles import last_poll, last_success, requests_since, watermark
@@ -109,6 +110,8 @@ class Reader:
     counts_since = _asked(counts_since)
     needs_attention = _asked(needs_attention)
     quarantined = _asked(quarantined)
+    audited_days = _asked(audited_days)
+    proved_until = _asked(proved_until)
     events = _asked(events)
     events_after = _asked(events_after)
     last_event = _asked(last_event)

@@ -23,7 +23,7 @@ from state.locks import MAIN, Role, Turn, take_role
 from state.organization import Organization
 from state.records import ChangeRecord, Poll, StoredConversation, TakenIn
 from state.schema.version import CURRENT, Schema
-from state.writer import rows
+from state.writer import audits, rows
 from state.writer.connection import WriterConnection
 from state.writer.conversations import changes_near, stored_conversations
 from state.writer.erasure import DEFAULT_WIPE_TIMING, Erasure, WipeTiming, erase_customer
@@ -72,6 +72,7 @@ class Store:
         receivers: Which receivers have taken events.
         resyncs: The past intervals that are read again.
         reconciliation: When stored conversations were compared with Gladly's.
+        audits: The past days that were proved, or not.
 
     The constructor and every method raise:
         StateFileError: The file is not ours, damaged or not writable. It was not touched.
@@ -121,6 +122,7 @@ class Store:
                 self.receivers = Receivers(self._db)
                 self.resyncs = Resyncs(self._db)
                 self.reconciliation = Reconciliation(self._db)
+                self.audits = audits.Audits(self._db)
             self._undo = undo.pop_all()
 
     @contextmanager
@@ -128,7 +130,7 @@ class Store:
         self, sleep: Callable[[float], object] = time.sleep, waiting: Callable[[], object] | None = None
     ) -> Iterator[None]:
         """
-        Hold the turn for as long as the block takes. No other daemon or resync writes in that time.
+        Hold the turn for as long as the block takes. No other process or thread writes in that time.
 
         What the block reads in order to decide on a write is still true when it writes.
 
@@ -273,6 +275,14 @@ class Store:
             )
         )
 
+    def merges(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return the merged customers among *ids*, each with the customer into whom it was merged."""
+        return dict(
+            self._db.rows_in(
+                "SELECT id, merged_into FROM customers WHERE id IN ({}) AND merged_into IS NOT NULL", set(ids)
+            )
+        )
+
     # What moves with the watermark
 
     def commit(self, taken: TakenIn, now: datetime | None = None) -> None:
@@ -302,6 +312,8 @@ class Store:
             for customer_id, (at, reason) in taken.deletions.items():
                 erase_customer(db, customer_id, at, reason)
             rows.write_bad_lines(db, taken.bad_lines, now)
+            if taken.audit is not None:
+                audits.note_missing(db, taken.audit, now)
             failpoint("commit.events")
             self._move_position(db, taken, now)
             failpoint("commit.watermark")

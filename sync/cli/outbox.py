@@ -56,10 +56,11 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
 @command
 def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
     """
-    Dismiss unreadable lines and gaps that you have seen, and give held back events up.
+    Dismiss lines, gaps and audited days that you have seen, and give held back events up.
 
     `status` no longer lists them. The lines are erased, and the events are suppressed. To read the time of a
-    line or a gap again, use `resync`. A daemon may be running: the two take turns.
+    line or a gap again, use `resync`; to audit a day again, `audit --day`. A daemon may be running: the two
+    take turns.
 
     \b
     Example:
@@ -69,10 +70,11 @@ def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
     if bool(ids) == every:
         raise click.UsageError("Give the ids that `status` shows, or --all.")
     with _store_in_turn(options) as store:
-        count, unknown = _apply(store.quarantine.dismiss, ids)
-        if every or unknown:
-            held, unknown = _apply(store.recorded.dismiss, unknown)
-            count += held
+        count, unknown = 0, list(ids)
+        for dismissed in (store.quarantine.dismiss, store.recorded.dismiss, store.audits.dismiss):
+            if every or unknown:
+                more, unknown = _apply(dismissed, unknown)
+                count += more
     click.echo(f"Dismissed: {count}.")
     for id_ in unknown:
         complain(f"Nothing with the id {id_} needs attention. See: gladly-segment status")

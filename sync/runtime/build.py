@@ -17,6 +17,7 @@ from state.file import is_there
 from state.instants import utc_now
 from state.locks import MAIN, take_role
 from state.store import Store
+from sync.audit.audit import Audit
 from sync.audit.reconcile import Reconciler
 from sync.events.message_id import Origin, fingerprint, message_id
 from sync.gladly.client import GladlyClient
@@ -55,6 +56,8 @@ class Tuning(NamedTuple):
         retry: How often, and how long, a failed request is made again.
         gladly: What Gladly allows, and how much of it is read and kept.
         segment: What Segment takes.
+        prove_every_s: The daemon looks this often whether a past day is to be audited, or quiet conversations
+            are to be compared.
         hung_after_s: A cycle without any progress for this many seconds hangs, and so does a schedule that
             is this late. The longest healthy time without progress is a request for a report.
     """
@@ -66,6 +69,7 @@ class Tuning(NamedTuple):
     retry: RetryPolicy = RetryPolicy()
     gladly: GladlyLimits = GladlyLimits()
     segment: SegmentLimits = SegmentLimits()
+    prove_every_s: float = 60.0
     hung_after_s: float = GladlyLimits().report_deadline_s + 60.0
 
 
@@ -79,6 +83,8 @@ class Pipeline:
     Attributes:
         cycle: Runs cycles.
         resync: Reads past intervals again.
+        reconciler: Compares quiet conversations with Gladly.
+        audit: Proves past days.
         preview: Shows what would be sent. It needs a copy of the state file, which is thrown away afterwards.
         ends: Both ends.
     """
@@ -87,12 +93,16 @@ class Pipeline:
         self,
         cycle: Cycle,
         resync: Resync,
+        reconciler: Reconciler,
+        audit: Audit,
         preview: Preview,
         ends: Ends,
         close: tuple[Callable[[], None], ...],
     ) -> None:
         self.cycle = cycle
         self.resync = resync
+        self.reconciler = reconciler
+        self.audit = audit
         self.preview = preview
         self.ends = ends
         self._close = close
@@ -156,7 +166,6 @@ def build_pipeline(
         record=record,
         store=store,
         start=settings.sync.start,
-        jobs=[Reconciler(settings.sync.reconcile, store, lookups, record)],
         progress_every_s=tuning.cycle.progress_every_s,
     )
     cycle = Cycle(
@@ -179,11 +188,18 @@ def build_pipeline(
         store=store,
         stop=stop,
     )
+    # One request at a time, so that a poll waits for one at most. What is kept in memory is the cycle's.
+    looks_back = Lookups(ends.gladly, workers=1)
+    reconciler = Reconciler(settings.sync.reconcile, store, looks_back, record, stop)
+    audit = Audit(
+        every=settings.sync.audit, gladly=ends.gladly, feed=feed, record=record, store=store, stop=stop
+    )
     # A preview waits neither for a second answer nor for what is not visible yet.
     at_once = timing._replace(not_found_again_s=0.0, waits_for_late_changes=False)
     look_up_now = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, at_once)
     preview = Preview(poller, feed, record, look_up_now, store, tuning.segment)
-    return Pipeline(cycle, resync, preview, ends, (lookups.close, deliverer.close, ends.close))
+    close = (lookups.close, looks_back.close, deliverer.close, ends.close)
+    return Pipeline(cycle, resync, reconciler, audit, preview, ends, close)
 
 
 def organization_host(config: Config) -> str:

@@ -87,10 +87,12 @@ class Lookups:
 
     Args:
         client: Makes the requests.
+        workers: How many threads fetch, the caller's included. None takes the client's limit.
     """
 
-    def __init__(self, client: GladlyClient) -> None:
+    def __init__(self, client: GladlyClient, workers: int | None = None) -> None:
         self._client = client
+        self._workers = workers or client.limits.workers
         self._limits = client.limits
         self._api = ObjectsApi(client)
         self._conversations: dict[str, GladlyConversation | Failed | None] = {}
@@ -105,7 +107,7 @@ class Lookups:
         self._is_there = self._has_failed = False  # in this pass: any answer, any failure
         self._is_slow = False  # whether the last request of the calling thread took long
         # Starts a thread only when there is work for it.
-        self._threads = ThreadPoolExecutor(client.limits.workers - 1, thread_name_prefix="gladly")
+        self._threads = ThreadPoolExecutor(max(1, self._workers - 1), thread_name_prefix="gladly")
 
     def close(self) -> None:
         """End the threads."""
@@ -267,7 +269,7 @@ class Lookups:
         }
 
         def get_help() -> None:
-            more = min(len(waiting), self._limits.workers - 1)
+            more = min(len(waiting), self._workers - 1)
             # Each in a copy of this context: what it logs carries the cycle's id.
             helpers.extend(self._threads.submit(contextvars.copy_context().run, work) for _ in range(more))
 
