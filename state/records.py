@@ -260,6 +260,24 @@ class CustomerMerge(NamedTuple):
     recorded_at: datetime
 
 
+class Condition(NamedTuple):
+    """
+    Something that is wrong and goes on: a row of `conditions`, and of the view `needs_attention`.
+
+    Attributes:
+        id: Tells it from other conditions: `gladly-credentials`, `segment-credentials`, `feed`, `disk` or
+            `erasure`. The view orders by it.
+        what: The kind, in two or three words.
+        reason: What is wrong, in a sentence for a person.
+        command: What to run.
+    """
+
+    id: str
+    what: str
+    reason: str
+    command: str
+
+
 class BadLine(NamedTuple):
     """A whole line of the feed or the report that could not be read."""
 
@@ -290,6 +308,8 @@ class TakenIn:
         deletions: The customers who were deleted: for each id, when it was deleted or found gone, and the
             reason that its suppressed events give.
         bad_lines: The lines that could not be read.
+        shown: Where the feed showed the changes: how many in each hour, by the hour's beginning. None where
+            another source did.
     """
 
     position: datetime | None = None
@@ -302,6 +322,7 @@ class TakenIn:
     merges: Sequence[CustomerMerge] = ()
     deletions: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     bad_lines: Sequence[BadLine] = ()
+    shown: dict[datetime, int] | None = None
 
 
 class Resync(NamedTuple):
