@@ -37,7 +37,7 @@ from state.writer.reconciliation import Reconciliation
 from state.writer.recorded import Recorded
 from state.writer.restores import Restores
 from state.writer.resyncs import Resyncs
-from state.writer.schedules import Schedules, observe_once
+from state.writer.schedules import expect_cycles, observe_once
 
 # Below this a warning says that the disk runs out. A backlog of a million events is about 1 GB.
 LOW_DISK_BYTES = 1_000_000_000
@@ -77,7 +77,6 @@ class Store:
         audited_days: The days that an audit looked at.
         receivers: Which receivers have taken events.
         resyncs: The past intervals that are read again.
-        schedules: How often a cycle is expected.
         feed_hours: How many changes the feed showed in each hour.
         reconciliation: When stored conversations were compared with Gladly's.
 
@@ -132,7 +131,6 @@ class Store:
                 self.audited_days = AuditedDays(self._db)
                 self.receivers = Receivers(self._db)
                 self.resyncs = Resyncs(self._db)
-                self.schedules = Schedules(self._db)
                 self.feed_hours = FeedHours(self._db)
                 self.reconciliation = Reconciliation(self._db)
             self._undo = undo.pop_all()
@@ -337,7 +335,12 @@ class Store:
             rows.move_watermark(db, taken.position, now)
 
     def record_poll(
-        self, poll: Poll, position: datetime | None = None, *, is_from_once: bool = False
+        self,
+        poll: Poll,
+        position: datetime | None = None,
+        *,
+        every: timedelta | None = None,
+        is_alone: bool = False,
     ) -> None:
         """
         Write a finished cycle.
@@ -346,7 +349,8 @@ class Store:
             poll: The cycle and its figures.
             position: The new watermark, where the feed showed nothing that had to be written. None leaves
                 the watermark.
-            is_from_once: Whether the process runs this one cycle.
+            every: How often the daemon runs cycles at least, where that has to be written.
+            is_alone: Whether the process runs this one cycle, as `once` does.
         """
         with self._db.transaction() as db:
             failpoint("poll.record")
@@ -354,7 +358,9 @@ class Store:
                 count_shown(db, {}, position)
                 rows.move_watermark(db, position, poll.finished_at or utc_now())
             rows.write_poll(db, poll)
-            if is_from_once:
+            if every is not None:
+                expect_cycles(db, every, poll.finished_at or utc_now())
+            if is_alone:
                 observe_once(db, poll.finished_at or utc_now())
         if position is not None:
             self.restores.moved(position)

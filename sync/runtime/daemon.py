@@ -20,7 +20,6 @@ from state.errors import StateError, StateFileError
 from state.instants import to_text, utc_now
 from state.records import PollOutcome
 from state.store import Store
-from state.writer.schedules import DAEMON
 from sync.errors import StoppedError
 from sync.reports import CycleObserver, CycleReport, EndFigures
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
@@ -98,6 +97,7 @@ class Daemon:
         # Look-ups end in time for the next poll.
         every_s = config.settings.sync.every.total_seconds()
         self._look_up_s = max(every_s / 2, every_s - 2.0)
+        self._every = longest_interval(config.settings.sync, utc_now())
         self._metrics: Metrics | None = None
         store.check_pages()  # before anything is written
         self._pipeline = build_pipeline(config, store, stop, observed_by=self._observer, tuning=tuning)
@@ -133,8 +133,6 @@ class Daemon:
         """
         log.info("daemon.started", pid=os.getpid(), state=str(self._config.state_path))
         self._show_metrics()
-        with suppress(StateError):  # a cycle will say what is wrong with the file
-            self._store.schedules.expect(DAEMON, longest_interval(self._config.settings.sync, utc_now()))
         self._schedule.start()
         self._notifier.ready()
         self._look_after_the_schedule()
@@ -231,7 +229,7 @@ class Daemon:
             return
         with self._running:
             try:
-                report = self._cycle.run(self._look_up_s)
+                report = self._cycle.run(self._look_up_s, every=self._every)
                 self._failures = 0
                 self._tell(report)
             except StoppedError:

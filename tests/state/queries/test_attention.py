@@ -121,10 +121,8 @@ def test_no_good_cycle_for_ten_minutes_or_three_intervals_is_listed(
     path, store, look, every_s, ago, is_listed
 ):
     """Whichever is longer."""
-    if every_s is not None:
-        store.schedules.expect("daemon", timedelta(seconds=every_s))
     store.reset_watermark(utc_now())
-    store.record_poll(cycle(ago))
+    store.record_poll(cycle(ago), every=None if every_s is None else timedelta(seconds=every_s))
     store.record_poll(cycle(timedelta(minutes=1), PollOutcome.FAILED, "Segment answered 503."))
     groups = look().groups
     assert [group["what"] for group in groups] == (["no good cycle"] if is_listed else [])

@@ -14,13 +14,13 @@ def every_of(path, role):
 
 def run_once(store, *seconds):
     for each in seconds:
-        store.record_poll(Poll(eight(each), finished_at=eight(each)), is_from_once=True)
+        store.record_poll(Poll(eight(each), finished_at=eight(each)), is_alone=True)
 
 
 def test_the_daemon_says_how_often(path, store):
     """The last word counts."""
-    store.schedules.expect("daemon", timedelta(seconds=60))
-    store.schedules.expect("daemon", timedelta(hours=1))
+    for every in (timedelta(seconds=60), timedelta(hours=1)):
+        store.record_poll(Poll(eight(), finished_at=eight()), every=every)
     assert every_of(path, "daemon") == 3_600
 
 
@@ -43,7 +43,7 @@ def test_once_learns_how_often_it_runs(path, store, runs, learned_s):
     assert every_of(path, "once") == learned_s
 
 
-def test_a_cycle_of_the_daemon_teaches_nothing(path, store):
-    """It has said how often it runs."""
+def test_other_cycles_say_nothing(path, store):
+    """The daemon has said once how often it runs."""
     store.record_poll(Poll(eight(), finished_at=eight()))
     assert query(path, "SELECT * FROM schedules") == []
