@@ -19,6 +19,7 @@ from state.locks import MAIN, take_role
 from state.store import Store
 from sync.audit.audit import Audit
 from sync.audit.reconcile import Reconciler
+from sync.audit.silence import SilenceWatch
 from sync.events.message_id import Origin, fingerprint, message_id
 from sync.gladly.client import GladlyClient
 from sync.gladly.feed import ChangeFeed
@@ -166,6 +167,7 @@ def build_pipeline(
         record=record,
         store=store,
         start=settings.sync.start,
+        at_its_end=SilenceWatch(store, tuning.cycle.silence_every_s).look,
         progress_every_s=tuning.cycle.progress_every_s,
     )
     cycle = Cycle(
