@@ -149,11 +149,13 @@ class LookUpStep:
 
     def ask(self, outgoing: Outgoing) -> None:
         """Ask Gladly for the conversations of the events and for the profiles of their customers."""
-        needed = {e.conversation_id for e in self._events if e.payload is None}
+        needed: dict[str, datetime] = {}
+        for event in self._events:
+            id_ = event.conversation_id
+            if event.payload is None and self._owners[id_] not in self._deleted:
+                needed[id_] = max(event.occurred_at, needed.get(id_, event.occurred_at))
         self._conversations, self._profiles = self._lookups.both(
-            [id_ for id_, owner in self._owners.items() if id_ in needed and owner not in self._deleted],
-            self._customers(),
-            outgoing.send_what_is_due,
+            needed, self._customers(), outgoing.send_what_is_due
         )
         for id_, answer in self._conversations.items():
             if isinstance(answer, GladlyConversation):  # after a merge it says itself which customer has it

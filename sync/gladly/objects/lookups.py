@@ -1,8 +1,8 @@
 """
 Look up conversations, profiles, agents and topics as they are now, with few requests (semantics 2.4).
 
-A conversation is fetched once a pass. A profile is kept in memory while it is known to be current. Agents are
-one list, and so are topics (`KeptNames`).
+A conversation is fetched once a pass, and kept for what happened before. A profile is kept in memory while it
+is known to be current. Agents are one list, and so are topics (`KeptNames`).
 """
 
 import contextvars
@@ -22,7 +22,7 @@ from sync.events.changes import Change, ChangeType
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.client import GladlyClient
 from sync.gladly.objects.names import Failed, KeptNames
-from sync.gladly.objects.objects_api import ObjectsApi, ReadProfile
+from sync.gladly.objects.objects_api import ObjectsApi, ReadConversation, ReadProfile
 
 T = TypeVar("T")
 
@@ -95,7 +95,8 @@ class Lookups:
         self._workers = workers or client.limits.workers
         self._limits = client.limits
         self._api = ObjectsApi(client)
-        self._conversations: dict[str, GladlyConversation | Failed | None] = {}
+        self._conversations: dict[str, ReadConversation | None] = {}
+        self._asked_now: set[str] = set()  # the conversations that were asked for in this pass
         self._profiles: dict[str, KeptProfile] = {}  # by the id asked for: a merge makes it another
         self._known_until: datetime | None = None  # all changes recorded before have been noted
         self._agents = KeptNames("/agents", client.limits, self._api.agents, self._api.agent)
@@ -114,8 +115,9 @@ class Lookups:
         self._threads.shutdown(cancel_futures=True)
 
     def begin_pass(self) -> None:
-        """Forget the conversations of the last pass, and what was wrong with Gladly."""
-        self._conversations.clear()
+        """Forget what Gladly answered with 404 in the last pass, and what was wrong with Gladly."""
+        self._conversations = {id_: read for id_, read in self._conversations.items() if read is not None}
+        self._asked_now.clear()
         self._wrong = None
         self._failures, self._answered_at = 0, time.monotonic()
         self._is_there, self._has_failed = False, False
@@ -154,20 +156,20 @@ class Lookups:
                 del self._profiles[asked]
 
     def conversations(
-        self, ids: Iterable[str], between_requests: Callable[[], None] = _nothing
+        self, conversations: Mapping[str, datetime], between_requests: Callable[[], None] = _nothing
     ) -> dict[str, Answer[GladlyConversation]]:
         """Return conversations by id, as `both` does."""
-        return self.both(ids, {}, between_requests)[0]
+        return self.both(conversations, {}, between_requests)[0]
 
     def profiles(
         self, customers: Mapping[str, datetime], between_requests: Callable[[], None] = _nothing
     ) -> dict[str, Answer[Profile]]:
         """Return profiles by the id asked for, as `both` does."""
-        return self.both((), customers, between_requests)[1]
+        return self.both({}, customers, between_requests)[1]
 
     def both(
         self,
-        ids: Iterable[str],
+        conversations: Mapping[str, datetime],
         customers: Mapping[str, datetime],
         between_requests: Callable[[], None] = _nothing,
     ) -> tuple[dict[str, Answer[GladlyConversation]], dict[str, Answer[Profile]]]:
@@ -179,34 +181,50 @@ class Lookups:
         that what was got when Gladly goes down makes whole events.
 
         Args:
-            ids: The conversations. Each is fetched once a pass.
+            conversations: The conversations, each with the newest change that needs it. It is fetched unless
+                it was asked for in this pass, or a kept one was read after that change.
             customers: The customers, each with the newest change that needs the profile. It is fetched unless
                 a kept one is known to be current.
             between_requests: Called between two requests, in the calling thread. Fetching can take minutes.
         """
-        wanted = dict.fromkeys(ids)
         kept = {
             id_: profile
             for id_, at in customers.items()
             if (profile := self._profiles.get(id_)) is not None and self._is_current(profile, at)
         }
-        conversations = [_Ask(_CONVERSATION, id_) for id_ in wanted if id_ not in self._conversations]
+        missing = [_Ask(_CONVERSATION, id_) for id_, at in conversations.items() if not self._has(id_, at)]
         profiles = [_Ask(_PROFILE, id_) for id_ in customers if id_ not in kept]
-        in_turn = chain.from_iterable(zip_longest(conversations, profiles))
+        in_turn = chain.from_iterable(zip_longest(missing, profiles))
         answers = self._fetch([ask for ask in in_turn if ask is not None], between_requests)
         return (
-            self._keep_conversations(wanted, {a.id: answers[a] for a in conversations if a in answers}),
+            self._keep_conversations(conversations, {a.id: answers[a] for a in missing if a in answers}),
             self._keep_profiles(kept, {a.id: answers[a] for a in profiles if a in answers}),
         )
 
+    def _has(self, id_: str, at: datetime) -> bool:
+        """Return whether a conversation is kept that was asked for in this pass, or read after *at*."""
+        read = self._conversations.get(id_)
+        return id_ in self._asked_now or (read is not None and read.read_at >= at)
+
     def _keep_conversations(
-        self, wanted: Iterable[str], fetched: dict[str, Answer[GladlyConversation]]
+        self, wanted: Iterable[str], fetched: dict[str, Answer[ReadConversation]]
     ) -> dict[str, Answer[GladlyConversation]]:
-        # What failed is asked for again when its event is due again.
-        self._conversations |= {id_: a for id_, a in fetched.items() if not isinstance(a, Failed)}
+        found: dict[str, Answer[GladlyConversation]] = {}
+        for id_, answer in fetched.items():
+            if isinstance(answer, Failed):  # it is asked for again when its event is due again
+                found[id_] = answer
+            else:
+                self._conversations[id_] = answer
+                self._asked_now.add(id_)
+        for id_ in wanted:
+            if id_ not in found and id_ in self._conversations:
+                read = self._conversations[id_]
+                found[id_] = read and read.conversation
         while len(self._conversations) > self._limits.kept_conversations:
-            del self._conversations[next(iter(self._conversations))]
-        return {id_: self._conversations.get(id_) for id_ in wanted if id_ in self._conversations} | fetched
+            oldest = next(iter(self._conversations))
+            del self._conversations[oldest]
+            self._asked_now.discard(oldest)
+        return found
 
     def _keep_profiles(
         self, kept: dict[str, KeptProfile], fetched: dict[str, Answer[ReadProfile]]
