@@ -8,7 +8,7 @@ from datetime import datetime
 
 from state.errors import other_organization
 from state.file import explaining
-from state.instants import from_text
+from state.instants import from_text, to_text
 from state.records import Transition
 from state.writer.connection import WriterConnection
 
@@ -43,6 +43,32 @@ class Organization:
             OtherOrganizationError: The file belongs to another host. It was left as it is.
             StateWriteError: The file could not be written.
         """
+        changed = self._bind(host, write_key_fingerprint, make_id)
+        self._note_when_an_older_file_began()
+        return changed
+
+    def begin_at(self, position: datetime) -> None:
+        """Note where the very first poll begins. Days before it are not the audit's business (6.2)."""
+        with explaining(self._connection.path):
+            self._connection.raw.execute("UPDATE organization SET began_at = ?", (to_text(position),))
+
+    def _note_when_an_older_file_began(self) -> None:
+        """
+        Note since when a file of an older release has followed its organization: since its earliest cycle.
+
+        The first day of forgotten cycles may not have been followed from its beginning, so it does not count.
+        """
+        if self._connection.rows("SELECT 1 FROM organization WHERE began_at IS NOT NULL"):
+            return
+        rows = self._connection.rows(
+            "SELECT min(at) FROM (SELECT min(coalesce(window_start, started_at)) AS at FROM polls"
+            " UNION ALL SELECT date(min(day), '+1 day') || 'T00:00:00.000Z' FROM poll_days"
+            " UNION ALL SELECT min(created_at) FROM events)"
+        )
+        if rows[0][0]:
+            self.begin_at(from_text(rows[0][0]))
+
+    def _bind(self, host: str, write_key_fingerprint: str, make_id: MakeId) -> int:
         rows = self._connection.rows("SELECT host, write_key_fingerprint FROM organization")
         if rows and rows[0][0] != host:
             raise other_organization(self._connection.path, rows[0][0], host)

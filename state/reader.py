@@ -21,11 +21,12 @@ from state.queries.attention import (
     needs_attention,
     quarantined,
 )
+from state.queries.audits import audited_days, proved_until
 from state.queries.conversations import changes_of, conversation
 from state.queries.counts import conversation_counts, counts_since, event_counts, oldest_pending
 from state.queries.cycles import last_poll, last_success, requests_since, watermark
 from state.queries.events import events, events_after, last_event
-from state.queries.organization import organization
+from state.queries.organization import organization, write_key_fingerprint
 from state.queries.rows import Row
 from state.queries.status import empty_status, status
 from state.schema.version import CURRENT, Schema
@@ -105,6 +106,7 @@ class Reader:
 
     status = _asked(status)
     organization = _asked(organization)
+    write_key_fingerprint = _asked(write_key_fingerprint)
     watermark = _asked(watermark)
     last_poll = _asked(last_poll)
     last_success = _asked(last_success)
@@ -118,6 +120,8 @@ class Reader:
     ids_needing_attention = _asked(ids_needing_attention)
     needs_attention = _asked(needs_attention)
     quarantined = _asked(quarantined)
+    audited_days = _asked(audited_days)
+    proved_until = _asked(proved_until)
     events = _asked(events)
     events_after = _asked(events_after)
     last_event = _asked(last_event)

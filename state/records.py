@@ -56,6 +56,14 @@ class PollOutcome(StrEnum):
     FAILED = "failed"
 
 
+class AuditOutcome(StrEnum):
+    """What an audit found of a past day (semantics 6.2)."""
+
+    COMPLETE = "complete"
+    MENDED = "mended"
+    UNPROVED = "unproved"
+
+
 class TransitionRecord(NamedTuple):
     """A transition that `events` holds already, and when Gladly recorded it."""
 
@@ -291,6 +299,13 @@ class BadLine(NamedTuple):
         return hashlib.sha256(self.source.encode() + b"\0" + self.line).hexdigest()[:24]
 
 
+class MissingEvents(NamedTuple):
+    """The events of a day that an audit found to be missing: the day, and how many they are."""
+
+    day: str
+    missing: int
+
+
 @dataclass(slots=True)
 class TakenIn:
     """
@@ -308,6 +323,7 @@ class TakenIn:
         deletions: The customers who were deleted: for each id, when it was deleted or found gone, and the
             reason that its suppressed events give.
         bad_lines: The lines that could not be read.
+        audit: The day whose audit found these events to be missing, or None.
         shown: Where the feed showed the changes: how many in each hour, by the hour's beginning. None where
             another source did.
     """
@@ -322,7 +338,52 @@ class TakenIn:
     merges: Sequence[CustomerMerge] = ()
     deletions: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     bad_lines: Sequence[BadLine] = ()
+    audit: MissingEvents | None = None
     shown: dict[datetime, int] | None = None
+
+
+class DayReceipts(NamedTuple):
+    """
+    What Segment says that it received of a past day's events.
+
+    Attributes:
+        received: How many events Segment received. None where that is not known.
+        dropped: How many of them it dropped. None where that is not known.
+        note: What a person must know about that; empty where there is nothing.
+    """
+
+    received: int | None
+    dropped: int | None
+    note: str
+
+
+class AuditedDay(NamedTuple):
+    """
+    A past UTC day that was audited: a row of `audits`.
+
+    Attributes:
+        day: The day, as `2026-11-20`.
+        audited_at: When it was audited.
+        reported: The transitions in Gladly's report that make events. None where the report was not read.
+        known: Those of them that `events` had before any audit of the day.
+        missing: Those that audits of the day found, recorded and sent.
+        delivered: The events that were delivered on that day, of any day.
+        received: How many of those Segment received. None where that is not known.
+        dropped: How many of those Segment dropped. None where that is not known.
+        outcome: What the audit found.
+        note: Why the day could not be proved, and what Segment says. None where there is nothing to say.
+    """
+
+    day: str
+    audited_at: datetime
+    reported: int | None
+    known: int | None
+    missing: int | None
+    delivered: int | None
+    received: int | None
+    dropped: int | None
+    outcome: AuditOutcome
+    note: str | None
 
 
 class Resync(NamedTuple):

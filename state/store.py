@@ -23,8 +23,7 @@ from state.locks import MAIN, Role, Turn, take_role
 from state.organization import Organization
 from state.records import ChangeRecord, Poll, StoredConversation, TakenIn
 from state.schema.version import CURRENT, Schema
-from state.writer import rows
-from state.writer.audited_days import AuditedDays
+from state.writer import audits, rows
 from state.writer.conditions import Conditions
 from state.writer.connection import WriterConnection
 from state.writer.conversations import changes_near, stored_conversations
@@ -74,11 +73,11 @@ class Store:
         erasure: What must be erased and overwritten.
         conditions: What is wrong and goes on.
         quarantine: The lines that could not be read.
-        audited_days: The days that an audit looked at.
         receivers: Which receivers have taken events.
         resyncs: The past intervals that are read again.
         feed_hours: How many changes the feed showed in each hour.
         reconciliation: When stored conversations were compared with Gladly's.
+        audits: The past days that were proved, or not.
 
     The constructor and every method raise:
         StateFileError: The file is not ours, damaged or not writable. It was not touched.
@@ -128,11 +127,11 @@ class Store:
                 )
                 self.recorded = Recorded(self._db, self.erasure)
                 self.quarantine = Quarantine(self._db)
-                self.audited_days = AuditedDays(self._db)
                 self.receivers = Receivers(self._db)
                 self.resyncs = Resyncs(self._db)
                 self.feed_hours = FeedHours(self._db)
                 self.reconciliation = Reconciliation(self._db)
+                self.audits = audits.Audits(self._db)
             self._undo = undo.pop_all()
 
     @contextmanager
@@ -140,7 +139,7 @@ class Store:
         self, sleep: Callable[[float], object] = time.sleep, waiting: Callable[[], object] | None = None
     ) -> Iterator[None]:
         """
-        Hold the turn for as long as the block takes. No other daemon or resync writes in that time.
+        Hold the turn for as long as the block takes. No other process or thread writes in that time.
 
         What the block reads in order to decide on a write is still true when it writes.
 
@@ -285,6 +284,14 @@ class Store:
             )
         )
 
+    def merges(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return the merged customers among *ids*, each with the customer into whom it was merged."""
+        return dict(
+            self._db.rows_in(
+                "SELECT id, merged_into FROM customers WHERE id IN ({}) AND merged_into IS NOT NULL", set(ids)
+            )
+        )
+
     # What moves with the watermark
 
     def commit(self, taken: TakenIn, now: datetime | None = None) -> None:
@@ -314,6 +321,8 @@ class Store:
             for customer_id, (at, reason) in taken.deletions.items():
                 erase_customer(db, customer_id, at, reason)
             rows.write_bad_lines(db, taken.bad_lines, now)
+            if taken.audit is not None:
+                audits.note_missing(db, taken.audit, now)
             failpoint("commit.events")
             self._move_position(db, taken, now)
             failpoint("commit.watermark")

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from state.instants import from_text, to_text
 from state.queries.attention import attention, quarantined
+from state.queries.audits import proved_until
 from state.queries.counts import (
     CONVERSATION_STATUSES,
     EVENT_STATUSES,
@@ -53,6 +54,7 @@ def status(connection: sqlite3.Connection, now: datetime, attention_limit: int |
         "oldest_pending_seconds": _age(oldest_pending(connection), now),
         "events": event_counts(connection),
         "conversations": conversation_counts(connection),
+        "proved_until": proved_until(connection),
         "quarantined": quarantined(connection),
         "requests_last_hour": requests,
         "rate_limit_share": round(requests / 3_600 / GLADLY_REQUESTS_PER_SECOND, 4),
@@ -78,6 +80,7 @@ def empty_status() -> Row:
         "oldest_pending_seconds": None,
         "events": dict.fromkeys(EVENT_STATUSES, 0),
         "conversations": dict.fromkeys(CONVERSATION_STATUSES, 0),
+        "proved_until": None,
         "quarantined": 0,
         "requests_last_hour": 0,
         "rate_limit_share": 0.0,

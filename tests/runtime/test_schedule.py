@@ -17,7 +17,7 @@ from sync.settings.sections import SyncSettings
 @contextmanager
 def scheduled(run_cycle, **settings):
     """Run cycles by these settings for the time of a block."""
-    schedule = Schedule(SyncSettings(**settings), run_cycle)
+    schedule = Schedule(SyncSettings(**settings), run_cycle, lambda: None, 60.0)
     schedule.start()
     try:
         yield schedule
@@ -61,7 +61,7 @@ def test_a_cycle_that_takes_long_is_followed_by_one_and_overlaps_none():
 def test_the_next_cycle_is_known():
     """The first cycle comes first, then an interval later the second."""
     ran = threading.Event()
-    schedule = Schedule(SyncSettings(every=timedelta(hours=1)), ran.set)
+    schedule = Schedule(SyncSettings(every=timedelta(hours=1)), ran.set, lambda: None, 60.0)
     assert abs(schedule.next_cycle - datetime.now(UTC)) < timedelta(seconds=5)
     schedule.start()
     assert ran.wait(10)
@@ -125,7 +125,7 @@ def test_after_its_end_no_cycle_begins():
         begun.set()
         go_on.wait(10)
 
-    schedule = Schedule(SyncSettings(every=timedelta(seconds=0.1)), run)
+    schedule = Schedule(SyncSettings(every=timedelta(seconds=0.1)), run, lambda: None, 60.0)
     schedule.start()
     assert begun.wait(10)
     at = time.monotonic()

@@ -38,6 +38,7 @@ def show_status(status: dict[str, Any], path: Path) -> None:
     oldest = "" if waited_s is None else f"  (oldest pending: {short_duration(waited_s)})"
     show_line("events", _counts(status["events"]) + oldest)
     show_line("conversations", _counts(status["conversations"]))
+    show_line("proved until", status["proved_until"] or "no day yet; the audit proves past days")
     requests, share = status["requests_last_hour"], status["rate_limit_share"]
     show_line("requests", f"{requests} in the last hour, {share:.1%} of what Gladly allows")
     _show_needs(status["needs_attention"], status["needs_attention_more"])

@@ -189,8 +189,8 @@ def test_a_day_that_is_not_proved_is_listed_until_it_is_dismissed(path, store, l
             "gladly-segment dismiss 2026-11-21",
         ),
     ]
-    assert store.audited_days.dismiss(["2026-11-22", "2026-11-20"]) == 1
-    assert store.audited_days.dismiss(None) == 1
+    assert store.audits.dismiss(["2026-11-22", "2026-11-20"]) == 1
+    assert store.audits.dismiss(None) == 1
     assert look().groups == []
 
 
