@@ -84,6 +84,7 @@ def once(options: Options, dry_run: bool) -> int:
             heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
             heartbeat.beat()
             heartbeat.wait()
+        pipeline.cycle.tidy()
         errors = [*report.errors]
         if report.gladly_error is None and (refused := _prove(pipeline, stop)) is not None:
             errors.append(refused)

@@ -8,7 +8,7 @@ event twice under one messageId. It never loses an event (semantics 4).
 import contextlib
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
@@ -95,6 +95,7 @@ class Cycle:
         self._timing = timing
         self._retention_due = self._record_due = 0.0  # monotonic
         self._written_every: timedelta | None = None
+        self._read_until: datetime | None = None  # Gladly's clock at the end of the last poll
         self._broken: list[BrokenPartError] = []  # in this cycle
 
     @property
@@ -154,9 +155,9 @@ class Cycle:
             poll.outcome = PollOutcome.FAILED
             poll.error = " ".join(str(error) for error in errors)
         poll.finished_at = utc_now()
+        self._read_until = poll.window_end
         self._write(poll, every=every, is_alone=is_alone)
         self._note_conditions()
-        self._forget_old_payloads(poll)
         failpoint("cycle.end")
         seconds = round(time.monotonic() - started, 3)
         log.info("cycle.finished", outcome=poll.outcome.value, **poll.figures(), seconds=seconds)
@@ -260,13 +261,21 @@ class Cycle:
         with contextlib.suppress(StateError):
             self._store.conditions.set(Condition(_FULL_DISK, "full disk", str(error), "gladly-segment check"))
 
-    def _forget_old_payloads(self, poll: Poll) -> None:
+    def tidy(self) -> None:
         """
         Erase payloads past their retention (semantics 5.3), and overwrite what earlier erasures have left.
 
-        No clock alone erases anything early: this machine's counts no further than Gladly's (faults H1.19).
+        This follows a cycle and is no part of one: to rebuild a large file takes seconds (faults H2.8). No
+        clock alone erases anything early: this machine's counts no further than Gladly's (faults H1.19).
+
+        Raises:
+            StateError: The state file could not be written. The next call goes on.
+            StoppedError: A stop was asked for.
         """
-        now = min(utc_now(), poll.window_end or self._store.watermark() or utc_now())
+        with self._store.turn(self._stop.sleep):
+            self._tidy(min(utc_now(), self._read_until or self._store.watermark() or utc_now()))
+
+    def _tidy(self, now: datetime) -> None:
         self._store.erasure.wipe(now, log.warning)
         if time.monotonic() < self._retention_due:
             return

@@ -243,6 +243,7 @@ class Daemon:
                 report = self._cycle.run(self._look_up_s, every=self._every)
                 self._failures = 0
                 self._tell(report)
+                self._cycle.tidy()
             except StoppedError:
                 pass
             except StateFileError as error:
