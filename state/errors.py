@@ -41,6 +41,10 @@ class StateWriteError(StateError):
     """A transaction could not be written (full disk, lost volume). It was rolled back whole."""
 
 
+class DiskFullError(StateWriteError):
+    """The disk has no room for a transaction, or does not take it. It was rolled back whole."""
+
+
 def damaged(path: Path, finding: str) -> StateFileError:
     """Return the error for a file that is not whole. Its message names the ways out."""
     return StateFileError(

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
-from state.errors import StateError, StateWriteError
+from state.errors import DiskFullError, StateError
 from state.failpoints import failpoint
 from state.instants import to_text, utc_now
 from state.records import Condition, Poll, PollOutcome
@@ -129,7 +129,7 @@ class Cycle:
         with self._store.turn(self._stop.sleep, lambda: log.info("cycle.waiting", reason="a resync writes")):
             try:
                 report = self._run(poll, look_up_s, every=every, is_alone=is_alone)
-            except StateWriteError as error:
+            except DiskFullError as error:
                 self._note_a_full_disk(error)
                 raise
         self._observer.finished(report)
@@ -256,7 +256,7 @@ class Cycle:
             elif health.error is None:
                 conditions.clear(health.condition_id)  # another error does not prove that the end takes them
 
-    def _note_a_full_disk(self, error: StateWriteError) -> None:
+    def _note_a_full_disk(self, error: DiskFullError) -> None:
         """Write down that the state file cannot be written. So short a row may find room."""
         with contextlib.suppress(StateError):
             self._store.conditions.set(Condition(_FULL_DISK, "full disk", str(error), "gladly-segment check"))
