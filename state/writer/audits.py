@@ -64,9 +64,9 @@ class Audits:
         days = [first + timedelta(days=number) for number in range(count)]
         again = self._connection.rows(
             "SELECT day, note = :interrupted FROM audits"
-            " WHERE outcome = 'unproved' AND dismissed_at IS NULL"
-            " AND day >= :first AND day < :until AND (note = :interrupted OR audited_at <= :again"
-            " OR (reported IS NULL AND audited_at <= :soon)) ORDER BY audited_at, day",
+            " WHERE outcome = 'unproved' AND dismissed_at IS NULL AND day >= :first AND day < :until"
+            " AND (note = :interrupted OR audited_at <= :again OR (reported IS NULL AND audited_at <= :soon))"
+            " ORDER BY audited_at, day",
             {
                 "first": first.isoformat(),
                 "until": until.date().isoformat(),

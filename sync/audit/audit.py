@@ -204,19 +204,12 @@ class Audit:
             else:
                 why = _why_unproved(doubts, reported or 0, self._store.audits.transitions_on(day, _MARGIN))
             row = self._store.audits.finish(day, reported, why, receipts)
-        tell = log.info if row.outcome is AuditOutcome.COMPLETE else log.warning
-        tell(
-            "day.audited",
-            day=row.day,
-            outcome=row.outcome.value,
-            reported=row.reported,
-            known=row.known,
-            missing=row.missing,
-            delivered=row.delivered,
-            received=row.received,
-            dropped=row.dropped,
-            note=row.note,
-        )
+        told = {**row._asdict(), "outcome": row.outcome.value}
+        del told["audited_at"]
+        if row.outcome is AuditOutcome.COMPLETE:
+            log.info("day.audited", **told)
+        else:
+            log.warning("day.audited", **told)
         return Audited(row, found, error)
 
     def _receipts_of(self, day: date) -> DayReceipts | None:

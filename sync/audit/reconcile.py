@@ -130,10 +130,11 @@ class Reconciler:
         step_every = self._every * BUDGET / wanted
         last = self._store.reconciliation.last_reconciled(now)
         # Where nobody has run for long, as between two cron runs, a few steps are made in one.
-        steps = 1 if last is None else min(wanted // BUDGET, (now - last) // step_every)
+        steps = 1 if last is None else (now - last) // step_every
         if not steps:
             return []
-        return self._store.reconciliation.quiet_conversations(now - self._every, steps * BUDGET, now)
+        at_most = min(wanted, steps * BUDGET)
+        return self._store.reconciliation.quiet_conversations(now - self._every, at_most, now)
 
     def _unchanged(self, quiet: list[StoredConversation]) -> list[StoredConversation]:
         """Return those that no poll has changed while Gladly was asked."""

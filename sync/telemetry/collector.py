@@ -148,7 +148,7 @@ def _of_the_audits(reader: Reader) -> Iterator[Metric]:
         value=figures["missing"],
     )
     days = GaugeMetricFamily(
-        "gladly_segment_audited_days",
+        "gladly_segment_audits",
         "Past days in which an audit found something missing, or that it could not prove (not dismissed).",
         labels=["outcome"],
     )

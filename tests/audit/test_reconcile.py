@@ -1,14 +1,17 @@
 """Reconcile compares quiet open conversations with Gladly, and takes in what the feed never showed."""
 
 import subprocess
+import threading
 import time
 
 import pytest
 from structlog.testing import capture_logs
 
 from sandbox import Fault
+from sandbox.world.bulk import fill
 from state.instants import to_text
 from state.reader import Reader
+from state.records import Status, StoredConversation, TakenIn
 from support.checker import problems
 from support.endpoints import CONVERSATIONS
 from support.state_file import a_minute_later
@@ -149,3 +152,53 @@ def test_a_step_stays_within_its_budget(installation, ago):
         assert installation.run("once").returncode == 0
         assert len(installation.sandbox.gladly_requests) - before == 1 + expected
         time.sleep(1.1)
+
+
+def test_a_tenth_of_what_is_open_is_compared_each_day(begin, sandbox):
+    """
+    Where more are open than a hundred a day suffice for, steps follow each other more often, and none of them
+    is larger than a step (semantics 6.1).
+    """
+    fill(sandbox.world, conversations=2_000, closed_fraction=0.0, over_s=500)
+    program = begin(SYNC__RECONCILE="2s", GLADLY__REQUESTS_PER_SECOND="5000")
+    known = [
+        StoredConversation(id_, talk.customer_id, Status.OPEN, talk.created_at, talk.created_at)
+        for id_, talk in sandbox.world.conversations.items()
+    ]
+    program.store.commit(TakenIn(conversations=known))
+    compared = []
+    for wait_s in (0.0, 0.0, 1.05, 2.1):  # two steps in two seconds
+        time.sleep(wait_s)
+        compared.append(program.pipeline.reconciler.run().compared)
+    assert compared == [BUDGET, 0, BUDGET, 2 * BUDGET]
+
+
+def test_no_poll_waits_for_a_comparison(quiet, sandbox):
+    """Gladly is slow to answer. The turn at the state file is free meanwhile, and a poll goes through."""
+    program, talk = quiet
+    time.sleep(0.15)
+    sandbox.faults.add("gladly", f"/api/v1/conversations/{talk.id}", Fault(delay_s=1.5))
+    thread = threading.Thread(target=program.pipeline.reconciler.run)
+    thread.start()
+    time.sleep(0.2)
+    began = time.monotonic()
+    assert program.run().errors == []
+    assert time.monotonic() - began < 1.0
+    assert thread.is_alive()
+    thread.join()
+
+
+def test_what_a_poll_has_changed_meanwhile_is_left_to_the_poll(quiet, sandbox, ago):
+    """The answer is older than what the poll has taken in."""
+    program, talk = quiet
+    time.sleep(0.15)
+    sandbox.faults.add("gladly", f"/api/v1/conversations/{talk.id}", Fault(delay_s=0.5))
+    ended = []
+    thread = threading.Thread(target=lambda: ended.append(program.pipeline.reconciler.run()))
+    thread.start()
+    time.sleep(0.2)
+    sandbox.world.close(talk, at=ago(1))
+    assert program.run().poll.closed == 1
+    thread.join()
+    assert (ended[0].compared, ended[0].figures.events) == (0, 0)
+    assert problems(sandbox) == []

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from state.records import EventStatus, PollOutcome, Status, Transition
+from state.records import AuditOutcome, EventStatus, PollOutcome, Status, Transition
 from support.documents import ROOT, first_cells
 from support.messages_in_code import GAP, logged, reasons, sentences, values
 from sync.cli import errors
@@ -16,7 +16,7 @@ EXIT_CODES = {
     "0",
     *map(str, (errors.FAILED, errors.WRONG_USAGE, errors.CREDENTIALS_REFUSED, errors.STATE_LOCKED)),
 }
-STATUSES = set().union(*map(values, (EventStatus, PollOutcome, Status, Transition)))
+STATUSES = set().union(*map(values, (AuditOutcome, EventStatus, PollOutcome, Status, Transition)))
 LOGGED = logged("warning", "error")
 SENTENCES = {**sentences(), **reasons()}
 

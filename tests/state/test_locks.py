@@ -55,6 +55,27 @@ def test_whoever_has_the_turn_has_it_alone(store, resync):
         pass
 
 
+def test_the_threads_of_a_process_take_turns_too(store):
+    """A cycle and an audit share one connection. The locks on files belong to the process as a whole."""
+    told, has_it, may_end = [], threading.Event(), threading.Event()
+
+    def work():
+        with store.turn():
+            has_it.set()
+            may_end.wait(5)
+
+    other = threading.Thread(target=work)
+    other.start()
+    has_it.wait(5)
+    with pytest.raises(NoPatience), store.turn(give_up, lambda: told.append(1)):
+        pytest.fail("two had the turn")
+    assert (told, store.looks_for_the_turn) == ([1], 1)
+    may_end.set()
+    other.join()
+    with store.turn(give_up):
+        pass
+
+
 def test_the_turns_go_round(store, resync):
     """
     A process that gives the turn back and wants it again at once gets it after the other one, which waits

@@ -108,6 +108,12 @@ def _reasons_in(node: ast.AST, path: str) -> Iterator[str | None]:
     is_of_the_outbox = path == "state/writer/outbox.py" and isinstance(node, ast.Constant)
     if is_of_the_outbox and "duplicate:" in str(node.value):
         yield re.sub(r".*'(may be .*?)'.*", r"\1", str(node.value))
+    is_assigned = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "INTERRUPTED"
+    if path == "state/writer/audits.py" and is_assigned:
+        yield text_of(node.value)
+    if path == "sync/audit/audit.py" and getattr(node, "name", "") == "_why_unproved":
+        returned = [n.value for n in ast.walk(node) if isinstance(n, ast.Return) and n.value]
+        yield from (text for text in map(text_of, returned) if text and not text.startswith(GAP))
     if path not in _REASONS:
         return
     if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "reason":

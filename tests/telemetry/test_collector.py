@@ -1,6 +1,7 @@
 """What each scrape looks up: the counts of the state file, and what both ends have answered."""
 
 import socket
+from datetime import date
 
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
@@ -8,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from sandbox import Fault
 from state.instants import from_text
 from state.reader import Reader
-from state.records import TakenIn
+from state.records import MissingEvents, TakenIn
 from state.store import Store
 from support.daemon import Daemon, Scrape, watched
 from support.ends import ends_of
@@ -169,3 +170,19 @@ def test_a_scrape_waits_for_no_transaction(installation, opened):
         wait_until(lambda: len(installation.sandbox.gladly_requests) >= 4)
         scrape = daemon.scrape()
     assert scrape("stored_events", status="delivered") == 1
+
+
+def test_a_scrape_says_up_to_when_the_sync_is_proved(tmp_path, ends):
+    """And what the audits found. Nothing is said of a proof before the first."""
+    path = tmp_path / "state.db"
+    with Store(path) as store:
+        figures = LiveFigures(ends, path)
+        assert scrape_of(figures)("audited_until_timestamp_seconds") is None
+        store.commit(TakenIn(audit=MissingEvents("2026-11-20", 3)))
+        store.audits.finish(date(2026, 11, 20), 10, None)
+        store.audits.finish(date(2026, 11, 21), 10, "A row cannot be read.")
+        scrape = scrape_of(figures)
+    proved_until = from_text("2026-11-21").timestamp()
+    assert scrape("audited_until_timestamp_seconds") == proved_until
+    assert scrape("audit_missing_events_total") == 3
+    assert [scrape("audits", outcome=outcome) for outcome in ("mended", "unproved")] == [1, 1]

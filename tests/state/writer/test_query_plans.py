@@ -54,6 +54,7 @@ def a_cycle(store):
 def reconciling(store):
     """What reconciling asks, which is part of a cycle now and then."""
     store.reconciliation.last_reconciled()
+    store.reconciliation.open_conversations()
     store.reconciliation.quiet_conversations(eight(100), limit=10)
     store.reconciliation.mark_checked(["c-1"])
 
