@@ -1,5 +1,5 @@
 """
-Describe the form of the events: JSON Schema, and the tracking plans that are made from it (semantics 1.6). Pure.
+Describe the form of the events: JSON Schema, and the tracking plans made from it (semantics 1.6). Pure.
 
 Every property that an event can have is described once, in `_PROPERTIES`. The options (semantics 1.3) decide
 which of them an event has.
@@ -170,7 +170,7 @@ def _segment_rule(transition: Transition, options: EventOptions) -> Document:
 
 def rudderstack_plan(options: EventOptions = AS_GLADLY) -> str:
     """
-    Return a RudderStack tracking plan for `rudder-cli`: three YAML documents, each of which is a file of its own.
+    Return a RudderStack tracking plan for `rudder-cli`: three YAML documents, for a file each.
 
     The documents are the events, the properties and the plan that joins them, in version `rudder/v1`
     (RudderStack, "Data Catalog and Tracking Plans YAML Reference"). A property is described once for all
