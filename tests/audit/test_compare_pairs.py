@@ -1,6 +1,7 @@
 """Which of their events is which of ours: by event, conversation and instant, whatever their ids."""
 
-from datetime import datetime, timedelta
+import time
+from datetime import timedelta
 
 from state.instants import from_text, to_text
 from sync.audit.compare_files import Theirs
@@ -69,7 +70,7 @@ def test_without_an_instant_the_order_counts():
 
 def test_a_conversation_with_thousands_of_events_costs_no_more_than_its_events():
     """Nobody can make the comparison slow with one conversation."""
-    begun = datetime.now()
+    begun = time.monotonic()
     found = pairs([ours(n) for n in range(3000)], [theirs(n) for n in range(3001)])
     assert len(found) == 3001
-    assert datetime.now() - begun < timedelta(seconds=2)
+    assert time.monotonic() - begun < 2
