@@ -76,22 +76,23 @@ def compare(
     ):
         for batch in _batches(_read(given, result, on_progress)):
             table.executemany("INSERT INTO theirs VALUES (?, ?, ?, ?, ?, ?, ?)", batch)
-        if not result.events_read:
-            raise BadInputError(_nothing_read(result))
+        _refuse_if_nothing_was_read(result)
         table.execute("CREATE INDEX in_order ON theirs (conversation_id, event, received_at)")
         bounds = (to_text(since) if since else "", to_text(until) if until else "~")
         _Join(table, reader, options, bounds, result, on_progress).run()
     return result
 
 
-def _nothing_read(result: Result) -> str:
+def _refuse_if_nothing_was_read(result: Result) -> None:
+    if result.events_read:
+        return
     if result.unreadable_count:
         first = result.unreadable[0]
-        return (
+        raise BadInputError(
             f"No event of a conversation could be read; {result.unreadable_count} lines are unreadable. The "
             f"first is {first.where}: {first.why}. Give Segment's raw events, or a warehouse table as CSV."
         )
-    return (
+    raise BadInputError(
         f"No event of a conversation is among the {result.lines} lines that were read. Give the events of "
         "the source that Gladly's integration writes to."
     )

@@ -72,7 +72,8 @@ def write(directory: Path) -> tuple[Path, Path]:
             )
             db.execute(
                 "INSERT INTO events (message_id, conversation_id, customer_id, transition, event,"
-                " occurred_at, status, payload, created_at, delivered_at) VALUES (?, ?, ?, ?, ?, ?, 'delivered', ?, ?, ?)",
+                " occurred_at, status, payload, created_at, delivered_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, 'delivered', ?, ?, ?)",
                 (*row, at, json.dumps(event), at, at),
             )
             shown = event | {
