@@ -110,6 +110,7 @@ def _table(path: Path) -> sqlite3.Connection:
         "CREATE TABLE alone (is_ours INTEGER, at TEXT, event TEXT, conversation_id TEXT, status TEXT,"
         " reason TEXT)"
     )
+    table.execute("BEGIN")  # one transaction for everything, which nobody needs afterwards
     return table
 
 

@@ -24,9 +24,7 @@ def show_comparison(found: dict[str, Any]) -> None:
         show_line(
             "", f"outside of it, not compared: {outside['theirs']} of theirs, {outside['ours']} of ours"
         )
-    erased = (
-        f"; {found['erased']} without a payload here: state.retention erased it" if found["erased"] else ""
-    )
+    erased = f"; {found['erased']} by the event alone: the payload is erased here" if found["erased"] else ""
     show_line("matched", f"{found['matched']}{erased}")
     for row in found["differences"]:
         expected = f" (expected: {row['expected_by']})" if row["expected_by"] else ""
