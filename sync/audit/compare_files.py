@@ -151,7 +151,6 @@ class Input:
         Yield what each line is.
 
         Raises:
-            BadInputError: A file cannot be opened, or is of another kind.
         """
         for path in self._files:
             name = "standard input" if path is None else str(path)
@@ -182,8 +181,13 @@ def _lines_of(raw: BufferedReader, name: str) -> Iterator[Line]:
         if line.lstrip()[:1] == b"{":
             yield _event(line, f"{name}, line {number}")
             yield from _events(numbered, name)
+            continue
+        try:
+            columns = _columns(line)
+        except ValueError as error:
+            yield Unreadable(f"{name}, line {number}", str(error))
         else:
-            yield from _rows(line, number, numbered, name)
+            yield from _rows(columns, numbered, name)
 
 
 def _numbered(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes] | Unreadable]:
@@ -258,38 +262,47 @@ def _event(line: bytes, where: str) -> Line:
 # Rows of a warehouse table
 
 
-def _rows(
-    header: bytes, number: int, numbered: Iterator[tuple[int, bytes] | Unreadable], name: str
-) -> Iterator[Line]:
-    where = f"{name}, line {number}"
+def _columns(header: bytes) -> list[str]:
+    """
+    Return the columns of a warehouse table.
+
+    Raises:
+        ValueError: The line is not the header of one. The error says why.
+    """
     try:
         columns = [column.strip().lower() for column in next(csv.reader([header.decode()], strict=True))]
     except (UnicodeDecodeError, csv.Error, StopIteration):
-        raise BadInputError(
-            f"{where}: this is neither a JSON object nor the header of a CSV table. Give Segment's raw "
-            "events, plain or gzipped, or a warehouse table as CSV."
-        ) from None
-    if "conversation_id" not in columns or not {"event", "event_text"} & {*columns}:
-        raise BadInputError(
-            f"{where}: the table needs the columns conversation_id and event (or event_text). "
-            "Export the whole table, with its header."
+        columns = []
+    if "conversation_id" not in columns:
+        raise ValueError(
+            "it is neither a JSON object nor the header of a table with the column conversation_id"
         )
+    if not {"event", "event_text"} & {*columns}:
+        raise ValueError("the table has neither of the columns event and event_text")
+    return columns
+
+
+def _rows(
+    columns: Sequence[str], numbered: Iterator[tuple[int, bytes] | Unreadable], name: str
+) -> Iterator[Line]:
     lines = _Lines(numbered)
     reader = csv.reader(lines, strict=True)
     while True:
+        found: Line | None = None
         try:
-            cells = next(reader)
-        except StopIteration:
-            break
+            cells = next(reader, None)
         except (csv.Error, UnicodeDecodeError) as error:
-            yield Unreadable(f"{name}, line {lines.number}", f"it is not CSV ({_short(str(error))})")
+            found = Unreadable(f"{name}, line {lines.number}", f"it is not CSV ({_short(str(error))})")
             reader = csv.reader(lines, strict=True)
-            continue
-        finally:
-            yield from lines.unreadable()
-        if cells:
-            where = f"{name}, line {lines.number}"
-            yield _row(dict(zip(columns, cells, strict=False)), len(cells) - len(columns), where)
+        else:
+            if cells:
+                where = f"{name}, line {lines.number}"
+                found = _row(dict(zip(columns, cells, strict=False)), len(cells) - len(columns), where)
+        yield from lines.unreadable()
+        if found is not None:
+            yield found
+        elif cells is None:
+            return
 
 
 class _Lines:

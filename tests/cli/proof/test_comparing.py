@@ -170,8 +170,8 @@ def test_a_gzipped_file_that_was_cut_is_read_as_far_as_it_goes(gladly_segment, t
 @pytest.mark.parametrize(
     ("held", "says"),
     [
-        (b"hello\nworld\n", "line 1: the table needs the columns conversation_id and event"),
-        (b"\x00\xff\x01", "line 1: this is neither a JSON object nor the header of a CSV table"),
+        (b"hello\nworld\n", "2 lines are unreadable. The first is"),
+        (b"\x00\xff\x01", "line 1: it is neither a JSON object nor the header of a table with the column"),
         (b"{not json\n{nor this\n", "2 lines are unreadable. The first is"),
         (b'{"type": "identify"}\n', "No event of a conversation is among the 1 lines"),
         (b"", "No event of a conversation is among the 0 lines"),
