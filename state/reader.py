@@ -25,7 +25,7 @@ from state.queries.audits import audited_days, proved_until
 from state.queries.conversations import changes_of, conversation
 from state.queries.counts import conversation_counts, counts_since, event_counts, oldest_pending
 from state.queries.cycles import last_poll, last_success, requests_since, watermark
-from state.queries.events import events, events_after, last_event
+from state.queries.events import covered, events, events_after, events_by_conversation, last_event
 from state.queries.organization import organization, write_key_fingerprint
 from state.queries.rows import Row
 from state.queries.status import empty_status, status
@@ -125,6 +125,8 @@ class Reader:
     events = _asked(events)
     events_after = _asked(events_after)
     last_event = _asked(last_event)
+    events_by_conversation = _asked(events_by_conversation)
+    covered = _asked(covered)
     conversation = _asked(conversation)
     changes_of = _asked(changes_of)
 

@@ -40,6 +40,8 @@ _OTHERS = {
     "--since INSTANT": "--since 36h",
     "--to INSTANT": "--to 36h",
     "--max-lag DURATION": "--max-lag 1h",
+    # Hours in which both sides have the same.
+    "compare FILE": "compare gladly.csv --since 36h --until 12h",
 }
 
 # On a server a command stands behind what makes it that user's, or the container's; here, without.
