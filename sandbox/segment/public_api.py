@@ -144,11 +144,13 @@ class _PublicApi:
 
     def _sources(self) -> list[Wire]:
         settings = self._settings
-        others = [
-            _source(f"other{number:017d}", f"other-{number}", []) for number in range(settings.other_sources)
+        numbers = range(settings.other_sources)
+        sources = [
+            *(_source(f"other{n:017d}", f"other-{n}", f"other{n:027d}") for n in numbers),
+            _source(SOURCE_ID, "gladly", settings.write_key, is_enabled=settings.source_enabled),
         ]
-        keys = [settings.write_key] if settings.access == "source_admin" else []
-        return [*others, _source(SOURCE_ID, "gladly", keys, is_enabled=settings.source_enabled)]
+        shows_keys = settings.access == "source_admin"
+        return [source if shows_keys else source | {"writeKeys": []} for source in sources]
 
     def _source(self, id_: str) -> Wire:
         for source in self._sources():
@@ -157,14 +159,14 @@ class _PublicApi:
         raise ProblemError(404, "not-found", "the workspace has no such source")
 
 
-def _source(id_: str, slug: str, write_keys: list[str], *, is_enabled: bool = True) -> Wire:
+def _source(id_: str, slug: str, write_key: str, *, is_enabled: bool = True) -> Wire:
     return {
         "id": id_,
         "slug": slug,
         "name": slug.replace("-", " ").title(),
         "workspaceId": WORKSPACE["id"],
         "enabled": is_enabled,
-        "writeKeys": write_keys,
+        "writeKeys": [write_key],
         "metadata": {"id": "iUJq5dGMd3", "slug": "http-api", "name": "HTTP API", "categories": ["Server"]},
         "settings": {},
         "labels": [],

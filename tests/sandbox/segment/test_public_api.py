@@ -71,7 +71,7 @@ def test_a_token_names_its_workspace_and_its_sources(sandbox):
     assert ask(sandbox, "/").json()["data"]["workspace"]["slug"] == "sandbox"
     sources = ask(sandbox, "/sources").json()["data"]["sources"]
     assert [(source["enabled"], source["writeKeys"]) for source in sources] == [
-        (True, []), (True, []), (True, ["sandbox-write-key"])
+        (True, [f"other{0:027d}"]), (True, [f"other{1:027d}"]), (True, ["sandbox-write-key"])
     ]  # fmt: skip
     assert ask(sandbox, f"/sources/{SOURCE_ID}").json() == {"data": {"source": sources[-1]}}
     assert ask(sandbox, "/sources/nobody").status_code == 404
