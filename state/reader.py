@@ -15,7 +15,13 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 from state.file import explaining, is_there, open_for_reading, version_of
 from state.queries.attention import needs_attention, quarantined
 from state.queries.conversations import changes_of, conversation
-from state.queries.counts import conversation_counts, counts_since, event_counts, oldest_pending
+from state.queries.counts import (
+    conversation_counts,
+    counts_since,
+    delivered_by_day,
+    event_counts,
+    oldest_pending,
+)
 from state.queries.cycles import last_poll, last_success, requests_since, watermark
 from state.queries.events import events, events_after, last_event
 from state.queries.organization import organization
@@ -106,6 +112,7 @@ class Reader:
     conversation_counts = _asked(conversation_counts)
     oldest_pending = _asked(oldest_pending)
     counts_since = _asked(counts_since)
+    delivered_by_day = _asked(delivered_by_day)
     needs_attention = _asked(needs_attention)
     quarantined = _asked(quarantined)
     events = _asked(events)
