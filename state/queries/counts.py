@@ -89,10 +89,11 @@ def delivered_by_day(connection: sqlite3.Connection, since: str, until: str) -> 
         until: The end, as text, exclusive.
     """
     found: dict[str, dict[str, int]] = {}
+    # The plus keeps SQLite from reading every delivered event by its status.
     for row in rows(
         connection,
         "SELECT event, substr(delivered_at, 1, 10) AS day, count(*) AS n FROM events"
-        " WHERE status = 'delivered' AND delivered_at >= ? AND delivered_at < ? GROUP BY event, day",
+        " WHERE +status = 'delivered' AND delivered_at >= ? AND delivered_at < ? GROUP BY event, day",
         (since, until),
     ):
         found.setdefault(row["event"], {})[row["day"]] = row["n"]
