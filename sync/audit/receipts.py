@@ -61,6 +61,10 @@ class Receipts:
         self._path = state_path
         self._now = now
 
+    def close(self) -> None:
+        """Close the connections to the Public API."""
+        self._api.close()
+
     def of(self, day: date) -> DayReceipts:
         """
         Return what Segment received of a day's deliveries, what it dropped, and what to do about that.
