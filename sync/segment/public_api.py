@@ -111,8 +111,8 @@ class PublicApi:
             has_sources, shows_keys = True, shows_keys or bool(source.write_keys)
         if has_sources and not shows_keys:
             raise HiddenKeysError(
-                f"The token for {END} at {self.host.address} is shown no write keys, so it cannot tell which "
-                "source has the write key. Give the token the role Source Admin."
+                f"The token for Segment's Public API at {self.host.address} is shown no write keys, so it "
+                "cannot tell which source has the write key. Give the token the role Source Admin."
             )
         return None
 
@@ -167,7 +167,7 @@ class PublicApi:
                 break
             seen.add(cursor)
         raise UnexpectedAnswerError(
-            f"{END} at {self.host.address} never ended its list at {path}. Report this."
+            f"Segment's Public API at {self.host.address} never ended its list at {path}. Report this."
         )
 
     def _read(self, path: str, params: Params, accept: str, read: Callable[[Object], T]) -> T:
@@ -193,7 +193,7 @@ class PublicApi:
             return read()
         except (ValueError, RecursionError, OverflowError) as error:
             raise UnexpectedAnswerError(
-                f"{END} at {self.host.address} answered something unexpected at {path} "
+                f"Segment's Public API at {self.host.address} answered something unexpected at {path} "
                 f"({self.host.quoted(str(error))}). Check segment.public_api_url."
             ) from error
 
@@ -203,27 +203,29 @@ class PublicApi:
             return
         if status == 401:
             raise CredentialsRefusedError(
-                f"{END} at {host} refused the token (401). Check the SEGMENT_PUBLIC_API_TOKEN variable (or "
-                "segment.public_api_token_file). A token is taken in its workspace's region only, so check "
-                "segment.region too: Segment silently drops events that are sent to the wrong region."
+                f"Segment's Public API at {host} refused the token (401). Check the SEGMENT_PUBLIC_API_TOKEN "
+                "variable (or segment.public_api_token_file). A token is taken in its workspace's region only, so "
+                "check segment.region too: Segment silently drops events that are sent to the wrong region."
             )
         if status == 403:
             raise CredentialsRefusedError(
-                f"{END} at {host} does not let the token read {path} (403). Give the token the role Source "
-                "Admin, in Segment under Settings, Access Management, Tokens."
+                f"Segment's Public API at {host} does not let the token read {path} (403). Give the token "
+                "the role Source Admin, in Segment under Settings, Access Management, Tokens."
             )
         if status in (408, 429) or status >= 500:
             raise RetryableError(
-                f"{END} at {host} answered {status}.",
+                f"Segment's Public API at {host} answered {status}.",
                 retry_after_s=retry_after_s(exchange.response.headers, self._retry.longest_retry_after_s),
             )
         said = self._words_of(exchange)
         if status == 422:
             raise _InvalidError(
-                f"{END} at {host} did not take a parameter of {path} (422): {said}. Report this."
+                f"Segment's Public API at {host} did not take a parameter of {path} (422): {said}. "
+                "Report this."
             )
         raise UnexpectedAnswerError(
-            f"{END} at {host} answered {status} at {path}: {said}. Check segment.public_api_url."
+            f"Segment's Public API at {host} answered {status} at {path}: {said}. "
+            "Check segment.public_api_url."
         )
 
     def _words_of(self, exchange: Exchange) -> str:
