@@ -23,7 +23,13 @@ from state.queries.attention import (
 )
 from state.queries.audits import audited_days, proved_until
 from state.queries.conversations import changes_of, conversation
-from state.queries.counts import conversation_counts, counts_since, event_counts, oldest_pending
+from state.queries.counts import (
+    conversation_counts,
+    counts_since,
+    delivered_by_day,
+    event_counts,
+    oldest_pending,
+)
 from state.queries.cycles import last_poll, last_success, requests_since, watermark
 from state.queries.events import covered, events, events_after, events_by_conversation, last_event
 from state.queries.organization import organization, write_key_fingerprint
@@ -118,6 +124,7 @@ class Reader:
     attention = _asked(attention)
     attention_counts = _asked(attention_counts)
     ids_needing_attention = _asked(ids_needing_attention)
+    delivered_by_day = _asked(delivered_by_day)
     needs_attention = _asked(needs_attention)
     quarantined = _asked(quarantined)
     audited_days = _asked(audited_days)

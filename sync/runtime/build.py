@@ -7,7 +7,7 @@ To learn how the parts fit together, read `build_pipeline` from top to bottom.
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import structlog
@@ -41,6 +41,10 @@ from sync.segment.client import SegmentClient
 from sync.segment.limits import SegmentLimits
 from sync.settings.sections import Config
 from sync.stop import Stop
+
+if TYPE_CHECKING:
+    from sync.audit.receipts import Receipts
+    from sync.segment.public_api import PublicApi
 
 log = structlog.get_logger()
 
@@ -267,3 +271,29 @@ def segment_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) 
         retry=tuning.retry,
         limits=tuning.segment,
     )
+
+
+def public_api_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> "PublicApi | None":
+    """
+    Make the client of the workspace's Public API. Closing it is the caller's task.
+
+    Return None without a token.
+    """
+    from sync.segment.public_api import PublicApi  # only `check` and the audit ask it
+
+    token = config.secrets.public_api_token
+    if token is None:
+        return None
+    return PublicApi(config.settings.segment.public_api, token, stop=stop, retry=tuning.retry)
+
+
+def build_receipts(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> "Receipts | None":
+    """
+    Make what the audit asks about a day's receipts (semantics 6.3). Closing it is the caller's task.
+
+    Return None without a token.
+    """
+    from sync.audit.receipts import Receipts
+
+    api = public_api_client(config, stop, tuning)
+    return Receipts(api, config.secrets.write_key, config.state_path) if api is not None else None

@@ -13,7 +13,11 @@ URL = "https://monitor.example.com/ping/canary"
 
 @pytest.mark.parametrize(
     ("key", "section", "variable"),
-    [("api_token", "gladly", "GLADLY_API_TOKEN"), ("write_key", "segment", "SEGMENT_WRITE_KEY")],
+    [
+        ("api_token", "gladly", "GLADLY_API_TOKEN"),
+        ("write_key", "segment", "SEGMENT_WRITE_KEY"),
+        ("public_api_token", "segment", "SEGMENT_PUBLIC_API_TOKEN"),
+    ],
 )
 def test_a_secret_in_the_file_is_refused_with_the_way_to_give_it(mistakes, key, section, variable):
     """It would be copied, committed and backed up with the file; the message does not repeat it."""

@@ -85,7 +85,9 @@ LASTING = [
     Lasting(r"gladly-segment (\S+ )*run$", r'"event": "cycle.finished"'),
     Lasting(r"gladly-segment .*--follow", "Gladly Conversation"),
     Lasting(r"gladly-segment inspect\b", "Ctrl-C ends it", "--no-open --port 0"),
-    Lasting(r"gladly-segment sandbox\b", "Ctrl-C ends it", "--gladly-port 0 --segment-port 0"),
+    Lasting(
+        r"gladly-segment sandbox\b", "Ctrl-C ends it", "--gladly-port 0 --segment-port 0 --public-api-port 0"
+    ),
     Lasting(r"datasette ", "Uvicorn running", "--port 0"),
 ]
 
