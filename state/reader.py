@@ -13,7 +13,14 @@ from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from state.file import explaining, is_there, open_for_reading, version_of
-from state.queries.attention import needs_attention, quarantined
+from state.locks import Holder, RoleWatch
+from state.queries.attention import (
+    attention,
+    attention_counts,
+    ids_needing_attention,
+    needs_attention,
+    quarantined,
+)
 from state.queries.audits import audited_days, proved_until
 from state.queries.conversations import changes_of, conversation
 from state.queries.counts import conversation_counts, counts_since, event_counts, oldest_pending
@@ -107,6 +114,9 @@ class Reader:
     conversation_counts = _asked(conversation_counts)
     oldest_pending = _asked(oldest_pending)
     counts_since = _asked(counts_since)
+    attention = _asked(attention)
+    attention_counts = _asked(attention_counts)
+    ids_needing_attention = _asked(ids_needing_attention)
     needs_attention = _asked(needs_attention)
     quarantined = _asked(quarantined)
     audited_days = _asked(audited_days)
@@ -118,20 +128,30 @@ class Reader:
     changes_of = _asked(changes_of)
 
 
-def read_status(path: Path, now: datetime, schema: Schema = CURRENT) -> Row:
+def read_status(
+    path: Path, now: datetime, schema: Schema = CURRENT, *, attention_limit: int | None = 10
+) -> Row:
     """
-    Return where the sync stands (`state.queries.status`). A missing file has an empty status.
+    Return where the sync stands (`state.queries.status`), and whether a process runs cycles (`daemon`).
+
+    A missing file has an empty status.
 
     Args:
         path: The state file.
         now: The instant from which ages count.
         schema: The schema that this release knows.
+        attention_limit: How many groups of things that need a person to return at most. None returns all.
 
     Raises:
         StateFileError: The file is not ours, or damaged.
         NewerSchemaError: A newer release wrote it.
     """
     if not is_there(path):
-        return empty_status()
-    with Reader(path, schema) as reader:
-        return reader.status(now)
+        return empty_status() | daemon_status(Holder(False))
+    with RoleWatch(path) as watch, Reader(path, schema) as reader:
+        return reader.status(now, attention_limit) | daemon_status(watch.holder())
+
+
+def daemon_status(holder: Holder) -> Row:
+    """Return the key `daemon` of `status --json`: whether a process runs cycles now, and its id."""
+    return {"daemon": {"running": holder.is_there, "pid": holder.process_id}}

@@ -24,6 +24,8 @@ from state.organization import Organization
 from state.records import ChangeRecord, Poll, StoredConversation, TakenIn
 from state.schema.version import CURRENT, Schema
 from state.writer import audits, rows
+from state.writer.audited_days import AuditedDays
+from state.writer.conditions import Conditions
 from state.writer.connection import WriterConnection
 from state.writer.conversations import changes_near, stored_conversations
 from state.writer.erasure import DEFAULT_WIPE_TIMING, Erasure, WipeTiming, erase_customer
@@ -68,7 +70,9 @@ class Store:
         outbox: The events to deliver, and what becomes of them.
         recorded: The events to look up, and what becomes of them.
         erasure: What must be erased and overwritten.
+        conditions: What is wrong and goes on.
         quarantine: The lines that could not be read.
+        audited_days: The days that an audit looked at.
         receivers: Which receivers have taken events.
         resyncs: The past intervals that are read again.
         reconciliation: When stored conversations were compared with Gladly's.
@@ -116,9 +120,13 @@ class Store:
                     self._db, itself, lock if role is MAIN else None, is_scratch=is_scratch
                 )
                 self.outbox = Outbox(self._db)
-                self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers, timing=wiping)
+                self.conditions = Conditions(self._db)
+                self.erasure = Erasure(
+                    self._db, self.conditions, log_holds_leftovers=log_holds_leftovers, timing=wiping
+                )
                 self.recorded = Recorded(self._db, self.erasure)
                 self.quarantine = Quarantine(self._db)
+                self.audited_days = AuditedDays(self._db)
                 self.receivers = Receivers(self._db)
                 self.resyncs = Resyncs(self._db)
                 self.reconciliation = Reconciliation(self._db)
