@@ -20,7 +20,7 @@ def test_the_overview_says_what_status_says(state_path: Path, browser: Browser) 
         "delivered 3",
         "rejected 1",
         "suppressed 1",
-        "Needs you rejected event",
+        "Needs you: 2 rejected event",
         "unreadable line",
         "gladly-segment retry message-3-created",
         "9 requests in the last hour",

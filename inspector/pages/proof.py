@@ -1,0 +1,93 @@
+"""Words the strip of days: whether each of the last days was proved complete, and by what figures."""
+
+from datetime import date, datetime, timedelta
+from typing import NamedTuple
+
+from state.queries.rows import Row
+
+# How many days the strip shows.
+DAYS = 30
+
+# What a day can be: its sign in the strip, which tells it from the others without colour, and its words.
+_LOOKS = {
+    "complete": ("✓", "complete"),
+    "mended": ("+", "mended"),
+    "unproved": ("!", "unproved"),
+    "waiting": ("·", "not audited yet"),
+    "before": ("-", "the state file began later"),
+}
+
+_FIGURES = ("reported", "known", "missing", "delivered", "received", "dropped")
+
+
+class Day(NamedTuple):
+    """
+    A day of the strip.
+
+    Attributes:
+        day: The UTC day, as `audits` writes it.
+        kind: `complete`, `mended`, `unproved`, `waiting` or `before`.
+        sign: The character that stands for the kind.
+        words: What the kind means.
+        figures: The figures of the day that are known, each with its name.
+        note: What the audit noted. None where it noted nothing.
+        dismissed: Whether a person has dismissed the day.
+    """
+
+    day: str
+    kind: str
+    sign: str
+    words: str
+    figures: list[tuple[str, int]]
+    note: str | None
+    dismissed: bool
+
+    @property
+    def label(self) -> str:
+        """Return all that the strip says of the day, in one line."""
+        parts = [self.words + (", dismissed" if self.dismissed else "")]
+        if self.figures:
+            parts.append(", ".join(f"{name} {number:,}" for name, number in self.figures))
+        if self.note:
+            parts.append(self.note)
+        return f"{self.day}: {'. '.join(parts)}"
+
+
+class Kind(NamedTuple):
+    """How many days of the strip are of one kind."""
+
+    kind: str
+    sign: str
+    words: str
+    days: int
+
+
+def days(audits: list[Row], began_at: str | None, now: datetime) -> list[Day]:
+    """
+    Return the last days that are over, oldest first.
+
+    Args:
+        audits: Rows of `audits`, in any order.
+        began_at: Since when the state file has followed its organization. None where that is not known.
+        now: The instant. Its UTC day is not over yet, so it is not in the strip.
+    """
+    known = {row["day"]: row for row in audits}
+    today = now.date()
+    last = [(today - timedelta(days=back)) for back in range(DAYS, 0, -1)]
+    return [_day_of(day, known.get(day.isoformat()), began_at) for day in last]
+
+
+def kinds(strip: list[Day]) -> list[Kind]:
+    """Return what the signs of the strip mean, and how many days each stands for. Leave out what none has."""
+    counts = [Kind(kind, *look, sum(day.kind == kind for day in strip)) for kind, look in _LOOKS.items()]
+    return [each for each in counts if each.days]
+
+
+def _day_of(day: date, row: Row | None, began_at: str | None) -> Day:
+    if row is None:
+        # Of the day on which the file began, the file has only a part.
+        kind = "before" if began_at and day.isoformat() <= began_at[:10] else "waiting"
+        return Day(day.isoformat(), kind, *_LOOKS[kind], [], None, dismissed=False)
+    kind = row["outcome"] if row["outcome"] in _LOOKS else "unproved"
+    figures = [(name, row[name]) for name in _FIGURES if row[name] is not None]
+    return Day(row["day"], kind, *_LOOKS[kind], figures, row["note"], dismissed=bool(row["dismissed_at"]))
