@@ -45,7 +45,9 @@ async function poll() {
   try {
     answer = await ask(parameters);
   } catch {
-    if (mine === asked) showLive("lost");
+    if (mine !== asked) return;
+    showLive("lost");
+    byId("stopped").hidden = true; // nobody knows any more
     return;
   }
   if (mine !== asked) return;

@@ -13,7 +13,7 @@ from state.queries.attention import attention_counts
 from state.queries.cycles import last_poll
 from state.queries.schedules import expected_cycles
 
-# Where `once` runs on a schedule, a cycle is late after so many intervals, and after so many seconds at least.
+# Where `once` runs on a schedule, a cycle is late after so many intervals, at least after so many seconds.
 # The view `needs_attention` counts the same.
 _LATE_INTERVALS = 3
 _LATE_AFTER_S = 600

@@ -83,6 +83,7 @@ async def overview(datasette: Any, request: Any) -> Any:
             "needs": needs,
             "days": strip,
             "kinds": proof.kinds(strip),
+            "shown_day": proof.newest_audited(strip),
             "proved_until": until,
             "ranges": RANGES,
             "shown": shown,

@@ -14,7 +14,7 @@ _LOOKS = {
     "mended": ("+", "mended"),
     "unproved": ("!", "unproved"),
     "waiting": ("·", "not audited yet"),
-    "before": ("-", "the state file began later"),
+    "before": ("-", "before the state file began"),
 }
 
 _FIGURES = ("reported", "known", "missing", "delivered", "received", "dropped")
@@ -77,6 +77,11 @@ def days(audits: list[Row], began_at: str | None, now: datetime) -> list[Day]:
     return [_day_of(day, known.get(day.isoformat()), began_at) for day in last]
 
 
+def newest_audited(strip: list[Day]) -> str:
+    """Return the newest day of the strip that was audited, or its last one where none was."""
+    return next((day.day for day in reversed(strip) if day.kind not in ("waiting", "before")), strip[-1].day)
+
+
 def kinds(strip: list[Day]) -> list[Kind]:
     """Return what the signs of the strip mean, and how many days each stands for. Leave out what none has."""
     counts = [Kind(kind, *look, sum(day.kind == kind for day in strip)) for kind, look in _LOOKS.items()]
@@ -85,9 +90,13 @@ def kinds(strip: list[Day]) -> list[Kind]:
 
 def _day_of(day: date, row: Row | None, began_at: str | None) -> Day:
     if row is None:
-        # Of the day on which the file began, the file has only a part.
-        kind = "before" if began_at and day.isoformat() <= began_at[:10] else "waiting"
-        return Day(day.isoformat(), kind, *_LOOKS[kind], [], None, dismissed=False)
+        began = began_at[:10] if began_at else ""
+        # The file has only a part of the day on which it began.
+        kind = "before" if day.isoformat() <= began else "waiting"
+        sign, words = _LOOKS[kind]
+        if day.isoformat() == began:
+            words = "the state file began during this day"
+        return Day(day.isoformat(), kind, sign, words, [], None, dismissed=False)
     kind = row["outcome"] if row["outcome"] in _LOOKS else "unproved"
     figures = [(name, row[name]) for name in _FIGURES if row[name] is not None]
     return Day(row["day"], kind, *_LOOKS[kind], figures, row["note"], dismissed=bool(row["dismissed_at"]))
