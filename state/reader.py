@@ -147,7 +147,7 @@ def read_status(
         NewerSchemaError: A newer release wrote it.
     """
     if not is_there(path):
-        return empty_status() | daemon_status(Holder(False))
+        return empty_status()
     with RoleWatch(path) as watch, Reader(path, schema) as reader:
         return reader.status(now, attention_limit) | daemon_status(watch.holder())
 

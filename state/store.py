@@ -29,6 +29,7 @@ from state.writer.conditions import Conditions
 from state.writer.connection import WriterConnection
 from state.writer.conversations import changes_near, stored_conversations
 from state.writer.erasure import DEFAULT_WIPE_TIMING, Erasure, WipeTiming, erase_customer
+from state.writer.feed_hours import FeedHours, count_shown
 from state.writer.outbox import Outbox
 from state.writer.quarantine import Quarantine
 from state.writer.receivers import Receivers
@@ -36,6 +37,7 @@ from state.writer.reconciliation import Reconciliation
 from state.writer.recorded import Recorded
 from state.writer.restores import Restores
 from state.writer.resyncs import Resyncs
+from state.writer.schedules import Schedules, observe_once
 
 # Below this a warning says that the disk runs out. A backlog of a million events is about 1 GB.
 LOW_DISK_BYTES = 1_000_000_000
@@ -75,6 +77,8 @@ class Store:
         audited_days: The days that an audit looked at.
         receivers: Which receivers have taken events.
         resyncs: The past intervals that are read again.
+        schedules: How often a cycle is expected.
+        feed_hours: How many changes the feed showed in each hour.
         reconciliation: When stored conversations were compared with Gladly's.
         audits: The past days that were proved, or not.
 
@@ -129,6 +133,8 @@ class Store:
                 self.audited_days = AuditedDays(self._db)
                 self.receivers = Receivers(self._db)
                 self.resyncs = Resyncs(self._db)
+                self.schedules = Schedules(self._db)
+                self.feed_hours = FeedHours(self._db)
                 self.reconciliation = Reconciliation(self._db)
                 self.audits = audits.Audits(self._db)
             self._undo = undo.pop_all()
@@ -331,27 +337,36 @@ class Store:
                 "UPDATE resyncs SET position = ? WHERE id = ?", (to_text(taken.position), taken.resync)
             )
         else:
+            count_shown(db, taken.shown, taken.position)
             rows.move_watermark(db, taken.position, now)
 
-    def record_poll(self, poll: Poll, position: datetime | None = None) -> None:
+    def record_poll(
+        self, poll: Poll, position: datetime | None = None, *, is_from_once: bool = False
+    ) -> None:
         """
         Write a finished cycle.
 
         Args:
             poll: The cycle and its figures.
-            position: The new watermark, where the cycle had nothing else to write. None leaves the watermark.
+            position: The new watermark, where the feed showed nothing that had to be written. None leaves
+                the watermark.
+            is_from_once: Whether the process runs this one cycle.
         """
         with self._db.transaction() as db:
             failpoint("poll.record")
             if position is not None:
+                count_shown(db, {}, position)
                 rows.move_watermark(db, position, poll.finished_at or utc_now())
             rows.write_poll(db, poll)
+            if is_from_once:
+                observe_once(db, poll.finished_at or utc_now())
         if position is not None:
             self.restores.moved(position)
 
     def reset_watermark(self, to: datetime) -> None:
         """Move the watermark to *to*. Recorded events stay, so nothing is sent twice (semantics 3.7)."""
         with self._db.transaction() as db:
+            count_shown(db, None, to)
             rows.move_watermark(db, to, utc_now())
             db.execute("DELETE FROM seen_changes")
         self.restores.moved(to)

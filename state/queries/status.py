@@ -65,7 +65,11 @@ def status(connection: sqlite3.Connection, now: datetime, attention_limit: int |
 
 
 def empty_status() -> Row:
-    """Return what `status` says of an empty state file, for use before the first cycle creates the file."""
+    """
+    Return what `status` says of an empty state file, for use before the first cycle creates the file.
+
+    `daemon` is part of it: nobody runs cycles.
+    """
     return {
         "watermark": None,
         "lag_seconds": None,
@@ -83,6 +87,7 @@ def empty_status() -> Row:
         "needs_attention": [],
         "needs_attention_more": {},
         "needs_attention_total": 0,
+        "daemon": {"running": False, "pid": None},
     }
 
 

@@ -77,7 +77,7 @@ def once(options: Options, dry_run: bool) -> int:
         Store(config.state_path, migrate=True, sleep=stop.sleep) as store,
         build_pipeline(config, store, stop, tuning=options.tuning) as pipeline,
     ):
-        report = pipeline.cycle.run()
+        report = pipeline.cycle.run(is_from_once=True)
     if not report.errors:
         heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
         heartbeat.beat()

@@ -17,6 +17,7 @@ from state.file import is_there
 from state.instants import utc_now
 from state.store import Store
 from sync.audit.reconcile import Reconciler
+from sync.audit.silence import SilenceWatch
 from sync.events.message_id import Origin, fingerprint, message_id
 from sync.gladly.client import GladlyClient
 from sync.gladly.feed import ChangeFeed
@@ -155,7 +156,10 @@ def build_pipeline(
         record=record,
         store=store,
         start=settings.sync.start,
-        jobs=[Reconciler(settings.sync.reconcile, store, lookups, record)],
+        jobs=[
+            Reconciler(settings.sync.reconcile, store, lookups, record),
+            SilenceWatch(store, tuning.cycle.silence_every_s),
+        ],
         progress_every_s=tuning.cycle.progress_every_s,
     )
     cycle = Cycle(

@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from state.errors import StateError, StateFileError
-from state.instants import to_text
+from state.instants import to_text, utc_now
 from state.records import PollOutcome
 from state.store import Store
+from state.writer.schedules import DAEMON
 from sync.errors import StoppedError
 from sync.reports import CycleObserver, CycleReport, EndFigures
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
-from sync.runtime.schedule import Schedule
+from sync.runtime.schedule import Schedule, longest_interval
 from sync.settings.sections import Config
 from sync.stop import Hangup, Stop
 from sync.telemetry.heartbeat import Heartbeat
@@ -132,6 +133,8 @@ class Daemon:
         """
         log.info("daemon.started", pid=os.getpid(), state=str(self._config.state_path))
         self._show_metrics()
+        with suppress(StateError):  # a cycle will say what is wrong with the file
+            self._store.schedules.expect(DAEMON, longest_interval(self._config.settings.sync, utc_now()))
         self._schedule.start()
         self._notifier.ready()
         self._look_after_the_schedule()

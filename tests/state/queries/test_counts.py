@@ -50,7 +50,7 @@ def test_counting_does_not_grow_with_the_file(path, busy):
         reader.quarantined()
     plans = [step for sql in asked for *_, step in query(path, "EXPLAIN QUERY PLAN " + sql)]
     assert [step for step in plans if re.match(r"SCAN (events|conversations|e|c)\b", step)] == []
-    assert len(asked) == 6
+    assert len(asked) == 7
 
 
 def test_events_and_conversations_are_counted_by_status(reader):
