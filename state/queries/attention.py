@@ -81,7 +81,7 @@ def needs_attention(connection: sqlite3.Connection, limit: int = -1) -> list[Row
     """
     # A file of an older schema has an older view, in which the order is as good.
     columns = {row["name"] for row in rows(connection, "PRAGMA table_info(needs_attention)")}
-    urgency = "urgency" if "urgency" in columns else "0"
+    urgency = "urgency" if "urgency" in columns else "what"
     found = rows(
         connection,
         # With min(), SQLite takes the other columns from the row that has the minimum.
