@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from state.queries.rows import Row
 
-# How many days the strip shows.
+# How many days the strip shows at most, and at least: a strip of one day would not look like one.
 DAYS = 30
+_FEWEST = 7
 
 # What a day can be: its sign in the strip, which tells it from the others without colour, and its words.
 _LOOKS = {
@@ -64,16 +65,18 @@ class Kind(NamedTuple):
 
 def days(audits: list[Row], began_at: str | None, now: datetime) -> list[Day]:
     """
-    Return the last days that are over, oldest first.
+    Return the last days that are over, oldest first: those since the state file began.
 
     Args:
-        audits: Rows of `audits`, in any order.
+        audits: The latest rows of `audits`, in any order.
         began_at: Since when the state file has followed its organization. None where that is not known.
         now: The instant. Its UTC day is not over yet, so it is not in the strip.
     """
     known = {row["day"]: row for row in audits}
     today = now.date()
-    last = [(today - timedelta(days=back)) for back in range(DAYS, 0, -1)]
+    first = date.fromisoformat(min([*known, *([began_at[:10]] if began_at else [])], default="2000-01-01"))
+    count = min(DAYS, max(_FEWEST, (today - first).days))
+    last = [today - timedelta(days=back) for back in range(count, 0, -1)]
     return [_day_of(day, known.get(day.isoformat()), began_at) for day in last]
 
 

@@ -272,7 +272,7 @@ def test_the_figures_of_a_day_show_for_pointer_keyboard_and_touch(
     box = page.locator("button.day").first.bounding_box()
     assert min(box["width"], box["height"]) >= 24  # WCAG 2.2, 2.5.8
     touched.close()
-    assert days.count() == 30
+    assert days.count() == 12
 
 
 def test_the_state_of_a_page_follows_while_it_is_open(watched: Watched, state_path: Path) -> None:

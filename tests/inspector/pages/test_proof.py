@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 28, 9, tzinfo=UTC)
 
 
 def audit(path: Path, *, unproved: int | None = None, dropped: int | None = None) -> None:
-    """Note audits of the four days before today. *unproved* and *dropped* say how many days ago one went wrong."""
+    """Note audits of the last four days. *unproved* and *dropped* say how many days ago one went wrong."""
     today = datetime.now(UTC).date()
     with Store(path) as store:
         for back in range(4, 0, -1):
@@ -43,12 +43,23 @@ def test_the_strip_shows_the_last_days_that_are_over() -> None:
 def test_days_before_the_state_file_began_are_told_from_days_not_audited_yet() -> None:
     """The day on which it began is not whole, so the audit does not prove it either."""
     strip = days([], "2026-11-25T10:00:00.000Z", NOW)
+    assert len(strip) == 7
     assert [(day.day, day.kind, day.words) for day in strip[-4:]] == [
         ("2026-11-24", "before", "before the state file began"),
         ("2026-11-25", "before", "the state file began during this day"),
         ("2026-11-26", "waiting", "not audited yet"),
         ("2026-11-27", "waiting", "not audited yet"),
     ]
+
+
+def test_the_strip_begins_where_the_state_file_does() -> None:
+    """It grows from a week to thirty days."""
+    for began, first in (
+        ("2026-11-13", "2026-11-13"),
+        ("2026-11-27", "2026-11-21"),
+        ("2025-01-01", "2026-10-29"),
+    ):
+        assert days([], f"{began}T10:00:00.000Z", NOW)[0].day == first
 
 
 def test_each_kind_has_its_own_sign_and_says_its_figures(state_path: Path) -> None:
@@ -67,7 +78,7 @@ def test_each_kind_has_its_own_sign_and_says_its_figures(state_path: Path) -> No
     assert [(each.kind, each.days) for each in kinds(strip)] == [
         ("complete", 3),
         ("unproved", 1),
-        ("waiting", 26),
+        ("waiting", 3),
     ]
 
 
