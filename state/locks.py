@@ -14,6 +14,7 @@ import errno
 import fcntl
 import os
 import struct
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -55,6 +56,7 @@ class Role(NamedTuple):
 
 MAIN = Role(".lock", "a daemon, or a cycle still running")
 RESYNC = Role(".resync.lock", "a resync")
+AUDIT = Role(".audit.lock", "an audit")
 
 
 class FileLock:
@@ -320,11 +322,13 @@ class RoleWatch:
 
 class Turn:
     """
-    The turn among the processes that have the file open for writing: the daemon and a resync.
+    The turn among those who have the file open for writing: the daemon, a resync, an audit.
+
+    The threads of one process take turns, too. They share one connection to the file.
 
     The turn is fair: a process that gives it back while the other one waits gets it again after the other
     one. Whoever waits for the turn holds a second lock, the place at the head of the queue, until it has the
-    turn. Nobody takes the turn without that place. There are two roles, so the queue has one place.
+    turn. Nobody takes the turn without that place. The queue has one place: a third process waits for that.
 
     Args:
         path: The state file, with all links resolved.
@@ -338,6 +342,7 @@ class Turn:
 
     def __init__(self, path: Path) -> None:
         self.looks = 0
+        self._in_this_process = threading.Lock()  # the locks on files belong to the whole process
         with contextlib.ExitStack() as undo:
             self._lock = FileLock(path, ".turn.lock")
             undo.callback(self._lock.close)
@@ -355,24 +360,28 @@ class Turn:
         """
         told = False
 
-        def wait_for(lock: FileLock) -> None:
+        def wait_for(try_to_take: Callable[[], bool]) -> None:
             nonlocal told
-            while not lock.try_to_take():
+            while not try_to_take():
                 if waiting is not None and not told:
                     waiting()
                     told = True
                 self.looks += 1
                 sleep(_TURN_LOOK_S)
 
-        wait_for(self._place)
+        wait_for(lambda: self._in_this_process.acquire(blocking=False))
         try:
-            wait_for(self._lock)
+            wait_for(self._place.try_to_take)
+            try:
+                wait_for(self._lock.try_to_take)
+            finally:
+                self._place.give_back()
+            try:
+                yield
+            finally:
+                self._lock.give_back()
         finally:
-            self._place.give_back()
-        try:
-            yield
-        finally:
-            self._lock.give_back()
+            self._in_this_process.release()
 
     @contextmanager
     def held_if_free_within(self, seconds: float) -> Iterator[None]:

@@ -26,7 +26,7 @@ from state.queries.conversations import changes_of, conversation
 from state.queries.counts import conversation_counts, counts_since, event_counts, oldest_pending
 from state.queries.cycles import last_poll, last_success, requests_since, watermark
 from state.queries.events import events, events_after, last_event
-from state.queries.organization import organization
+from state.queries.organization import organization, write_key_fingerprint
 from state.queries.rows import Row
 from state.queries.status import empty_status, status
 from state.schema.version import CURRENT, Schema
@@ -106,6 +106,7 @@ class Reader:
 
     status = _asked(status)
     organization = _asked(organization)
+    write_key_fingerprint = _asked(write_key_fingerprint)
     watermark = _asked(watermark)
     last_poll = _asked(last_poll)
     last_success = _asked(last_success)

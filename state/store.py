@@ -24,7 +24,6 @@ from state.organization import Organization
 from state.records import ChangeRecord, Poll, StoredConversation, TakenIn
 from state.schema.version import CURRENT, Schema
 from state.writer import audits, rows
-from state.writer.audited_days import AuditedDays
 from state.writer.conditions import Conditions
 from state.writer.connection import WriterConnection
 from state.writer.conversations import changes_near, stored_conversations
@@ -37,7 +36,7 @@ from state.writer.reconciliation import Reconciliation
 from state.writer.recorded import Recorded
 from state.writer.restores import Restores
 from state.writer.resyncs import Resyncs
-from state.writer.schedules import Schedules, observe_once
+from state.writer.schedules import expect_cycles, observe_once
 
 # Below this a warning says that the disk runs out. A backlog of a million events is about 1 GB.
 LOW_DISK_BYTES = 1_000_000_000
@@ -74,10 +73,8 @@ class Store:
         erasure: What must be erased and overwritten.
         conditions: What is wrong and goes on.
         quarantine: The lines that could not be read.
-        audited_days: The days that an audit looked at.
         receivers: Which receivers have taken events.
         resyncs: The past intervals that are read again.
-        schedules: How often a cycle is expected.
         feed_hours: How many changes the feed showed in each hour.
         reconciliation: When stored conversations were compared with Gladly's.
         audits: The past days that were proved, or not.
@@ -130,10 +127,8 @@ class Store:
                 )
                 self.recorded = Recorded(self._db, self.erasure)
                 self.quarantine = Quarantine(self._db)
-                self.audited_days = AuditedDays(self._db)
                 self.receivers = Receivers(self._db)
                 self.resyncs = Resyncs(self._db)
-                self.schedules = Schedules(self._db)
                 self.feed_hours = FeedHours(self._db)
                 self.reconciliation = Reconciliation(self._db)
                 self.audits = audits.Audits(self._db)
@@ -144,7 +139,7 @@ class Store:
         self, sleep: Callable[[float], object] = time.sleep, waiting: Callable[[], object] | None = None
     ) -> Iterator[None]:
         """
-        Hold the turn for as long as the block takes. No other daemon or resync writes in that time.
+        Hold the turn for as long as the block takes. No other process or thread writes in that time.
 
         What the block reads in order to decide on a write is still true when it writes.
 
@@ -289,6 +284,14 @@ class Store:
             )
         )
 
+    def merges(self, ids: Iterable[str]) -> dict[str, str]:
+        """Return the merged customers among *ids*, each with the customer into whom it was merged."""
+        return dict(
+            self._db.rows_in(
+                "SELECT id, merged_into FROM customers WHERE id IN ({}) AND merged_into IS NOT NULL", set(ids)
+            )
+        )
+
     # What moves with the watermark
 
     def commit(self, taken: TakenIn, now: datetime | None = None) -> None:
@@ -341,7 +344,12 @@ class Store:
             rows.move_watermark(db, taken.position, now)
 
     def record_poll(
-        self, poll: Poll, position: datetime | None = None, *, is_from_once: bool = False
+        self,
+        poll: Poll,
+        position: datetime | None = None,
+        *,
+        every: timedelta | None = None,
+        is_alone: bool = False,
     ) -> None:
         """
         Write a finished cycle.
@@ -350,7 +358,8 @@ class Store:
             poll: The cycle and its figures.
             position: The new watermark, where the feed showed nothing that had to be written. None leaves
                 the watermark.
-            is_from_once: Whether the process runs this one cycle.
+            every: How often the daemon runs cycles at least, where that has to be written.
+            is_alone: Whether the process runs this one cycle, as `once` does.
         """
         with self._db.transaction() as db:
             failpoint("poll.record")
@@ -358,7 +367,9 @@ class Store:
                 count_shown(db, {}, position)
                 rows.move_watermark(db, position, poll.finished_at or utc_now())
             rows.write_poll(db, poll)
-            if is_from_once:
+            if every is not None:
+                expect_cycles(db, every, poll.finished_at or utc_now())
+            if is_alone:
                 observe_once(db, poll.finished_at or utc_now())
         if position is not None:
             self.restores.moved(position)

@@ -73,3 +73,6 @@ class CycleObserver:
 
     def broke(self) -> None:
         """React to a cycle that failed by an error of the state file or of this program."""
+
+    def job_failed(self, job: str) -> None:
+        """React to a reconciliation or an audit (`reconcile`, `audit`) that failed. It is not a cycle."""

@@ -81,12 +81,20 @@ def begin(
 ) -> Iterator[Callable[..., Program]]:
     """
     Return a function that starts the sync in this process, with its first watermark ten minutes back:
-    `begin()`, `begin(gladly=url)`, `begin(segment=url)`. Further settings are named by their variables,
-    without the prefix.
+    `begin()`, `begin(gladly=url)`, `begin(segment=url)`, `begin(sandbox=another)`. Further settings are named
+    by their variables, without the prefix.
     """
     started: list[Program] = []
 
-    def start(*, gladly: str | None = None, segment: str | None = None, **settings: Any) -> Program:
+    own = sandbox
+
+    def start(
+        *,
+        gladly: str | None = None,
+        segment: str | None = None,
+        sandbox: Sandbox = own,
+        **settings: Any,
+    ) -> Program:
         variables = {"SYNC__START": "10m", **settings}
         if gladly is not None:
             variables["GLADLY__BASE_URL"] = gladly

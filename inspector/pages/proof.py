@@ -14,6 +14,7 @@ _LOOKS = {
     "complete": ("✓", "complete"),
     "mended": ("+", "mended"),
     "unproved": ("!", "unproved"),
+    "dropped": ("x", "Segment dropped events"),
     "waiting": ("·", "not audited yet"),
     "before": ("-", "before the state file began"),
 }
@@ -27,7 +28,7 @@ class Day(NamedTuple):
 
     Attributes:
         day: The UTC day, as `audits` writes it.
-        kind: `complete`, `mended`, `unproved`, `waiting` or `before`.
+        kind: `complete`, `mended`, `unproved`, `dropped`, `waiting` or `before`.
         sign: The character that stands for the kind.
         words: What the kind means.
         figures: The figures of the day that are known, each with its name.
@@ -101,5 +102,7 @@ def _day_of(day: date, row: Row | None, began_at: str | None) -> Day:
             words = "the state file began during this day"
         return Day(day.isoformat(), kind, sign, words, [], None, dismissed=False)
     kind = row["outcome"] if row["outcome"] in _LOOKS else "unproved"
+    if kind != "unproved" and row["dropped"]:
+        kind = "dropped"  # all of the day was found here, and Segment did not keep all of it
     figures = [(name, row[name]) for name in _FIGURES if row[name] is not None]
     return Day(row["day"], kind, *_LOOKS[kind], figures, row["note"], dismissed=bool(row["dismissed_at"]))

@@ -15,6 +15,7 @@ WHATS = (
     "refused key",
     "gap",
     "unproved day",
+    "dropped events",
     "rejected event",
     "held back event",
     "unreadable line",
@@ -23,7 +24,7 @@ WHATS = (
 )
 
 # What `dismiss` takes off the list. Everything else goes when its cause does.
-DISMISSIBLE = ("gap", "unproved day", "held back event", "unreadable line", "mended day")
+DISMISSIBLE = ("gap", "unproved day", "dropped events", "held back event", "unreadable line", "mended day")
 
 # The command that reaches all things of a group.
 _FOR_ALL = {
@@ -31,6 +32,7 @@ _FOR_ALL = {
     "held back event": "gladly-segment retry --all",
     "gap": "gladly-segment dismiss --all --what gap",
     "unreadable line": "gladly-segment dismiss --all --what 'unreadable line'",
+    "dropped events": "gladly-segment dismiss --all --what 'dropped events'",
     "mended day": "gladly-segment dismiss --all --what 'mended day'",
     "unproved day": "gladly-segment audit",
 }

@@ -8,7 +8,8 @@ gives the order: what is lost first comes first.
 * 20: the state file cannot be written.
 * 30 to 34: nothing is read at Gladly, or nothing that can be believed.
 * 40: Segment refuses the write key.
-* 50 to 54: something is missing for good, or may be: a gap, a day that could not be proved.
+* 50 to 54: something is missing for good, or may be: a gap, a day that could not be proved, events that
+  Segment dropped after its 200.
 * 60 to 64: single events are not sent: rejected, or held back by a look-up.
 * 70 to 74: a line that could not be read; a day that was mended; data that is not erased yet.
 
@@ -81,18 +82,22 @@ _CONDITIONS = """
     )
 """
 
+# A day may be complete here, and Segment may have dropped events of it after its 200.
 _DAYS = """
-    SELECT CASE outcome WHEN 'mended' THEN 'mended day' ELSE 'unproved day' END, day,
+    SELECT CASE outcome WHEN 'mended' THEN 'mended day' WHEN 'complete' THEN 'dropped events'
+           ELSE 'unproved day' END, day,
            CASE WHEN note IS NOT NULL AND note <> '' THEN note
                 WHEN outcome = 'mended'
                 THEN missing || ' of ' || reported
                      || ' transitions were missing. The audit has taken them in.'
+                WHEN outcome = 'complete'
+                THEN 'Segment dropped ' || dropped || ' events of this day after its 200.'
                 ELSE 'the audit could not prove that this day is complete.' END,
            audited_at,
-           CASE outcome WHEN 'mended' THEN 'gladly-segment dismiss ' || day
-                        ELSE 'gladly-segment audit --day ' || day END,
-           CASE outcome WHEN 'mended' THEN 73 ELSE 52 END
-    FROM audits WHERE outcome <> 'complete' AND dismissed_at IS NULL
+           CASE outcome WHEN 'unproved' THEN 'gladly-segment audit --day ' || day
+                        ELSE 'gladly-segment dismiss ' || day END,
+           CASE outcome WHEN 'mended' THEN 73 WHEN 'complete' THEN 54 ELSE 52 END
+    FROM audits WHERE (outcome <> 'complete' OR dropped > 0) AND dismissed_at IS NULL
 """
 
 _QUARANTINE = """

@@ -44,7 +44,8 @@ class Audits:
 
     def due(self, until: datetime, again_before: datetime, soon_before: datetime | None = None) -> list[date]:
         """
-        Return the days to audit: those that never were, oldest first, then those that could not be proved.
+        Return the days to audit: those whose audit was interrupted, those that were never audited, oldest
+        first, and then those that could not be proved.
 
         A day that a person has dismissed is not audited again.
 
@@ -62,8 +63,9 @@ class Audits:
         count = max(0, (until.date() - first).days)
         days = [first + timedelta(days=number) for number in range(count)]
         again = self._connection.rows(
-            "SELECT day FROM audits WHERE outcome = 'unproved' AND dismissed_at IS NULL AND day >= :first"
-            " AND day < :until AND (note = :interrupted OR audited_at <= :again"
+            "SELECT day, note = :interrupted FROM audits"
+            " WHERE outcome = 'unproved' AND dismissed_at IS NULL"
+            " AND day >= :first AND day < :until AND (note = :interrupted OR audited_at <= :again"
             " OR (reported IS NULL AND audited_at <= :soon)) ORDER BY audited_at, day",
             {
                 "first": first.isoformat(),
@@ -73,9 +75,9 @@ class Audits:
                 "soon": to_text(soon_before or again_before),
             },
         )
-        return [day for day in days if day.isoformat() not in audited] + [
-            date.fromisoformat(row[0]) for row in again
-        ]
+        interrupted = [date.fromisoformat(day) for day, is_interrupted in again if is_interrupted]
+        unproved = [date.fromisoformat(day) for day, is_interrupted in again if not is_interrupted]
+        return interrupted + [day for day in days if day.isoformat() not in audited] + unproved
 
     def transitions_on(self, day: date, margin: timedelta) -> int:
         """
@@ -163,11 +165,13 @@ class Audits:
 
     def dismiss(self, days: Sequence[str] | None) -> int:
         """
-        Note that a person has seen these days that were mended or not proved, or all of them (None).
+        Note that a person has seen these days that were mended or not proved, or of which Segment dropped
+        events; or all of them (None).
 
         Return how many were dismissed.
         """
-        seen = "UPDATE audits SET dismissed_at = ? WHERE outcome <> 'complete' AND dismissed_at IS NULL"
+        seen = "UPDATE audits SET dismissed_at = ? WHERE dismissed_at IS NULL"
+        seen += " AND (outcome <> 'complete' OR dropped > 0)"
         now = to_text(utc_now())
         with self._connection.transaction() as db:
             if days is None:

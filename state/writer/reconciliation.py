@@ -28,20 +28,32 @@ class Reconciliation:
         )
         return from_text(rows[0][0]) if rows[0][0] else None
 
-    def quiet_conversations(self, before: datetime, limit: int) -> list[StoredConversation]:
+    def open_conversations(self) -> int:
+        """Return how many conversations are stored as open."""
+        rows = self._connection.rows(
+            "SELECT sum(n) FROM counts WHERE counted = 'conversations' AND status IN ('OPEN', 'WAITING')"
+        )
+        return int(rows[0][0] or 0)
+
+    def quiet_conversations(
+        self, before: datetime, limit: int, now: datetime | None = None
+    ) -> list[StoredConversation]:
         """
-        Return open conversations that have not changed since *before*.
+        Return open conversations that have not changed, and were not compared, since *before*.
 
         Those that were never compared come first, then those whose comparison is longest ago.
 
         Args:
             before: The instant.
             limit: How many to return at most.
+            now: The present instant; None takes this machine's clock. A comparison noted for a later instant
+                does not count.
         """
         rows = self._connection.rows(
-            "SELECT id FROM conversations WHERE status IN ('OPEN', 'WAITING') AND updated_at < ?"
-            " ORDER BY coalesce(checked_at, ''), updated_at LIMIT ?",
-            (to_text(before), limit),
+            "SELECT id FROM conversations WHERE status IN ('OPEN', 'WAITING') AND updated_at < :before"
+            " AND (checked_at IS NULL OR checked_at < :before OR checked_at > :now)"
+            " ORDER BY coalesce(checked_at, ''), updated_at LIMIT :limit",
+            {"before": to_text(before), "now": to_text(now or utc_now()), "limit": limit},
         )
         return list(stored_conversations(self._connection, (row[0] for row in rows)).values())
 

@@ -3,32 +3,26 @@
 import sqlite3
 from datetime import datetime, timedelta
 
-from state.instants import from_text, to_text, utc_now
-from state.writer.connection import WriterConnection
+from state.instants import from_text, to_text
 
 # Whoever runs cycles. The one that wrote last is the one that counts.
-DAEMON = "daemon"
-ONCE = "once"
+_DAEMON = "daemon"
+_ONCE = "once"
 
 # The first two runs of `once` may lie so far apart at most. After that, an outage is more likely.
 _LONGEST_FIRST = timedelta(days=1)
 
 
-class Schedules:
-    """Notes who runs cycles, and how often."""
+def expect_cycles(db: sqlite3.Connection, every: timedelta, now: datetime) -> None:
+    """
+    Note that the daemon runs a cycle at least every so often from now on.
 
-    def __init__(self, connection: WriterConnection) -> None:
-        self._connection = connection
-
-    def expect(self, role: str, every: timedelta) -> None:
-        """
-        Note that *role* runs a cycle at least every so often from now on.
-
-        Raises:
-            StateWriteError: The file could not be written.
-        """
-        with self._connection.transaction() as db:
-            _write(db, role, every.total_seconds(), utc_now())
+    Args:
+        db: A connection inside a transaction.
+        every: How often.
+        now: The present instant.
+    """
+    _write(db, _DAEMON, every.total_seconds(), now)
 
 
 def observe_once(db: sqlite3.Connection, now: datetime) -> None:
@@ -42,9 +36,9 @@ def observe_once(db: sqlite3.Connection, now: datetime) -> None:
         db: A connection inside a transaction.
         now: The present instant.
     """
-    row = db.execute("SELECT every_s, updated_at FROM schedules WHERE role = ?", (ONCE,)).fetchone()
+    row = db.execute("SELECT every_s, updated_at FROM schedules WHERE role = ?", (_ONCE,)).fetchone()
     if row is None:
-        _write(db, ONCE, 0.0, now)
+        _write(db, _ONCE, 0.0, now)
         return
     every_s, before = row
     passed_s = max(0.0, (now - from_text(before)).total_seconds())
@@ -52,7 +46,7 @@ def observe_once(db: sqlite3.Connection, now: datetime) -> None:
         learned_s = min(passed_s, _LONGEST_FIRST.total_seconds())
     else:
         learned_s = min(max(passed_s, every_s / 2), every_s * 2)
-    _write(db, ONCE, learned_s, now)
+    _write(db, _ONCE, learned_s, now)
 
 
 def _write(db: sqlite3.Connection, role: str, every_s: float, now: datetime) -> None:

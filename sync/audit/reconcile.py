@@ -2,11 +2,15 @@
 Reconcile: find by looking what the feed may have failed to show (semantics 6.1).
 
 Once a day (`sync.reconcile`), conversations that are stored as open and that nothing has changed for a day
-are compared with Gladly, a limited number each time. A close that the feed never showed is taken in as a
-change, with the instant that Gladly gives for it. So it is sent once, also when the feed shows it after all.
+are compared with Gladly: a hundred of them, or a tenth of those that are open, in steps of a hundred. A close
+that the feed never showed is taken in as a change, with the instant that Gladly gives for it. So it is sent
+once, also when the feed shows it after all.
 """
 
+import math
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import structlog
 
@@ -17,14 +21,19 @@ from sync.events.changes import Change, ChangeType, Chunk
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.objects.lookups import Lookups
 from sync.gladly.objects.names import Failed
-from sync.pipeline.delivery import Outgoing
+from sync.pipeline.preview import NothingGoesOut
 from sync.pipeline.record import Figures, RecordStage
+from sync.stop import Stop
 
 log = structlog.get_logger()
 
-# One reconciliation asks for at most this many conversations. At the default pace this takes 15 seconds; the
-# profiles of customers whose conversation is gone come on top.
+# A step asks for at most this many conversations. At the default pace this takes 15 seconds; the profiles of
+# customers whose conversation is gone come on top. Where more than ten times as many are open, steps follow
+# each other more often than `sync.reconcile` says.
 BUDGET = 100
+
+# This part of the open conversations is compared each day, or in each interval where that is longer.
+SHARE_A_DAY = 0.1
 
 # A 404 is believed when it is answered again so much later.
 NOT_FOUND_AGAIN = timedelta(minutes=1)
@@ -32,70 +41,101 @@ NOT_FOUND_AGAIN = timedelta(minutes=1)
 NOT_ANSWERED = Failed("", "not asked, or not believed yet")
 
 
+class Reconciled(NamedTuple):
+    """Say what a step came to: the conversations compared, and what was taken in of those that differ."""
+
+    compared: int = 0
+    figures: Figures = Figures()
+
+
 class Reconciler:
     """
-    Compare stored conversations with Gladly's, every now and then. A poll runs it at its end (`PollJob`).
+    Compare stored conversations with Gladly's, every now and then, a step at a time.
+
+    No request is made while a step has the turn at the state file, so that no poll waits for one.
 
     Args:
         every: How often; None is never.
         store: The state file.
-        lookups: Asks Gladly what conversations and profiles look like now.
+        lookups: Asks Gladly what conversations and profiles look like now. No one else uses it meanwhile.
         record: Records what was found.
+        stop: Ends the wait for the turn.
     """
 
-    def __init__(self, every: timedelta | None, store: Store, lookups: Lookups, record: RecordStage) -> None:
+    def __init__(
+        self, every: timedelta | None, store: Store, lookups: Lookups, record: RecordStage, stop: Stop
+    ) -> None:
         self._every = every
         self._store = store
         self._lookups = lookups
         self._record = record
+        self._stop = stop
 
-    def run(self, outgoing: Outgoing) -> Figures:
+    def run(self) -> Reconciled:
         """
-        Compare, when it is time to, and return what was taken in.
-
-        Args:
-            outgoing: The delivery that goes on meanwhile.
+        Compare, when it is time to, and return what that came to.
 
         Raises:
-            GladlySegmentError: A look-up failed. The next poll compares what was not compared.
-            StateError: The state file could not be written. The next poll compares again.
+            GladlySegmentError: A look-up failed. What was not compared is compared by the next step.
+            StateError: The state file could not be written. The next step compares again.
+            StoppedError: A stop was asked for.
         """
-        if self._every is None:
-            return Figures()
-        long_ago = utc_now() - self._every
-        last = self._store.reconciliation.last_reconciled()
-        if last is not None and last > long_ago:
-            return Figures()
-        quiet = self._store.reconciliation.quiet_conversations(long_ago, BUDGET)
+        with self._turn():
+            quiet = self._due()
         if not quiet:
-            return Figures()
+            return Reconciled()
         self._lookups.begin_pass()
-        found = self._lookups.conversations(
-            [conversation.id for conversation in quiet], outgoing.send_what_is_due
-        )
+        found = self._lookups.conversations([conversation.id for conversation in quiet])
         at = utc_now()
         gone = [stored for stored in quiet if stored.id in found and found[stored.id] is None]
-        believed = self._believed({stored.id for stored in gone}, at)
+        with self._turn():
+            believed = self._believed({stored.id for stored in gone}, at)
         profiles = self._lookups.profiles(
-            {stored.customer_id: at for stored in gone if stored.id in believed}, outgoing.send_what_is_due
+            {stored.customer_id: at for stored in gone if stored.id in believed}
         )
         compared: list[str] = []
         changes: list[Change] = []
-        for stored in quiet:
-            now = found.get(stored.id, NOT_ANSWERED)
-            profile = profiles.get(stored.customer_id, NOT_ANSWERED) if now is None else None
-            if isinstance(now, Failed) or isinstance(profile, Failed):
-                continue
-            compared.append(stored.id)
-            if change := _missed(stored, now, profile, at):
-                changes.append(change)
-        figures = Figures()
-        if changes:
-            figures = self._record.record(Chunk(changes, None, [], at), outgoing)
-        self._store.reconciliation.mark_checked(compared)
+        with self._turn():
+            for stored in self._unchanged(quiet):
+                now = found.get(stored.id, NOT_ANSWERED)
+                profile = profiles.get(stored.customer_id, NOT_ANSWERED) if now is None else None
+                if isinstance(now, Failed) or isinstance(profile, Failed):
+                    continue
+                compared.append(stored.id)
+                if change := _missed(stored, now, profile, at):
+                    changes.append(change)
+            figures = Figures()
+            if changes:
+                figures = self._record.record(Chunk(changes, None, [], at), NothingGoesOut())
+            self._store.reconciliation.mark_checked(compared)
         self._lookups.raise_what_is_wrong()
         log.info("reconciled", compared=len(compared), differences=len(changes))
-        return figures
+        return Reconciled(len(compared), figures)
+
+    def _due(self) -> list[StoredConversation]:
+        """
+        Return the conversations to compare now: none, or a step of them.
+
+        In each interval, a hundred are compared, or a tenth a day of those that are open, where that is more.
+        """
+        if self._every is None:
+            return []
+        now = utc_now()
+        days = max(1.0, self._every / timedelta(days=1))
+        share = math.ceil(self._store.reconciliation.open_conversations() * min(1.0, SHARE_A_DAY * days))
+        wanted = max(BUDGET, share)
+        step_every = self._every * BUDGET / wanted
+        last = self._store.reconciliation.last_reconciled(now)
+        # Where nobody has run for long, as between two cron runs, a few steps are made in one.
+        steps = 1 if last is None else min(wanted // BUDGET, (now - last) // step_every)
+        if not steps:
+            return []
+        return self._store.reconciliation.quiet_conversations(now - self._every, steps * BUDGET, now)
+
+    def _unchanged(self, quiet: list[StoredConversation]) -> list[StoredConversation]:
+        """Return those that no poll has changed while Gladly was asked."""
+        now = self._store.conversations([stored.id for stored in quiet])
+        return [stored for stored in quiet if now.get(stored.id) == stored]
 
     def _believed(self, ids: set[str], at: datetime) -> set[str]:
         """
@@ -108,6 +148,9 @@ class Reconciler:
         first = self._store.recorded.not_found_since("conversation", ids)
         self._store.recorded.finish(LookedUp(not_found=[("conversation", id_, at) for id_ in ids]))
         return {id_ for id_, seen_at in first.items() if at - seen_at >= NOT_FOUND_AGAIN}
+
+    def _turn(self) -> AbstractContextManager[None]:
+        return self._store.turn(self._stop.sleep)
 
 
 def _missed(

@@ -12,8 +12,6 @@ import structlog
 from state.instants import to_text
 from state.records import Condition
 from state.store import Store
-from sync.pipeline.delivery import Outgoing
-from sync.pipeline.record import Figures
 
 log = structlog.get_logger()
 
@@ -23,7 +21,7 @@ _FEED = "feed"
 
 class SilenceWatch:
     """
-    Look now and then whether the feed is silent. A poll runs it at its end (`PollJob`).
+    Look now and then whether the feed is silent. A poll does so at its end.
 
     It judges by the watermark, which follows Gladly's clock, and by hours that were watched whole. So neither
     a wrong clock of this machine nor a stop of the sync looks like silence. Silence ends when the feed shows
@@ -39,26 +37,23 @@ class SilenceWatch:
         self._every_s = every_s
         self._due = 0.0  # monotonic
 
-    def run(self, outgoing: Outgoing) -> Figures:
+    def look(self) -> None:
         """
-        Look, when it is time to. Nothing is taken in.
-
-        Args:
-            outgoing: The delivery that goes on meanwhile.
+        Look, when it is time to.
 
         Raises:
             StateError: The state file could not be written. The next poll looks again.
         """
         position = self._store.watermark()
         if position is None or time.monotonic() < self._due:
-            return Figures()
+            return
         self._due = time.monotonic() + self._every_s
         began = self._store.conditions.since(_FEED)
         if began is not None:
             if self._store.feed_hours.has_shown_since(began):
                 self._store.conditions.clear(_FEED)
                 log.info("feed.resumed", silent_since=to_text(began))
-            return Figures()
+            return
         since = self._store.feed_hours.silent_since(position)
         if since is not None:
             self._store.conditions.set(
@@ -73,4 +68,3 @@ class SilenceWatch:
                 since,
             )
             log.warning("feed.silent", since=to_text(since))
-        return Figures()

@@ -60,7 +60,8 @@ def dismiss(options: Options, ids: tuple[str, ...], every: bool, what: str | Non
     Dismiss unreadable lines, gaps and audited days that you have seen, and give held back events up.
 
     `status` no longer lists them. The lines are erased, and the events are suppressed. To read the time of a
-    line or a gap again, use `resync`. A daemon may be running: the two take turns.
+    line or a gap again, use `resync`; to audit a day again, `audit --day`. A daemon may be running: the two
+    take turns.
 
     \b
     Example:
@@ -94,7 +95,7 @@ def dismiss(options: Options, ids: tuple[str, ...], every: bool, what: str | Non
 def _dismiss(store: "Store", ids: tuple[str, ...]) -> tuple[int, list[str]]:
     """Dismiss what has these ids, or everything for none. Return how much it was, and the unknown ids."""
     count, unknown = 0, list(ids)
-    for change in (store.quarantine.dismiss, store.audited_days.dismiss, store.recorded.dismiss):
+    for change in (store.quarantine.dismiss, store.audits.dismiss, store.recorded.dismiss):
         if unknown or not ids:
             done, unknown = _apply(change, unknown)
             count += done

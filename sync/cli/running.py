@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from state.store import Store
+    from sync.errors import CredentialsRefusedError
+    from sync.runtime.build import Pipeline
     from sync.settings.sections import Config
     from sync.stop import Stop
 
@@ -77,14 +79,39 @@ def once(options: Options, dry_run: bool) -> int:
         Store(config.state_path, migrate=True, sleep=stop.sleep) as store,
         build_pipeline(config, store, stop, tuning=options.tuning) as pipeline,
     ):
-        report = pipeline.cycle.run(is_from_once=True)
-    if not report.errors:
-        heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
-        heartbeat.beat()
-        heartbeat.wait()
-    for error in report.errors:
+        report = pipeline.cycle.run(is_alone=True)
+        if not report.errors:
+            heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
+            heartbeat.beat()
+            heartbeat.wait()
+        errors = [*report.errors]
+        if report.gladly_error is None and (refused := _prove(pipeline, stop)) is not None:
+            errors.append(refused)
+    for error in errors:
         complain(str(error))
-    return max((exit_code_of(error) for error in report.errors), default=0)
+    return max((exit_code_of(error) for error in errors), default=0)
+
+
+def _prove(pipeline: "Pipeline", stop: "Stop") -> "CredentialsRefusedError | None":
+    """
+    Reconcile, and audit one past day, where that is due (semantics 6). Send what was missing.
+
+    Return the error where the credentials were refused. Any other is logged, and is no failure of the cycle.
+    """
+    from sync.errors import CredentialsRefusedError, GladlySegmentError, StoppedError
+    from sync.runtime.proving import Proving
+
+    proving = Proving(pipeline.reconciler, pipeline.audit, pipeline.ends)
+    error: GladlySegmentError | None
+    try:
+        if proving.run(days=1) and not stop.is_set():
+            pipeline.resync.send()
+        error = proving.error
+    except StoppedError:
+        return None  # the next cycle sends it
+    except GladlySegmentError as failed:
+        error = failed
+    return error if isinstance(error, CredentialsRefusedError) else None
 
 
 def begin(options: Options) -> "tuple[Config, Stop]":
@@ -124,14 +151,14 @@ def print_preview(
     """
     from sync.runtime.build import build_pipeline
 
-    with _copied_store(config.state_path) as store, build_pipeline(config, store, stop) as pipeline:
+    with copied_store(config.state_path) as store, build_pipeline(config, store, stop) as pipeline:
         preview = pipeline.preview
         for payload in preview.of_a_resync(*interval) if interval else preview.of_a_cycle():
             click.echo(payload)
 
 
 @contextlib.contextmanager
-def _copied_store(path: Path) -> "Iterator[Store]":
+def copied_store(path: Path) -> "Iterator[Store]":
     """
     Open a temporary copy of the state file.
 

@@ -26,6 +26,7 @@ class Decision:
         change: The change.
         before: The status stored before the change; None when nothing was stored.
         after: The status stored after the change.
+        is_known: Whether the change is one whose transition `events` records already.
     """
 
     transition: Transition | None
@@ -33,6 +34,7 @@ class Decision:
     change: Change
     before: Status | None
     after: Status
+    is_known: bool = False
 
 
 class Diff(NamedTuple):
@@ -56,11 +58,13 @@ class Verdict(NamedTuple):
         transition: What happened; None when the change tells nothing new.
         why: The reason, in a few words.
         becomes: The conversation as it must be stored.
+        is_known: Whether `events` records the transition already.
     """
 
     transition: Transition | None
     why: str
     becomes: StoredConversation
+    is_known: bool = False
 
 
 def decide_all(
@@ -147,6 +151,7 @@ class _Deciding:
                 change,
                 known.status if known else None,
                 conversation.status,
+                verdict.is_known,
             )
         )
         if change.conversation_id in self._closes:
@@ -173,7 +178,7 @@ def _created(known: StoredConversation | None, change: Change) -> Verdict:
     # A creation never reopens a conversation. What is stored happened after the creation, even when it was
     # read before it.
     if any(record.transition is Transition.CREATED for record in known.recorded):
-        return Verdict(None, "its creation is recorded already", known)
+        return Verdict(None, "its creation is recorded already", known, is_known=True)
     known = replace(known, created_at=known.created_at or change.recorded_at)
     return Verdict(Transition.CREATED, "its creation was missed until now", known)
 
@@ -183,7 +188,7 @@ def _closed(known: StoredConversation | None, change: Change, closes: KnownClose
         why = "opened before this state file began: no creation is invented"
         return Verdict(Transition.CLOSED, why, _new(change, Status.CLOSED))
     is_same = closes.is_same_close(change)
-    same = Verdict(None, "the same close: one within 5 s is recorded", known)
+    same = Verdict(None, "the same close: one within 5 s is recorded", known, is_known=True)
     if change.recorded_at < known.updated_at or known.status is Status.DELETED:
         missed = Verdict(Transition.CLOSED, "an earlier close, missed until now", known)
         return same if is_same else missed
@@ -201,7 +206,7 @@ def _reopened(known: StoredConversation | None, change: Change, closes: KnownClo
         return Verdict(Transition.REOPENED, "not known before", _new(change, Status.OPEN))
     if known.status in (Status.MERGED, Status.DELETED):
         return Verdict(None, f"{known.status.lower()}: it never reopens", known)
-    same = Verdict(None, "the same reopening: one within 5 s is recorded", known)
+    same = Verdict(None, "the same reopening: one within 5 s is recorded", known, is_known=True)
     if closes.is_same_reopening(change):
         return same
     is_recorded = any(

@@ -5,7 +5,7 @@ The Events API reaches back 24 hours. Older changes are read from the report fir
 """
 
 from collections.abc import Generator, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 import structlog
 
@@ -136,6 +136,17 @@ class ChangeFeed:
         if since < until:
             # Without an end, Gladly shows what it has. It may refuse an end in its future.
             yield from self._read_on(since, until if until < now - AGREEMENT else None)
+
+    def report_of(self, day: date) -> Iterator[Chunk]:
+        """
+        Yield what Gladly's report shows of a whole UTC day, in order. One request is made for it.
+
+        What could not be read, and why the report may be incomplete, is among the bad lines.
+        """
+        start = datetime.combine(day, datetime.min.time(), UTC)
+        for chunk in self._report.between(start, start + timedelta(days=1) - timedelta(microseconds=1)):
+            chunk.shows_profiles = False
+            yield chunk
 
     def _catch_up(
         self, position: datetime, until: datetime | None, now: datetime

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
-from state.errors import StateError, StateWriteError
+from state.errors import DiskFullError, StateError
 from state.failpoints import failpoint
 from state.instants import to_text, utc_now
 from state.records import Condition, Poll, PollOutcome
@@ -94,6 +94,7 @@ class Cycle:
         self._observer = observer
         self._timing = timing
         self._retention_due = self._record_due = 0.0  # monotonic
+        self._written_every: timedelta | None = None
         self._broken: list[BrokenPartError] = []  # in this cycle
 
     @property
@@ -101,14 +102,18 @@ class Cycle:
         """Return a number that grows while a cycle gets on: with each request, chunk, step and batch."""
         return self._poller.chunks + self._look_up.steps + self._deliverer.batches + self._ends.request_count
 
-    def run(self, look_up_s: float | None = None, *, is_from_once: bool = False) -> CycleReport:
+    def run(
+        self, look_up_s: float | None = None, *, every: timedelta | None = None, is_alone: bool = False
+    ) -> CycleReport:
         """
         Record, look up, deliver.
 
         Args:
             look_up_s: Look-ups end after so many seconds, so that the next poll is not late. The next cycle
                 goes on with them. None looks up all that is due.
-            is_from_once: Whether the process runs this one cycle.
+            every: How often cycles run at least. The state file says so to those who read it.
+            is_alone: Whether the process runs this one cycle, as `once` does. The state file then learns from
+                the time since the run before.
 
         Raises:
             StateError: The state file could not be written, or is not there any more. Nothing is lost.
@@ -122,14 +127,16 @@ class Cycle:
         self._store.check_still_there()
         with self._store.turn(self._stop.sleep, lambda: log.info("cycle.waiting", reason="a resync writes")):
             try:
-                report = self._run(poll, look_up_s, is_from_once=is_from_once)
-            except StateWriteError as error:
+                report = self._run(poll, look_up_s, every=every, is_alone=is_alone)
+            except DiskFullError as error:
                 self._note_a_full_disk(error)
                 raise
         self._observer.finished(report)
         return report
 
-    def _run(self, poll: Poll, look_up_s: float | None, *, is_from_once: bool) -> CycleReport:
+    def _run(
+        self, poll: Poll, look_up_s: float | None, *, every: timedelta | None, is_alone: bool
+    ) -> CycleReport:
         started = time.monotonic()
         requests_before = self._ends.gladly.host.request_count
         gladly, segment = self._ends.gladly_health, self._ends.segment_health
@@ -147,7 +154,7 @@ class Cycle:
             poll.outcome = PollOutcome.FAILED
             poll.error = " ".join(str(error) for error in errors)
         poll.finished_at = utc_now()
-        self._write(poll, is_from_once=is_from_once)
+        self._write(poll, every=every, is_alone=is_alone)
         self._note_conditions()
         self._forget_old_payloads(poll)
         failpoint("cycle.end")
@@ -225,12 +232,16 @@ class Cycle:
                     poll.outcome = PollOutcome.DEGRADED  # an event waits for an answer (semantics 2.5)
         return goes_on
 
-    def _write(self, poll: Poll, *, is_from_once: bool) -> None:
+    def _write(self, poll: Poll, *, every: timedelta | None, is_alone: bool) -> None:
         """Write the cycle's row, with the watermark it came to. Write an uneventful one only now and then."""
         is_uneventful = poll.outcome is PollOutcome.OK and not (poll.changes or poll.delivered)
         if is_uneventful and time.monotonic() < self._record_due:
             return
-        self._store.record_poll(poll, self._poller.unwritten_position, is_from_once=is_from_once)
+        is_new = every != self._written_every  # the first cycle of a process is always written
+        self._store.record_poll(
+            poll, self._poller.unwritten_position, every=every if is_new else None, is_alone=is_alone
+        )
+        self._written_every = every
         self._poller.position_written()
         self._record_due = time.monotonic() + self._timing.uneventful_every_s
 
@@ -244,7 +255,7 @@ class Cycle:
             elif health.error is None:
                 conditions.clear(health.condition_id)  # another error does not prove that the end takes them
 
-    def _note_a_full_disk(self, error: StateWriteError) -> None:
+    def _note_a_full_disk(self, error: DiskFullError) -> None:
         """Write down that the state file cannot be written. So short a row may find room."""
         with contextlib.suppress(StateError):
             self._store.conditions.set(Condition(_FULL_DISK, "full disk", str(error), "gladly-segment check"))

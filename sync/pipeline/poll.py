@@ -1,9 +1,9 @@
 """Poll: read what Gladly recorded since the watermark, and take it in, chunk by chunk (semantics 3)."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from datetime import datetime
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 
@@ -15,13 +15,6 @@ from sync.pipeline.delivery import Outgoing
 from sync.pipeline.record import Figures, RecordStage, SeenChanges
 
 log = structlog.get_logger()
-
-
-class PollJob(Protocol):
-    """Work that a poll does at its end, when the feed has been read."""
-
-    def run(self, outgoing: Outgoing) -> Figures:
-        """Do the work, and return what it took in."""
 
 
 class Step(NamedTuple):
@@ -49,7 +42,7 @@ class Poller:
         record: Records changes.
         store: The state file.
         start: Where the very first poll begins: `now`, or an INSTANT (semantics 3.6).
-        jobs: What a poll does at its end.
+        at_its_end: Called when the feed has been read to its end.
         progress_every_s: A long poll logs how far it has come this often.
 
     Attributes:
@@ -66,7 +59,7 @@ class Poller:
         record: RecordStage,
         store: Store,
         start: str,
-        jobs: Sequence[PollJob] = (),
+        at_its_end: Callable[[], None] = lambda: None,
         progress_every_s: float = 10.0,
     ) -> None:
         self.chunks = 0
@@ -76,7 +69,7 @@ class Poller:
         self._record = record
         self._store = store
         self._start = start
-        self._jobs = jobs
+        self._at_its_end = at_its_end
         self._progress_every_s = progress_every_s
 
     def run(self, outgoing: Outgoing) -> Iterator["Step"]:
@@ -125,8 +118,7 @@ class Poller:
             step = Step(position, chunk.read_until or chunk.position, figures)
             del chunk  # not held while the next chunk is read, so that memory stays flat (semantics 3.4)
             yield step
-        for job in self._jobs:
-            yield step._replace(figures=job.run(outgoing))
+        self._at_its_end()
 
     def position_written(self) -> None:
         """Note that the state file has the newest watermark."""

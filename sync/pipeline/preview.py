@@ -47,7 +47,7 @@ class Preview:
 
     def of_a_cycle(self) -> Iterator[bytes]:
         """Yield the bytes of every event that the next cycle would deliver."""
-        for _ in self._poller.run(_NothingGoesOut()):
+        for _ in self._poller.run(NothingGoesOut()):
             pass
         yield from self._pending()
 
@@ -60,11 +60,11 @@ class Preview:
             until: The end of the interval, inclusive.
         """
         for chunk in self._feed.between(since, until):
-            self._record.record(chunk, _NothingGoesOut(), resync=0)
+            self._record.record(chunk, NothingGoesOut(), resync=0)
         yield from self._pending()
 
     def _pending(self) -> Iterator[bytes]:
-        self._look_up.run(_NothingGoesOut())
+        self._look_up.run(NothingGoesOut())
         for event in pending_events(self._store):
             if self._limits.too_large(event.payload) is None:
                 yield event.payload
@@ -73,7 +73,7 @@ class Preview:
             raise RetryableError(f"{waiting} events are not shown, since Gladly did not answer. {reason}")
 
 
-class _NothingGoesOut:
+class NothingGoesOut:
     """Stand in for a delivery (`Outgoing`)."""
 
     delivered = 0

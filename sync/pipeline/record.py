@@ -7,7 +7,7 @@ transaction, with what the changes themselves carry. No request is needed for th
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import NamedTuple
 
 import structlog
@@ -18,6 +18,7 @@ from state.records import (
     CustomerMerge,
     Event,
     EventStatus,
+    MissingEvents,
     StoredConversation,
     TakenIn,
     Transition,
@@ -29,7 +30,7 @@ from sync.events.known_closes import NEARBY, moments_to_recall
 from sync.events.message_id import Origin, message_id
 from sync.events.options import EventOptions
 from sync.events.track import NAMES
-from sync.events.transitions import Decision, decide_all
+from sync.events.transitions import Decision, Diff, decide_all
 from sync.gladly.objects.lookups import Lookups
 from sync.pipeline.delivery import Outgoing
 
@@ -80,6 +81,8 @@ class Figures(NamedTuple):
         closed: The closes.
         bad_lines: The lines that were put into quarantine.
         is_new: Whether anything was written. If not, the watermark was not written either.
+        events: The events recorded.
+        known: The changes whose events were recorded before.
     """
 
     changes: int = 0
@@ -87,6 +90,8 @@ class Figures(NamedTuple):
     closed: int = 0
     bad_lines: int = 0
     is_new: bool = False
+    events: int = 0
+    known: int = 0
 
     def plus(self, more: "Figures") -> "Figures":
         """Return both together."""
@@ -96,6 +101,8 @@ class Figures(NamedTuple):
             self.closed + more.closed,
             self.bad_lines + more.bad_lines,
             self.is_new or more.is_new,
+            self.events + more.events,
+            self.known + more.known,
         )
 
 
@@ -139,9 +146,7 @@ class RecordStage:
         self._lookups.note(changes, chunk.read_until if chunk.shows_profiles else None)
         if not changes and not bad_lines and not chunk.is_from_report:
             return Figures()
-        stored = self._store.conversations(_conversation_ids(changes))
-        recalled = self._store.changes_near(moments_to_recall(stored, changes), NEARBY)
-        diff = decide_all(stored, changes, recalled)
+        diff = self._diff(changes)
         decisions = [d for d in diff.decisions if self._is_sent(d.transition)]
         deletions = _deletions(changes)
         is_polled = seen is not None and chunk.position is not None and not chunk.is_from_report
@@ -176,6 +181,55 @@ class RecordStage:
             closed=sum(d.transition is Transition.CLOSED for d in decisions),
             bad_lines=len(bad_lines),
             is_new=True,
+            events=len(decisions),
+            known=self._known(diff),
+        )
+
+    def record_missing(self, chunk: Chunk, day: date) -> Figures:
+        """
+        Write what is missing of a chunk of the report, in one transaction, for the audit of a day.
+
+        What is known already is not written, and the watermark stays where it is.
+
+        Args:
+            chunk: Changes of the day.
+            day: The UTC day. What is missing is counted as this day's.
+        """
+        changes = chunk.changes
+        bad_lines = self._new_bad_lines(chunk.bad_lines)
+        diff = self._diff(changes)
+        new = [d for d in diff.decisions if d.transition is not None or d.before is not d.after]
+        ids = {d.change.conversation_id for d in new}
+        missing = [d for d in new if self._is_sent(d.transition)]
+        known_merges = self._store.merges(c.customer_id for c in changes)
+        merges = [m for m in _merges(changes) if known_merges.get(m.source_id) != m.destination_id]
+        if new or merges or bad_lines:
+            self._lookups.note(changes, None)
+            self._store.commit(
+                TakenIn(
+                    conversations=[c for c in diff.conversations.values() if c.id in ids],
+                    changes=[_record(d, self._is_sent(d.transition)) for d in new],
+                    events=[self._event(d, diff.conversations) for d in missing],
+                    merges=merges,
+                    bad_lines=bad_lines,
+                    audit=MissingEvents(day.isoformat(), len(missing)) if missing else None,
+                )
+            )
+        return Figures(
+            changes=len(new), bad_lines=len(bad_lines), events=len(missing), known=self._known(diff)
+        )
+
+    def _diff(self, changes: list[Change]) -> Diff:
+        """Compare changes with what is stored."""
+        stored = self._store.conversations(_conversation_ids(changes))
+        recalled = self._store.changes_near(moments_to_recall(stored, changes), NEARBY)
+        return decide_all(stored, changes, recalled)
+
+    def _known(self, diff: Diff) -> int:
+        """Return how many of the changes have their events already."""
+        return sum(
+            d.is_known and (d.change.type is not ChangeType.REOPENED or self._options.reopened)
+            for d in diff.decisions
         )
 
     def _new_bad_lines(self, lines: list[BadLine]) -> list[BadLine]:

@@ -99,6 +99,21 @@ class Resync:
             raise self._ends.segment_health.error
         yield progress._replace(position=until, delivered=progress.delivered + delivery.delivered)
 
+    def send(self) -> int:
+        """
+        Look up and deliver what is recorded. Return how many events were delivered.
+
+        Raises:
+            GladlySegmentError: One end failed. The next cycle goes on.
+            StateError: The state file could not be written.
+        """
+        delivered = self._look_up_and_deliver()
+        with self._turn(), self._deliverer.begin() as delivery:
+            delivery.finish()
+        if self._ends.segment_health.error is not None:
+            raise self._ends.segment_health.error
+        return delivered + delivery.delivered
+
     def _look_up_and_deliver(self) -> int:
         """Look up what is recorded, a few seconds at a time. Return how many events were delivered."""
         delivered, is_done = 0, False

@@ -12,10 +12,12 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from state.errors import other_organization
+from state.errors import StateLockedError, other_organization, other_write_key
 from state.file import is_there
 from state.instants import utc_now
+from state.locks import MAIN, take_role
 from state.store import Store
+from sync.audit.audit import Audit
 from sync.audit.reconcile import Reconciler
 from sync.audit.silence import SilenceWatch
 from sync.events.message_id import Origin, fingerprint, message_id
@@ -55,6 +57,8 @@ class Tuning(NamedTuple):
         retry: How often, and how long, a failed request is made again.
         gladly: What Gladly allows, and how much of it is read and kept.
         segment: What Segment takes.
+        prove_every_s: The daemon looks this often whether a past day is to be audited, or quiet conversations
+            are to be compared.
         hung_after_s: A cycle without any progress for this many seconds hangs, and so does a schedule that
             is this late. The longest healthy time without progress is a request for a report.
     """
@@ -66,6 +70,7 @@ class Tuning(NamedTuple):
     retry: RetryPolicy = RetryPolicy()
     gladly: GladlyLimits = GladlyLimits()
     segment: SegmentLimits = SegmentLimits()
+    prove_every_s: float = 60.0
     hung_after_s: float = GladlyLimits().report_deadline_s + 60.0
 
 
@@ -79,6 +84,8 @@ class Pipeline:
     Attributes:
         cycle: Runs cycles.
         resync: Reads past intervals again.
+        reconciler: Compares quiet conversations with Gladly.
+        audit: Proves past days.
         preview: Shows what would be sent. It needs a copy of the state file, which is thrown away afterwards.
         ends: Both ends.
     """
@@ -87,12 +94,16 @@ class Pipeline:
         self,
         cycle: Cycle,
         resync: Resync,
+        reconciler: Reconciler,
+        audit: Audit,
         preview: Preview,
         ends: Ends,
         close: tuple[Callable[[], None], ...],
     ) -> None:
         self.cycle = cycle
         self.resync = resync
+        self.reconciler = reconciler
+        self.audit = audit
         self.preview = preview
         self.ends = ends
         self._close = close
@@ -156,10 +167,7 @@ def build_pipeline(
         record=record,
         store=store,
         start=settings.sync.start,
-        jobs=[
-            Reconciler(settings.sync.reconcile, store, lookups, record),
-            SilenceWatch(store, tuning.cycle.silence_every_s),
-        ],
+        at_its_end=SilenceWatch(store, tuning.cycle.silence_every_s).look,
         progress_every_s=tuning.cycle.progress_every_s,
     )
     cycle = Cycle(
@@ -182,11 +190,18 @@ def build_pipeline(
         store=store,
         stop=stop,
     )
+    # One request at a time, so that a poll waits for one at most. What is kept in memory is the cycle's.
+    looks_back = Lookups(ends.gladly, workers=1)
+    reconciler = Reconciler(settings.sync.reconcile, store, looks_back, record, stop)
+    audit = Audit(
+        every=settings.sync.audit, gladly=ends.gladly, feed=feed, record=record, store=store, stop=stop
+    )
     # A preview waits neither for a second answer nor for what is not visible yet.
     at_once = timing._replace(not_found_again_s=0.0, waits_for_late_changes=False)
     look_up_now = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, at_once)
     preview = Preview(poller, feed, record, look_up_now, store, tuning.segment)
-    return Pipeline(cycle, resync, preview, ends, (lookups.close, deliverer.close, ends.close))
+    close = (lookups.close, looks_back.close, deliverer.close, ends.close)
+    return Pipeline(cycle, resync, reconciler, audit, preview, ends, close)
 
 
 def organization_host(config: Config) -> str:
@@ -203,19 +218,28 @@ def refuse_other_organization(config: Config) -> None:
     """
     Make sure that the state file, where there is one, is not another organization's. Write nothing.
 
+    The same holds for the write key, while a daemon follows the file: both would make message ids anew for
+    the other's events (faults H1.18).
+
     Raises:
-        OtherOrganizationError: It is.
+        OtherOrganizationError: It is another organization's.
+        StateLockedError: A daemon follows the file with another write key.
         StateFileError: The file cannot be read.
     """
-    from state.reader import Reader  # with every question about the file; only `resync` asks this one
+    from state.reader import Reader  # with every question about the file; only `resync` asks these two
 
     path, host = config.state_path, organization_host(config)
     if not is_there(path):
         return
     with Reader(path) as reader:
-        bound_to = reader.organization()
+        bound_to, key = reader.organization(), reader.write_key_fingerprint()
     if bound_to is not None and bound_to != host:
         raise other_organization(path, bound_to, host)
+    if key not in (None, fingerprint(config.secrets.write_key)):
+        try:
+            take_role(path.resolve(), MAIN).close()
+        except StateLockedError as error:
+            raise other_write_key(path) from error
 
 
 def gladly_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> GladlyClient:

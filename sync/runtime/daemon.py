@@ -20,10 +20,10 @@ from state.errors import StateError, StateFileError
 from state.instants import to_text, utc_now
 from state.records import PollOutcome
 from state.store import Store
-from state.writer.schedules import DAEMON
 from sync.errors import StoppedError
 from sync.reports import CycleObserver, CycleReport, EndFigures
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
+from sync.runtime.proving import Proving
 from sync.runtime.schedule import Schedule, longest_interval
 from sync.settings.sections import Config
 from sync.stop import Hangup, Stop
@@ -98,16 +98,24 @@ class Daemon:
         # Look-ups end in time for the next poll.
         every_s = config.settings.sync.every.total_seconds()
         self._look_up_s = max(every_s / 2, every_s - 2.0)
+        self._every = longest_interval(config.settings.sync, utc_now())
         self._metrics: Metrics | None = None
+        self._observed_by = CycleObserver()
         store.check_pages()  # before anything is written
         self._pipeline = build_pipeline(config, store, stop, observed_by=self._observer, tuning=tuning)
         self._cycle = self._pipeline.cycle
         self._heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
         self._notifier = Notifier()
-        self._schedule = Schedule(config.settings.sync, self._run_cycle)
+        self._proving = Proving(
+            self._pipeline.reconciler,
+            self._pipeline.audit,
+            self._pipeline.ends,
+            observer=self._observed_by,
+        )
+        self._schedule = Schedule(config.settings.sync, self._run_cycle, self._prove, tuning.prove_every_s)
         self._progress = 0  # as it was last seen
         self._progress_at = 0.0  # monotonic: when it was last seen to grow, or nothing was to be done
-        self._running = threading.Lock()
+        self._running, self._is_proving = threading.Lock(), threading.Lock()
         self._fed_at = 0.0  # monotonic: when systemd's watchdog was last fed
         self._part_errors: dict[str, str] = {}  # by part, as last logged
         self._fatal: BaseException | None = None
@@ -116,12 +124,11 @@ class Daemon:
 
     def _observer(self, ends: EndFigures) -> CycleObserver:
         """Make the metrics, where they are wanted: prometheus_client costs 40 ms to import."""
-        if self._config.settings.metrics.address is None:
-            return CycleObserver()
-        from sync.telemetry.metrics import Metrics
+        if self._config.settings.metrics.address is not None:
+            from sync.telemetry.metrics import Metrics
 
-        self._metrics = Metrics(ends, self._config.state_path)
-        return self._metrics
+            self._observed_by = self._metrics = Metrics(ends, self._config.state_path)
+        return self._observed_by
 
     def run(self) -> None:
         """
@@ -133,14 +140,16 @@ class Daemon:
         """
         log.info("daemon.started", pid=os.getpid(), state=str(self._config.state_path))
         self._show_metrics()
-        with suppress(StateError):  # a cycle will say what is wrong with the file
-            self._store.schedules.expect(DAEMON, longest_interval(self._config.settings.sync, utc_now()))
         self._schedule.start()
         self._notifier.ready()
         self._look_after_the_schedule()
         self._notifier.stopping()
         self._schedule.stop()
-        if not self._running.acquire(timeout=PATIENCE_WITH_A_CYCLE_S):
+        patient_until = time.monotonic() + PATIENCE_WITH_A_CYCLE_S
+        if not all(
+            work.acquire(timeout=max(0.0, patient_until - time.monotonic()))
+            for work in (self._running, self._is_proving)
+        ):
             log.warning("daemon.stopped", note="a cycle hung; what it had not committed is read again")
             with suppress(OSError, ValueError):  # standard output may be full or closed
                 sys.stdout.flush()
@@ -231,7 +240,7 @@ class Daemon:
             return
         with self._running:
             try:
-                report = self._cycle.run(self._look_up_s)
+                report = self._cycle.run(self._look_up_s, every=self._every)
                 self._failures = 0
                 self._tell(report)
             except StoppedError:
@@ -250,6 +259,11 @@ class Daemon:
                 self._tell_of_a_broken_cycle(error)
             except BaseException as error:
                 self._end(error)
+
+    def _prove(self) -> None:
+        """Audit and reconcile what is due, as APScheduler's other job, in its own thread."""
+        with self._is_proving:
+            self._proving.run()
 
     def _tell(self, report: CycleReport) -> None:
         """Tell those who watch from outside how a cycle ended."""

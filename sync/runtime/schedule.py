@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import structlog
-from apscheduler.events import EVENT_JOB_MAX_INSTANCES
+from apscheduler.events import EVENT_JOB_MAX_INSTANCES, JobSubmissionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
@@ -18,7 +18,7 @@ log = structlog.get_logger()
 # The clock has jumped when it moved against the monotonic clock by more than this many seconds.
 CLOCK_JUMP_S = 2.0
 
-_JOB = "cycle"
+_JOB, _PROVING = "cycle", "proving"
 
 # So many days of a crontab are looked at for the longest time between two cycles.
 _DAYS_LOOKED_AT = 400
@@ -26,7 +26,7 @@ _DAYS_LOOKED_AT = 400
 
 class Schedule:
     """
-    Run cycles when they are due, in a thread of its own.
+    Run cycles when they are due, in a thread of its own, and what proves them in another.
 
     Cycles never overlap and a late cycle runs once (`max_instances=1`, `coalesce`). There is no grace time,
     because APScheduler's default of one second silently drops late runs. Everything is in UTC, so that no
@@ -35,20 +35,27 @@ class Schedule:
     Args:
         settings: How often, or by which crontab line.
         run_cycle: Runs one cycle. It must not raise: APScheduler swallows what a job raises.
+        prove: Audits and reconciles what is due. It must not raise.
+        prove_every_s: How often that is called, first after this time.
     """
 
-    def __init__(self, settings: SyncSettings, run_cycle: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: SyncSettings,
+        run_cycle: Callable[[], None],
+        prove: Callable[[], None],
+        prove_every_s: float,
+    ) -> None:
         self._scheduler: BackgroundScheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(1)},
+            executors={"default": ThreadPoolExecutor(1), _PROVING: ThreadPoolExecutor(1)},
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
         )
         trigger = NextRun(next_run_of(settings))
         self._scheduler.add_job(run_cycle, trigger, next_run_time=datetime.now(UTC), id=_JOB)
-        self._scheduler.add_listener(
-            lambda _: log.warning("cycle.missed", reason="the one before it was still running"),
-            EVENT_JOB_MAX_INSTANCES,
-        )
+        every = timedelta(seconds=prove_every_s)
+        self._scheduler.add_job(prove, NextRun(_after(every)), id=_PROVING, executor=_PROVING)
+        self._scheduler.add_listener(_tell_of_a_missed_run, EVENT_JOB_MAX_INSTANCES)
         self._ahead_s = 0.0  # how far the wall clock is ahead of the monotonic one
 
     def start(self) -> None:
@@ -73,11 +80,17 @@ class Schedule:
             return
         log.warning("clock.jumped", seconds=round(ahead_s - self._ahead_s))
         self._ahead_s = ahead_s
-        self._scheduler.modify_job(_JOB, next_run_time=datetime.now(UTC))
+        for job in (_JOB, _PROVING):
+            self._scheduler.modify_job(job, next_run_time=datetime.now(UTC))
 
     def stop(self) -> None:
         """Begin no further cycle. A cycle under way is not waited for."""
         self._scheduler.shutdown(wait=False)
+
+
+def _tell_of_a_missed_run(event: JobSubmissionEvent) -> None:
+    if event.job_id == _JOB:  # an audit may take longer than the time between two looks
+        log.warning("cycle.missed", reason="the one before it was still running")
 
 
 class NextRun(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
@@ -102,13 +115,7 @@ class NextRun(BaseTrigger):  # type: ignore[misc]  # APScheduler has no types
 def next_run_of(settings: SyncSettings) -> Callable[[datetime, datetime], datetime]:
     """Return the function that computes the next run, given the last one and now."""
     if settings.cron is None:
-        every = settings.every
-
-        def after_interval(last: datetime, now: datetime) -> datetime:
-            missed = max(timedelta(0), now - last) // every
-            return last + (missed + 1) * every
-
-        return after_interval
+        return _after(settings.every)
 
     triggers = crontab_triggers(settings.cron)
 
@@ -118,6 +125,16 @@ def next_run_of(settings: SyncSettings) -> Callable[[datetime, datetime], dateti
         return first
 
     return next_match
+
+
+def _after(every: timedelta) -> Callable[[datetime, datetime], datetime]:
+    """Return the function that computes the next of the runs that are an interval apart."""
+
+    def after_interval(last: datetime, now: datetime) -> datetime:
+        missed = max(timedelta(0), now - last) // every
+        return last + (missed + 1) * every
+
+    return after_interval
 
 
 def longest_interval(settings: SyncSettings, now: datetime) -> timedelta:

@@ -58,6 +58,7 @@ class SyncSettings(NamedTuple):
     start: Annotated[str, values.start] = "now"
     overlap: Annotated[timedelta, values.overlap] = timedelta(seconds=60)
     reconcile: Annotated[timedelta | None, values.duration_or_off] = timedelta(hours=24)
+    audit: Annotated[timedelta | None, values.duration_or_off] = timedelta(hours=24)
     closed_timestamp: Annotated[Literal["created", "closed"], one_of("created", "closed")] = "created"
     reopened: Annotated[bool, values.true_or_false] = False
 

@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from state.errors import StateError
 from state.file import is_there
 from state.instants import from_text
+from state.queries.audits import missing_and_mended, proved_instant
 from state.queries.status import EVENTS_API_REACH_S
 from state.reader import Reader
 from sync.errors import CredentialsRefusedError
@@ -121,6 +122,7 @@ def _of_the_state_file(reader: Reader) -> Iterator[Metric]:
     for status, count in reader.event_counts().items():
         events.add_metric([status], count)
     yield events
+    yield from _of_the_audits(reader)
     needs = GaugeMetricFamily(
         "gladly_segment_needs_attention",
         "Things that need a person, by kind, as `gladly-segment status` lists them.",
@@ -134,6 +136,25 @@ def _of_the_state_file(reader: Reader) -> Iterator[Metric]:
         "Lines of the feed or the report that could not be read.",
         value=reader.quarantined(),
     )
+
+
+def _of_the_audits(reader: Reader) -> Iterator[Metric]:
+    proved = proved_instant(reader.proved_until())
+    yield from _timestamp("audited_until", "Every day before this is proved complete.", _instant(proved))
+    figures = reader.ask(missing_and_mended)
+    yield CounterMetricFamily(
+        "gladly_segment_audit_missing_events",
+        "Events that audits found to be missing, recorded and sent.",
+        value=figures["missing"],
+    )
+    days = GaugeMetricFamily(
+        "gladly_segment_audited_days",
+        "Past days in which an audit found something missing, or that it could not prove (not dismissed).",
+        labels=["outcome"],
+    )
+    for outcome in ("mended", "unproved"):
+        days.add_metric([outcome], figures[outcome])
+    yield days
 
 
 def _timestamp(name: str, meaning: str, instant: datetime | None) -> Iterator[Metric]:

@@ -77,6 +77,14 @@ class Metrics(CycleObserver):
         for transition in (Transition.CREATED, Transition.CLOSED):
             for status in ("delivered", "rejected"):
                 self._events.labels(NAMES[transition], status)
+        self._job_failures = Counter(
+            "gladly_segment_job_failures",
+            "Reconciliations and audits that failed. They are made again.",
+            ["job"],
+            registry=self.registry,
+        )
+        for job in ("reconcile", "audit"):
+            self._job_failures.labels(job)
         self._latency = Histogram(
             "gladly_segment_delivery_latency_seconds",
             "From Gladly's record of a change to Segment's acknowledgement of its event.",
@@ -117,6 +125,10 @@ class Metrics(CycleObserver):
     def broke(self) -> None:
         """Count a cycle that ended in an error that came from neither end."""
         self._cycles.labels(PollOutcome.FAILED.value).inc()
+
+    def job_failed(self, job: str) -> None:
+        """Count a reconciliation or an audit that failed."""
+        self._job_failures.labels(job).inc()
 
     def plan(self, next_cycle: datetime | None) -> None:
         """Note when the next cycle begins."""

@@ -1,4 +1,4 @@
-"""The audit compares quiet open conversations with Gladly, and takes in what the feed never showed."""
+"""Reconcile compares quiet open conversations with Gladly, and takes in what the feed never showed."""
 
 import subprocess
 import time
@@ -17,51 +17,57 @@ from sync.audit.reconcile import BUDGET
 
 @pytest.fixture
 def quiet(begin, ago, sandbox):
-    """A sync that audits in each cycle, and the one open conversation that it has stored."""
+    """A sync that reconciles whenever it is asked, and the one open conversation that it has stored."""
     talk = sandbox.world.open_conversation(sandbox.world.add_customer("Ana", recorded=False), at=ago(500))
     program = begin(SYNC__RECONCILE="0.1s")
     program.run()
     return program, talk
 
 
-def audit(program):
-    """Wait until the next audit is due, and run a cycle. Return its report and what the audit logged."""
+def reconcile(program):
+    """
+    Wait until the next step is due, make it, and run a cycle, which sends what was found.
+
+    Return what the step took in, the cycle's report, and what the step logged.
+    """
     time.sleep(0.15)
     with capture_logs() as logs:
-        report = program.run()
-    return report, [line for line in logs if line["event"] == "reconciled"]
+        reconciled = program.pipeline.reconciler.run()
+    report = program.run()
+    return reconciled.figures, report, [line for line in logs if line["event"] == "reconciled"]
 
 
 def test_a_close_is_taken_in_with_the_instant_that_gladly_gives(quiet, sandbox, ago):
-    """Not with the instant of the audit. The feed may show it after all, and it is the same close then."""
+    """The instant of the comparison does not count. The feed may show the same close after all."""
     program, talk = quiet
     sandbox.world.close(talk, at=ago(300), late_s=100_000)
-    report, logged = audit(program)
-    assert (report.poll.closed, [line["differences"] for line in logged]) == (1, [1])
+    figures, report, logged = reconcile(program)
+    assert (figures.closed, [line["differences"] for line in logged]) == (1, [1])
+    assert report.poll.delivered == 1
     (closed,) = [event for event in program.events() if event["transition"] == "closed"]
     assert closed["occurred_at"] == to_text(ago(300))
     assert problems(sandbox) == []
 
 
-def test_a_look_up_that_fails_is_made_again_by_the_next_audit(quiet, sandbox, ago):
+def test_a_look_up_that_fails_is_made_again_by_the_next_step(quiet, sandbox, ago):
     """Nothing counts as compared, and the close is not lost."""
     program, talk = quiet
     sandbox.world.close(talk, at=ago(300), late_s=100_000)
     sandbox.faults.add("gladly", CONVERSATIONS, Fault(400))
-    report, logged = audit(program)
+    _, report, logged = reconcile(program)
     assert (report.errors, [line["compared"] for line in logged]) == ([], [0])
-    report, _ = audit(program)
-    assert (report.errors, report.poll.closed) == ([], 1)
+    figures, report, _ = reconcile(program)
+    assert (report.errors, figures.closed) == ([], 1)
     assert problems(sandbox) == []
 
 
 def test_what_has_not_changed_is_left_as_it_is(quiet, sandbox):
     """It is compared and no event is made. It is not compared again until the interval is over."""
     program, talk = quiet
-    report, logged = audit(program)
-    assert (report.poll.changes, logged[0]["compared"], logged[0]["differences"]) == (0, 1, 0)
+    figures, _, logged = reconcile(program)
+    assert (figures.changes, logged[0]["compared"], logged[0]["differences"]) == (0, 1, 0)
     asked = [r.path for r in sandbox.gladly_requests].count(f"/api/v1/conversations/{talk.id}")
-    program.run()
+    program.pipeline.reconciler.run()
     again = [r.path for r in sandbox.gladly_requests].count(f"/api/v1/conversations/{talk.id}")
     assert again == asked
 
@@ -72,13 +78,13 @@ def test_without_an_interval_nothing_is_compared(begin, sandbox, ago):
     program = begin(SYNC__RECONCILE="off")
     program.run()
     sandbox.world.close(talk, at=ago(300), late_s=100_000)
-    report, logged = audit(program)
-    assert (report.poll.closed, logged) == (0, [])
+    figures, report, logged = reconcile(program)
+    assert (figures.closed, report.poll.closed, logged) == (0, 0, [])
 
 
 def test_a_close_that_the_feed_never_showed_is_found_by_looking(installation, ago):
     """
-    The conversation is open and has been quiet for long. The audit compares it with Gladly, and the close is
+    The conversation is open and has been quiet for long. `once` compares it with Gladly, and the close is
     sent once.
     """
     sandbox, world = installation.sandbox, installation.sandbox.world
@@ -130,8 +136,8 @@ def test_a_conversation_that_is_gone_is_found_too(installation, ago):
     assert [e["payload"] for e in installation.events() if e["customer_id"] == eve.id] == [None]
 
 
-def test_an_audit_stays_within_its_budget(installation, ago):
-    """The next audit goes on with the conversations that have been unchecked the longest."""
+def test_a_step_stays_within_its_budget(installation, ago):
+    """The next step goes on with the conversations that have been unchecked the longest."""
     world = installation.sandbox.world
     for number in range(BUDGET + 20):
         world.open_conversation(world.add_customer(f"C{number}"), at=ago(300))

@@ -61,7 +61,7 @@ class Parts(NamedTuple):
 def parts_of(tmp_path: Path, sandbox: Sandbox) -> Iterator[Callable[..., Parts]]:
     """
     Return a function that makes the parts on one state file, with their first watermark ten minutes back:
-    `parts_of()`, `parts_of(start="now", jobs=[...])`.
+    `parts_of()`, `parts_of(start="now")`.
     """
     with ExitStack() as stack:
         store = stack.enter_context(Store(tmp_path / "gladly-segment.db"))

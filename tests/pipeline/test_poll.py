@@ -85,23 +85,16 @@ def test_what_was_taken_in_before_a_failure_stays(parts, sandbox):
     assert figures(poll(parts)).created == 3
 
 
-def test_jobs_run_when_the_feed_has_been_read(parts_of, sandbox):
-    """What they take in counts as the poll's. They do not run when the feed fails."""
-    stored = []
-
-    class Job:
-        def run(self, outgoing):
-            stored.append(parts.store.watermark())
-            return Figures(changes=7)
-
-    parts = parts_of(jobs=[Job()])
-    busy_minutes(sandbox, 2)
-    sandbox.faults.add("gladly", EVENTS, Fault(503))
-    with pytest.raises(RetryableError):
-        poll(parts)
-    assert stored == []
-    assert poll(parts)[-1].figures == Figures(changes=7)
-    assert stored == [now_at_gladly(sandbox) - OVERLAP]
+def test_the_very_first_poll_notes_where_the_state_began(parts, sandbox):
+    """Where it begins to read. Later polls leave that as it is."""
+    (first, *_) = poll(parts)
+    assert parts.store.audits.began_at() is None  # bound to no organization
+    parts.store.organization.bind("localhost", "key", lambda *_: "")
+    assert parts.store.audits.began_at() is None
+    parts.store.organization.begin_at(first.window_start)
+    sandbox.clock.advance(3_600)
+    poll(parts)
+    assert parts.store.audits.began_at() == first.window_start
 
 
 @pytest.mark.parametrize(("ahead_s", "said"), [(0, 0), (3, 0), (300, 1), (-300, 1)])

@@ -35,7 +35,7 @@ def test_the_events_and_the_watermark_are_written_together(parts, sandbox, chunk
     """The events are in recorded order, and recorded. The figures say what they were."""
     ids = busy_minutes(sandbox, 2)
     taken = chunk()
-    assert record(parts, taken) == Figures(changes=4, created=2, closed=2, is_new=True)
+    assert record(parts, taken) == Figures(changes=4, created=2, closed=2, is_new=True, events=4)
     names = ("Gladly Conversation Created", "Gladly Conversation Closed")
     assert events(parts) == [(id_, name, "recorded") for id_ in ids for name in names]
     assert parts.store.watermark() == taken.position

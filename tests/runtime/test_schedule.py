@@ -10,14 +10,14 @@ from structlog.testing import capture_logs
 
 from state.instants import LONGEST_DURATION
 from support.waiting import wait_until
-from sync.runtime.schedule import NextRun, Schedule, next_run_of
+from sync.runtime.schedule import NextRun, Schedule, longest_interval, next_run_of
 from sync.settings.sections import SyncSettings
 
 
 @contextmanager
 def scheduled(run_cycle, **settings):
     """Run cycles by these settings for the time of a block."""
-    schedule = Schedule(SyncSettings(**settings), run_cycle)
+    schedule = Schedule(SyncSettings(**settings), run_cycle, lambda: None, 60.0)
     schedule.start()
     try:
         yield schedule
@@ -61,7 +61,7 @@ def test_a_cycle_that_takes_long_is_followed_by_one_and_overlaps_none():
 def test_the_next_cycle_is_known():
     """The first cycle comes first, then an interval later the second."""
     ran = threading.Event()
-    schedule = Schedule(SyncSettings(every=timedelta(hours=1)), ran.set)
+    schedule = Schedule(SyncSettings(every=timedelta(hours=1)), ran.set, lambda: None, 60.0)
     assert abs(schedule.next_cycle - datetime.now(UTC)) < timedelta(seconds=5)
     schedule.start()
     assert ran.wait(10)
@@ -125,7 +125,7 @@ def test_after_its_end_no_cycle_begins():
         begun.set()
         go_on.wait(10)
 
-    schedule = Schedule(SyncSettings(every=timedelta(seconds=0.1)), run)
+    schedule = Schedule(SyncSettings(every=timedelta(seconds=0.1)), run, lambda: None, 60.0)
     schedule.start()
     assert begun.wait(10)
     at = time.monotonic()
@@ -158,3 +158,21 @@ def test_the_next_run_is_the_first_one_after_now(settings, last):
     if last <= NOW:
         assert found - NOW <= interval
         assert (found - last) % interval == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "longest"),
+    [
+        pytest.param({"every": timedelta(seconds=15)}, timedelta(seconds=15), id="every 15 s"),
+        pytest.param({"cron": "* * * * *"}, timedelta(minutes=1), id="each minute"),
+        pytest.param({"cron": "0,10 * * * *"}, timedelta(minutes=50), id="twice an hour"),
+        pytest.param({"cron": "*/5 8-18 * * 1-5"}, timedelta(days=2, hours=13, minutes=5), id="a weekend"),
+        pytest.param({"cron": "0 3 * * *"}, timedelta(days=1), id="once a day"),
+        pytest.param({"cron": "30 4 1 * *"}, timedelta(days=31), id="once a month"),
+        pytest.param({"cron": "0 0 29 2 *"}, timedelta(days=1_461), id="in leap years"),
+    ],
+)
+def test_the_longest_time_between_two_cycles_is_known(settings, longest):
+    """Nights and weekends on which a crontab has no time count, from whatever moment it is asked."""
+    for at in (datetime(2026, 11, 28, 12, 3, tzinfo=UTC), datetime(2026, 11, 23, 9, 0, tzinfo=UTC)):
+        assert longest_interval(SyncSettings(**settings), at) == longest

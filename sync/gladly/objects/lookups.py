@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
-from typing import NamedTuple, Self, TypeAlias, TypeVar
+from itertools import chain, zip_longest
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -63,6 +64,16 @@ class KeptProfile(NamedTuple):
         return packed if isinstance(packed, Profile) else msgspec.json.decode(packed, type=Profile)
 
 
+_CONVERSATION, _PROFILE = "/conversations/", "/customer-profiles/"
+
+
+class _Ask(NamedTuple):
+    """Name an object to ask Gladly for: the path before its id, and its id."""
+
+    path: str
+    id: str
+
+
 def _nothing() -> None:
     """Do nothing between two requests."""
 
@@ -76,10 +87,12 @@ class Lookups:
 
     Args:
         client: Makes the requests.
+        workers: How many threads fetch, the caller's included. None takes the client's limit.
     """
 
-    def __init__(self, client: GladlyClient) -> None:
+    def __init__(self, client: GladlyClient, workers: int | None = None) -> None:
         self._client = client
+        self._workers = workers or client.limits.workers
         self._limits = client.limits
         self._api = ObjectsApi(client)
         self._conversations: dict[str, GladlyConversation | Failed | None] = {}
@@ -92,8 +105,9 @@ class Lookups:
         self._doubt = threading.Lock()
         self._answered_at = 0.0  # monotonic: when an object was last answered
         self._is_there = self._has_failed = False  # in this pass: any answer, any failure
+        self._is_slow = False  # whether the last request of the calling thread took long
         # Starts a thread only when there is work for it.
-        self._threads = ThreadPoolExecutor(client.limits.workers - 1, thread_name_prefix="gladly")
+        self._threads = ThreadPoolExecutor(max(1, self._workers - 1), thread_name_prefix="gladly")
 
     def close(self) -> None:
         """End the threads."""
@@ -142,41 +156,61 @@ class Lookups:
     def conversations(
         self, ids: Iterable[str], between_requests: Callable[[], None] = _nothing
     ) -> dict[str, Answer[GladlyConversation]]:
+        """Return conversations by id, as `both` does."""
+        return self.both(ids, {}, between_requests)[0]
+
+    def profiles(
+        self, customers: Mapping[str, datetime], between_requests: Callable[[], None] = _nothing
+    ) -> dict[str, Answer[Profile]]:
+        """Return profiles by the id asked for, as `both` does."""
+        return self.both((), customers, between_requests)[1]
+
+    def both(
+        self,
+        ids: Iterable[str],
+        customers: Mapping[str, datetime],
+        between_requests: Callable[[], None] = _nothing,
+    ) -> tuple[dict[str, Answer[GladlyConversation]], dict[str, Answer[Profile]]]:
         """
-        Return conversations as they are now, by id. None says that Gladly answered 404.
+        Return conversations as they are now, by id, and profiles, by the id asked for.
+
+        A merged customer's profile is the profile of the customer that remains. None says that Gladly
+        answered 404. What has no answer is left out. Conversations and profiles are asked for in turn, so
+        that what was got when Gladly goes down makes whole events.
 
         Args:
-            ids: Each is fetched once a pass. One that has no answer is left out.
+            ids: The conversations. Each is fetched once a pass.
+            customers: The customers, each with the newest change that needs the profile. It is fetched unless
+                a kept one is known to be current.
             between_requests: Called between two requests, in the calling thread. Fetching can take minutes.
         """
         wanted = dict.fromkeys(ids)
-        missing = [id_ for id_ in wanted if id_ not in self._conversations]
-        fetched = self._fetch(missing, "/conversations/", self._api.conversation, between_requests)
+        kept = {
+            id_: profile
+            for id_, at in customers.items()
+            if (profile := self._profiles.get(id_)) is not None and self._is_current(profile, at)
+        }
+        conversations = [_Ask(_CONVERSATION, id_) for id_ in wanted if id_ not in self._conversations]
+        profiles = [_Ask(_PROFILE, id_) for id_ in customers if id_ not in kept]
+        in_turn = chain.from_iterable(zip_longest(conversations, profiles))
+        answers = self._fetch([ask for ask in in_turn if ask is not None], between_requests)
+        return (
+            self._keep_conversations(wanted, {a.id: answers[a] for a in conversations if a in answers}),
+            self._keep_profiles(kept, {a.id: answers[a] for a in profiles if a in answers}),
+        )
+
+    def _keep_conversations(
+        self, wanted: Iterable[str], fetched: dict[str, Answer[GladlyConversation]]
+    ) -> dict[str, Answer[GladlyConversation]]:
         # What failed is asked for again when its event is due again.
         self._conversations |= {id_: a for id_, a in fetched.items() if not isinstance(a, Failed)}
         while len(self._conversations) > self._limits.kept_conversations:
             del self._conversations[next(iter(self._conversations))]
         return {id_: self._conversations.get(id_) for id_ in wanted if id_ in self._conversations} | fetched
 
-    def profiles(
-        self, customers: Mapping[str, datetime], between_requests: Callable[[], None] = _nothing
+    def _keep_profiles(
+        self, kept: dict[str, KeptProfile], fetched: dict[str, Answer[ReadProfile]]
     ) -> dict[str, Answer[Profile]]:
-        """
-        Return profiles by the id asked for. A merged customer's is the profile of the customer that remains.
-        None says that Gladly answered 404.
-
-        Args:
-            customers: The customers, each with the newest change that needs the profile. It is fetched unless
-                a kept one is known to be current. One that has no answer is left out.
-            between_requests: Called between two requests, in the calling thread. Fetching can take minutes.
-        """
-        kept = {
-            id_: profile
-            for id_, at in customers.items()
-            if (profile := self._profiles.get(id_)) is not None and self._is_current(profile, at)
-        }
-        missing = [id_ for id_ in customers if id_ not in kept]
-        fetched = self._fetch(missing, "/customer-profiles/", self._api.profile, between_requests)
         found: dict[str, Answer[Profile]] = {id_: profile.profile() for id_, profile in kept.items()}
         for id_, answer in fetched.items():
             if isinstance(answer, ReadProfile):
@@ -220,38 +254,41 @@ class Lookups:
             self._wrong = error
             return Failed("/agents" if names is self._agents else "/topics", str(error))
 
-    def _fetch(
-        self,
-        ids: list[str],
-        path: str,
-        fetch: Callable[[str], T | None],
-        between_requests: Callable[[], None],
-    ) -> dict[str, Answer[T]]:
+    def _fetch(self, asks: list[_Ask], between_requests: Callable[[], None]) -> dict[_Ask, Any]:
         """
         Fetch each, in this thread and, once a request has been slow, in others beside it.
 
         Other threads hide a latency, and only cost where there is none. The pace is the client's.
         """
-        found: dict[str, Answer[T]] = {}
-        waiting = deque(ids)
+        found: dict[_Ask, Any] = {}
+        waiting = deque(asks)
         helpers: list[Future[None]] = []
+        fetch: dict[str, Callable[[str], object]] = {
+            _CONVERSATION: self._api.conversation,
+            _PROFILE: self._api.profile,
+        }
+
+        def get_help() -> None:
+            more = min(len(waiting), self._workers - 1)
+            # Each in a copy of this context: what it logs carries the cycle's id.
+            helpers.extend(self._threads.submit(contextvars.copy_context().run, work) for _ in range(more))
 
         def work(*, is_caller: bool = False) -> None:
             while self._wrong is None:
                 try:
-                    id_ = waiting.popleft()
+                    ask = waiting.popleft()
                 except IndexError:
                     return
                 began = time.monotonic()
                 try:
-                    found[id_] = fetch(id_)
+                    found[ask] = fetch[ask.path](ask.id)
                     self._failures, self._answered_at, self._is_there = 0, time.monotonic(), True
                 except RateLimitedError as error:
                     refused_s = time.monotonic() - self._answered_at
                     if max(error.retry_after_s or 0.0, refused_s) > self._client.retry.patience_s:
                         self._wrong = error
                         return
-                    waiting.append(id_)  # the pacer holds everyone back; the object is not at fault
+                    waiting.append(ask)  # the pacer holds everyone back; the object is not at fault
                 except CredentialsRefusedError as error:
                     self._wrong = error
                     return
@@ -263,17 +300,15 @@ class Lookups:
                     if self._failures >= self._limits.suspicious_failures and self._is_down():
                         return
                     was_slow = time.monotonic() - began > self._limits.slow_failure_s
-                    found[id_] = Failed(path + id_, str(error), was_slow)
+                    found[ask] = Failed(ask.path + ask.id, str(error), was_slow)
                 if is_caller:
                     between_requests()
-                is_slow = time.monotonic() - began > self._limits.slow_request_s
-                if is_caller and not helpers and is_slow:
-                    more = min(len(waiting), self._limits.workers - 1)
-                    # Each in a copy of this context: what it logs carries the cycle's id.
-                    helpers.extend(
-                        self._threads.submit(contextvars.copy_context().run, work) for _ in range(more)
-                    )
+                    self._is_slow = time.monotonic() - began > self._limits.slow_request_s
+                    if self._is_slow and not helpers:
+                        get_help()
 
+        if self._is_slow and len(waiting) > 1:
+            get_help()
         try:
             work(is_caller=True)
         except BaseException:

@@ -171,3 +171,12 @@ def test_names_are_looked_up_by_id(lookups, sandbox):
         None,
     )
     assert (lookups.topic_name(topic.id), lookups.topic_name("x")) == ("Returns", None)
+
+
+def test_conversations_and_profiles_are_asked_for_in_turn(lookups, sandbox, people):
+    """What was got when Gladly goes down makes whole events."""
+    customers, ids = people
+    conversations, profiles = lookups.both(ids, dict.fromkeys(customers, sandbox.clock.now()))
+    assert (list(conversations), list(profiles)) == (ids, customers)
+    kinds = [r.path.split("/")[-2] for r in sandbox.gladly_requests]
+    assert kinds == ["conversations", "customer-profiles"] * 3

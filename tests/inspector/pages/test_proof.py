@@ -68,7 +68,8 @@ def test_each_kind_has_its_own_sign_and_says_its_figures(state_path: Path) -> No
     with Reader(state_path) as reader:
         strip = days(reader.ask(audited_days), None, datetime.now(UTC))
     *_, complete, dropped, unproved, newest = strip
-    assert len({complete.sign, unproved.sign, strip[0].sign}) == 3
+    assert len({complete.sign, unproved.sign, dropped.sign, strip[0].sign}) == 4
+    assert dropped.label.startswith(f"{dropped.day}: Segment dropped events. ")
     assert complete.label == f"{complete.day}: complete. reported 104, known 104, missing 0, delivered 0"
     assert dropped.label.endswith(
         "reported 1,200, known 1,200, missing 0, delivered 0, received 1,195, dropped 5. 5 were dropped."
@@ -76,8 +77,9 @@ def test_each_kind_has_its_own_sign_and_says_its_figures(state_path: Path) -> No
     assert "unproved. delivered 0. The report could not be read" in unproved.label
     assert newest_audited(strip) == newest.day
     assert [(each.kind, each.days) for each in kinds(strip)] == [
-        ("complete", 3),
+        ("complete", 2),
         ("unproved", 1),
+        ("dropped", 1),
         ("waiting", 3),
     ]
 

@@ -121,10 +121,8 @@ def test_no_good_cycle_for_ten_minutes_or_three_intervals_is_listed(
     path, store, look, every_s, ago, is_listed
 ):
     """Whichever is longer."""
-    if every_s is not None:
-        store.schedules.expect("daemon", timedelta(seconds=every_s))
     store.reset_watermark(utc_now())
-    store.record_poll(cycle(ago))
+    store.record_poll(cycle(ago), every=None if every_s is None else timedelta(seconds=every_s))
     store.record_poll(cycle(timedelta(minutes=1), PollOutcome.FAILED, "Segment answered 503."))
     groups = look().groups
     assert [group["what"] for group in groups] == (["no good cycle"] if is_listed else [])
@@ -162,11 +160,12 @@ def test_a_condition_is_listed_with_what_waits_for_its_end(path, store, look):
 
 
 def test_a_day_that_is_not_proved_is_listed_until_it_is_dismissed(path, store, look):
-    """Mended days and unproved ones, and no complete day."""
+    """Mended days and unproved ones, and complete ones only where Segment dropped events."""
     for day, outcome, note in (
         ("2026-11-20", "complete", None),
         ("2026-11-21", "mended", None),
         ("2026-11-22", "unproved", "Gladly has no report of that day yet."),
+        ("2026-11-23", "complete", "Segment dropped 3 of 'x' after its 200: filtered at the source."),
     ):
         write(
             path,
@@ -177,6 +176,7 @@ def test_a_day_that_is_not_proved_is_listed_until_it_is_dismissed(path, store, l
             outcome,
             note,
         )
+    write(path, "UPDATE audits SET dropped = CASE day WHEN '2026-11-23' THEN 3 ELSE 0 END")
     assert [(group["what"], group["id"], group["reason"], group["command"]) for group in look().groups] == [
         (
             "unproved day",
@@ -185,14 +185,20 @@ def test_a_day_that_is_not_proved_is_listed_until_it_is_dismissed(path, store, l
             "gladly-segment audit --day 2026-11-22",
         ),
         (
+            "dropped events",
+            "2026-11-23",
+            "Segment dropped 3 of 'x' after its 200: filtered at the source.",
+            "gladly-segment dismiss 2026-11-23",
+        ),
+        (
             "mended day",
             "2026-11-21",
             "2 of 10 transitions were missing. The audit has taken them in.",
             "gladly-segment dismiss 2026-11-21",
         ),
     ]
-    assert store.audited_days.dismiss(["2026-11-22", "2026-11-20"]) == 1
-    assert store.audited_days.dismiss(None) == 1
+    assert store.audits.dismiss(["2026-11-22", "2026-11-20"]) == 1
+    assert store.audits.dismiss(None) == 2
     assert look().groups == []
 
 
@@ -211,13 +217,9 @@ def test_what_is_lost_first_comes_first(path, store, look):
     commit(store, event("m-1"), event("m-2"), bad_lines=lines, position=old, now=old)
     store.outbox.mark_rejected("m-1", "no")
     write(path, "UPDATE events SET status = 'recorded', next_attempt_at = ? WHERE message_id = 'm-2'", "2026")
-    for day, outcome in (("2026-11-21", "mended"), ("2026-11-22", "unproved")):
-        write(
-            path,
-            "INSERT INTO audits (day, audited_at, outcome, note) VALUES (?, '2026', ?, 'x')",
-            day,
-            outcome,
-        )
+    for day, outcome in (("2026-11-21", "mended"), ("2026-11-22", "unproved"), ("2026-11-23", "complete")):
+        sql = "INSERT INTO audits (day, audited_at, outcome, dropped) VALUES (?, '2026', ?, 1)"
+        write(path, sql, day, outcome)
     assert [group["what"] for group in look().groups] == list(WHATS)
     assert [what for (what,) in query(path, "SELECT what FROM needs_attention")] == list(WHATS)
     assert set(DISMISSIBLE) < set(WHATS)
