@@ -14,7 +14,7 @@ _LOOKS = {
     "complete": ("✓", "complete"),
     "mended": ("+", "mended"),
     "unproved": ("!", "unproved"),
-    "dropped": ("x", "Segment dropped events"),
+    "dropped": ("x", "with events that Segment dropped"),
     "waiting": ("·", "not audited yet"),
     "before": ("-", "before the state file began"),
 }

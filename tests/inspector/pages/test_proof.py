@@ -69,7 +69,7 @@ def test_each_kind_has_its_own_sign_and_says_its_figures(state_path: Path) -> No
         strip = days(reader.ask(audited_days), None, datetime.now(UTC))
     *_, complete, dropped, unproved, newest = strip
     assert len({complete.sign, unproved.sign, dropped.sign, strip[0].sign}) == 4
-    assert dropped.label.startswith(f"{dropped.day}: Segment dropped events. ")
+    assert dropped.label.startswith(f"{dropped.day}: with events that Segment dropped. ")
     assert complete.label == f"{complete.day}: complete. reported 104, known 104, missing 0, delivered 0"
     assert dropped.label.endswith(
         "reported 1,200, known 1,200, missing 0, delivered 0, received 1,195, dropped 5. 5 were dropped."
