@@ -11,6 +11,15 @@ def organization(connection: sqlite3.Connection) -> str | None:
     return host
 
 
+def began_at(connection: sqlite3.Connection) -> str | None:
+    """Return since when the file has followed its organization. Return None where that is not known."""
+    # A file of an older schema has no such column.
+    if not value(connection, "SELECT 1 FROM pragma_table_info('organization') WHERE name = 'began_at'"):
+        return None
+    instant: str | None = value(connection, "SELECT began_at FROM organization")
+    return instant
+
+
 def write_key_fingerprint(connection: sqlite3.Connection) -> str | None:
     """Return the fingerprint of the write key that the message ids are made with. Return None for none."""
     fingerprint: str | None = _bound(connection)["write_key_fingerprint"]
