@@ -386,21 +386,6 @@ class AuditedDay(NamedTuple):
     note: str | None
 
 
-class DayReceipts(NamedTuple):
-    """
-    What Segment says that it received of a past day's events.
-
-    Attributes:
-        received: How many events Segment received. None where that is not known.
-        dropped: How many of them it dropped. None where that is not known.
-        note: What a person must know about that; empty where there is nothing.
-    """
-
-    received: int | None
-    dropped: int | None
-    note: str
-
-
 class Resync(NamedTuple):
     """A past interval that is read again, and how far it has been read."""
 

@@ -4,7 +4,7 @@ Make an organization's pipeline from its settings, ready to run. No other file d
 To learn how the parts fit together, read `build_pipeline` from top to bottom.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -38,7 +38,7 @@ from sync.pipeline.record import RecordStage
 from sync.pipeline.resync import Resync
 from sync.reports import CycleObserver, EndFigures
 from sync.segment.client import SegmentClient
-from sync.segment.limits import SegmentLimits
+from sync.segment.limits import SegmentLimits, is_segments_own
 from sync.settings.sections import Config
 from sync.stop import Stop
 
@@ -102,7 +102,7 @@ class Pipeline:
         audit: Audit,
         preview: Preview,
         ends: Ends,
-        close: tuple[Callable[[], None], ...],
+        close: Sequence[Callable[[], None]],
     ) -> None:
         self.cycle = cycle
         self.resync = resync
@@ -197,14 +197,23 @@ def build_pipeline(
     # One request at a time, so that a poll waits for one at most. What is kept in memory is the cycle's.
     looks_back = Lookups(ends.gladly, workers=1)
     reconciler = Reconciler(settings.sync.reconcile, store, looks_back, record, stop)
+    receipts = build_receipts(config, stop, tuning)
     audit = Audit(
-        every=settings.sync.audit, gladly=ends.gladly, feed=feed, record=record, store=store, stop=stop
+        every=settings.sync.audit,
+        gladly=ends.gladly,
+        feed=feed,
+        record=record,
+        store=store,
+        stop=stop,
+        receipts=receipts,
     )
     # A preview waits neither for a second answer nor for what is not visible yet.
     at_once = timing._replace(not_found_again_s=0.0, waits_for_late_changes=False)
     look_up_now = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, at_once)
     preview = Preview(poller, feed, record, look_up_now, store, tuning.segment)
-    close = (lookups.close, looks_back.close, deliverer.close, ends.close)
+    close = [lookups.close, looks_back.close, deliverer.close, ends.close]
+    if receipts is not None:
+        close.append(receipts.close)
     return Pipeline(cycle, resync, reconciler, audit, preview, ends, close)
 
 
@@ -279,11 +288,11 @@ def public_api_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNIN
 
     Return None without a token.
     """
-    from sync.segment.public_api import PublicApi  # only `check` and the audit ask it
-
     token = config.secrets.public_api_token
     if token is None:
         return None
+    from sync.segment.public_api import PublicApi  # only `check` and the audit ask it
+
     return PublicApi(config.settings.segment.public_api, token, stop=stop, retry=tuning.retry)
 
 
@@ -291,9 +300,12 @@ def build_receipts(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) 
     """
     Make what the audit asks about a day's receipts (semantics 6.3). Closing it is the caller's task.
 
-    Return None without a token.
+    Return None without a token, and where the events go to another receiver than Segment.
     """
-    from sync.audit.receipts import Receipts
-
+    segment = config.settings.segment
     api = public_api_client(config, stop, tuning)
-    return Receipts(api, config.secrets.write_key, config.state_path) if api is not None else None
+    if api is None or (is_segments_own(segment.public_api) and not is_segments_own(segment.url)):
+        return None
+    from sync.audit.receipts import Receipts  # reads the state file with every question about it
+
+    return Receipts(api, config.secrets.write_key, config.state_path)
