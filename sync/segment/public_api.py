@@ -204,8 +204,9 @@ class PublicApi:
         if status == 401:
             raise CredentialsRefusedError(
                 f"Segment's Public API at {host} refused the token (401). Check the SEGMENT_PUBLIC_API_TOKEN "
-                "variable (or segment.public_api_token_file). A token is taken in its workspace's region "
-                "only: check segment.region too. Segment silently drops what is sent to the wrong region."
+                "variable (or segment.public_api_token_file). A token is taken only in its workspace's "
+                "region, so check segment.region too: Segment silently drops events that are sent to the "
+                "wrong region."
             )
         if status == 403:
             raise CredentialsRefusedError(

@@ -160,3 +160,18 @@ def test_the_token_may_stand_in_a_file_that_others_cannot_read(gladly_segment, i
     assert "ok      write key   belongs to the enabled source" in ended.out
     assert f"{file} is readable by others" in ended.out
     assert installation.sandbox.segment.public_api_token not in ended.out + ended.err
+
+
+def test_no_output_shows_the_token(installation):
+    """Not the log of each request, not a traceback, and not an answer that repeats the token."""
+    token = "cAnArY/t0ken"
+    installation.settings |= {
+        "SEGMENT_PUBLIC_API_TOKEN": token,
+        "GLADLY_SEGMENT_SEGMENT__PUBLIC_API_URL": installation.sandbox.public_api_url,
+        "GLADLY_SEGMENT_LOG__LEVEL": "debug",
+    }
+    installation.sandbox.faults.add("public_api", "/", Fault(404, body=f"you sent Bearer {token}".encode()))
+    ended = installation.run("--debug", "check")
+    assert ended.returncode == 1
+    assert "you sent Bearer" in ended.stdout
+    assert token not in ended.stdout + ended.stderr
