@@ -104,10 +104,9 @@ def events_by_conversation(
 def covered(connection: sqlite3.Connection) -> tuple[str | None, str | None]:
     """Return the instants from which and up to which the file has every event. None where it has none."""
     begin = value(connection, "SELECT min(occurred_at) FROM events")
-    columns = {row["name"] for row in rows(connection, "PRAGMA table_info(organization)")}
-    if "began_at" in columns:
-        began_at = value(connection, "SELECT min(began_at) FROM organization")
-        begin = min(filter(None, (begin, began_at)), default=None)
+    # A file of an older schema does not say when it began. What a resync has read before that is a part only.
+    if any(row["name"] == "began_at" for row in rows(connection, "PRAGMA table_info(organization)")):
+        begin = value(connection, "SELECT min(began_at) FROM organization") or begin
     # A change is visible 15 s after it was recorded at the latest, and the watermark lies further back. So up
     # to the newest event next to nothing is missing.
     newest = value(connection, "SELECT max(occurred_at) FROM events")

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from state.instants import to_text
+from support.terminal import terminal
 from support.their_events import as_theirs, raw_lines, write_as_s3, write_as_table
 
 CLOSED = "Gladly Conversation Closed"
@@ -320,8 +322,8 @@ def test_what_lies_outside_of_the_common_interval_is_not_judged(compare, synced,
     found = compare([*theirs, early])
     assert found.code == 0
     assert found.outside_the_interval == {"theirs": 1, "ours": 0}
-    begins = min(e["occurred_at"] for e in synced.events())
-    assert found.interval["since"] == begins
+    with closing(sqlite3.connect(synced.state_path)) as db:
+        assert (found.interval["since"],) == db.execute("SELECT began_at FROM organization").fetchone()
     since, until = to_text(ago(240)), to_text(ago(200))
     narrowed = compare(theirs, "--since", since, "--until", until)
     inside = [e for e in synced.events() if since <= e["occurred_at"] <= until]
@@ -346,3 +348,22 @@ def test_nothing_of_theirs_is_left_behind(compare, theirs, tmp_path, monkeypatch
     monkeypatch.setattr("tempfile.tempdir", str(directory))
     assert compare(theirs).code == 0
     assert not list(directory.iterdir())
+
+
+def test_on_a_terminal_a_bar_shows_how_far_it_is(synced, theirs, tmp_path):
+    """On standard error, so that the answer stays clean."""
+    path = tmp_path / "theirs.json"
+    path.write_bytes(raw_lines(theirs) + b'{"type": "identify"}\n' * 5_000)
+    with terminal() as at:
+        done = subprocess.run(
+            [sys.executable, "-m", "sync", "compare", str(path), "--json"],
+            cwd=synced.directory,
+            env=synced.environment | {"TERM": "xterm"},
+            stdout=subprocess.PIPE,
+            stderr=at.program,
+            timeout=30,
+        )
+        shown = os.read(at.person, 100_000).decode()
+    assert json.loads(done.stdout)["agree"]
+    assert "reading" in shown
+    assert "lines" in shown
