@@ -118,7 +118,7 @@ class Audit:
         soon = now - min(self._every, REPORT_AGAIN)
         with self._turn():
             days = self._store.audits.due(self._ended_before(now), again, soon)[:at_most]
-        if not days:
+        if not days or not self._feed.has_room_for_reports:
             return
         try:
             now = self._present()
@@ -129,7 +129,10 @@ class Audit:
             return
         with self._turn():
             ended_before = self._ended_before(now)
-        yield from self._each(day for day in days if _end(day) <= ended_before)
+        for audited in self._each(day for day in days if _end(day) <= ended_before):
+            yield audited
+            if not self._feed.has_room_for_reports:
+                return  # a poll may have to read a gap
 
     def run(self, days: Iterable[date] | None) -> Iterator[Audited]:
         """
