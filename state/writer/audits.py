@@ -12,6 +12,9 @@ from state.writer.connection import WriterConnection
 # once.
 INTERRUPTED = "The audit of this day was interrupted."
 
+# What the note of a day begins with for which Segment could not be asked.
+NOT_COMPARED = "Not compared with Segment: "
+
 _COLUMNS = "day, audited_at, reported, known, missing, delivered, received, dropped, outcome, note"
 
 
@@ -103,11 +106,44 @@ class Audits:
         start = datetime.combine(day, datetime.min.time(), UTC)
         end = start + timedelta(days=1)
         rows = self._connection.rows(
-            "SELECT count(*) FROM events WHERE status = 'delivered' AND delivered_at >= ?"
+            # The plus leaves the choice to the index of deliveries.
+            "SELECT count(*) FROM events WHERE +status = 'delivered' AND delivered_at >= ?"
             " AND delivered_at < ?",
             (to_text(start), to_text(end)),
         )
         return int(rows[0][0])
+
+    def without_receipts(self, since: date, limit: int) -> list[date]:
+        """
+        Return audited days for which Segment has not told what it received, newest first.
+
+        Args:
+            since: The first day that counts.
+            limit: How many to return at most.
+        """
+        rows = self._connection.rows(
+            "SELECT day FROM audits WHERE received IS NULL AND reported IS NOT NULL AND day >= ?"
+            " ORDER BY day DESC LIMIT ?",
+            (since.isoformat(), limit),
+        )
+        return [date.fromisoformat(row[0]) for row in rows]
+
+    def add_receipts(self, day: date, receipts: DayReceipts) -> None:
+        """Write what Segment received of a day that was audited before, behind what its note says already."""
+        with self._connection.transaction() as db:
+            db.execute(
+                "UPDATE audits SET received = ?, dropped = ?, dismissed_at = NULL, note = nullif(trim("
+                "CASE instr(coalesce(note, ''), ?) WHEN 0 THEN coalesce(note, '')"
+                " ELSE substr(note, 1, instr(note, ?) - 1) END || ' ' || ?), '') WHERE day = ?",
+                (
+                    receipts.received,
+                    receipts.dropped,
+                    NOT_COMPARED,
+                    NOT_COMPARED,
+                    receipts.note,
+                    day.isoformat(),
+                ),
+            )
 
     def finish(
         self,

@@ -33,6 +33,9 @@ SETTLED_AFTER = timedelta(hours=6)
 # A day whose report could not be had is tried again after this, or after `sync.audit` where that is less.
 REPORT_AGAIN = timedelta(hours=1)
 
+# Segment keeps its figures for 30 days (segment-public-api).
+RECEIPTS_KEPT = timedelta(days=29)
+
 # The report's instants may lie a second or two beside those of the feed (semantics 3.5).
 _MARGIN = timedelta(seconds=10)
 
@@ -99,6 +102,7 @@ class Audit:
         self._store = store
         self._stop = stop
         self._receipts = receipts
+        self._receipts_due = datetime.min.replace(tzinfo=UTC)
 
     def run_due(self, at_most: int) -> Iterator[Audited]:
         """
@@ -114,11 +118,18 @@ class Audit:
         if self._every is None:
             return
         now = utc_now()
+        yield from self._due(now, at_most)
+        if self._receipts is not None and now >= self._receipts_due:
+            self._receipts_due = now + self._every
+            self._ask_for_receipts(now.date() - RECEIPTS_KEPT, at_most)
+
+    def _due(self, now: datetime, at_most: int) -> Iterator[Audited]:
+        assert self._every is not None
         again = now - self._every
         soon = now - min(self._every, REPORT_AGAIN)
         with self._turn():
             days = self._store.audits.due(self._ended_before(now), again, soon)[:at_most]
-        if not days:
+        if not days or not self._feed.has_room_for_reports:
             return
         try:
             now = self._present()
@@ -129,7 +140,10 @@ class Audit:
             return
         with self._turn():
             ended_before = self._ended_before(now)
-        yield from self._each(day for day in days if _end(day) <= ended_before)
+        for audited in self._each(day for day in days if _end(day) <= ended_before):
+            yield audited
+            if not self._feed.has_room_for_reports:
+                return  # a poll may have to read a gap
 
     def run(self, days: Iterable[date] | None) -> Iterator[Audited]:
         """
@@ -211,6 +225,18 @@ class Audit:
         else:
             log.warning("day.audited", **told)
         return Audited(row, found, error)
+
+    def _ask_for_receipts(self, since: date, at_most: int) -> None:
+        """Ask Segment again about the days for which it could not be asked when they were audited."""
+        with self._turn():
+            days = self._store.audits.without_receipts(since, at_most)
+        for day in days:
+            receipts = self._receipts_of(day)
+            if receipts is None or receipts.received is None:
+                return  # it cannot be asked now
+            with self._turn():
+                self._store.audits.add_receipts(day, receipts)
+            log.info("day.receipts", day=day.isoformat(), **receipts._asdict())
 
     def _receipts_of(self, day: date) -> DayReceipts | None:
         if self._receipts is None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from state.instants import to_text, utc_now
 from state.reader import Reader
 from state.records import DayReceipts
+from state.writer.audits import NOT_COMPARED
 from sync.errors import CredentialsRefusedError, GladlySegmentError, StoppedError, UnexpectedAnswerError
 from sync.segment.public_api import PublicApi
 from sync.segment.public_api_answers import Counted
@@ -84,7 +85,7 @@ class Receipts:
         except StoppedError:
             raise
         except GladlySegmentError as error:
-            return DayReceipts(None, None, f"Not compared with Segment: {error}")
+            return DayReceipts(None, None, f"{NOT_COMPARED}{error}")
 
     def _of(self, day: date) -> DayReceipts:
         source = self._api.source_with(self._write_key)
@@ -92,9 +93,9 @@ class Receipts:
         end, now = start + _DAY, self._api.date or self._now()
         until = min(end + _DAY, now - SETTLED_AFTER)
         if until < end:
-            return DayReceipts(None, None, "Not compared with Segment: the day is not over.")
+            return DayReceipts(None, None, f"{NOT_COMPARED}the day is not over.")
         if start < now - self._api.limits.reaches_back:
-            return DayReceipts(None, None, "Not compared with Segment: it keeps these figures for 30 days.")
+            return DayReceipts(None, None, f"{NOT_COMPARED}it keeps these figures for 30 days.")
         delivered = self._delivered(start - _DAY, until)
         if source is None:
             return _of_no_source(sum(days.get(day, 0) for days in delivered.values()))

@@ -137,6 +137,11 @@ class ChangeFeed:
             # Without an end, Gladly shows what it has. It may refuse an end in its future.
             yield from self._read_on(since, until if until < now - AGREEMENT else None)
 
+    @property
+    def has_room_for_reports(self) -> bool:
+        """Whether a report can be asked for that no poll needs, without delaying those that a poll needs."""
+        return self._report.has_room
+
     def report_of(self, day: date) -> Iterator[Chunk]:
         """
         Yield what Gladly's report shows of a whole UTC day, in order. One request is made for it.

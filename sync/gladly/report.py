@@ -42,6 +42,12 @@ class Report:
         self._limits = client.limits
         self._asked: deque[float] = deque()  # monotonic: the requests of the last minute
 
+    @property
+    def has_room(self) -> bool:
+        """Return whether under half of a minute's reports were asked for in the last minute."""
+        recent = [at for at in list(self._asked) if at > time.monotonic() - 60.0]
+        return len(recent) < self._limits.reports_per_minute / 2
+
     def between(self, since: datetime, until: datetime) -> Iterator[Chunk]:
         """
         Yield the changes recorded from *since* to *until*, in order, a UTC day at a time.

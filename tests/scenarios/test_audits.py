@@ -266,6 +266,29 @@ def with_a_token(tmp_path):
         yield Installation(tmp_path, sandbox, settings)
 
 
+def test_a_day_is_compared_with_segment_later_where_it_could_not_be_asked(with_a_token):
+    """The report is not asked for again. The note says what was wrong until then (semantics 6.3)."""
+    sandbox, path = with_a_token.sandbox, with_a_token.state_path
+    assert with_a_token.run("once").returncode == 0
+    sandbox.clock.set(datetime.now(UTC))
+    with_a_token.settings["GLADLY_SEGMENT_SYNC__AUDIT"] = "1h"
+    sandbox.faults.add("public_api", "*", Fault(404, times=None))
+    for _ in range(3):
+        assert with_a_token.run("once").returncode == 0
+    rows = audits(path)
+    assert len(rows) >= 2
+    assert {row["received"] for row in rows} == {None}
+    assert all(row["note"].startswith("Not compared with Segment: ") for row in rows)
+    asked = reports_asked_for(sandbox)
+    sandbox.faults.clear()
+    for _ in range(3):
+        assert with_a_token.run("once").returncode == 0
+    assert [(row["received"], row["dropped"], row["note"]) for row in audits(path)] == [(0, 0, None)] * len(
+        rows
+    )
+    assert reports_asked_for(sandbox) == asked
+
+
 def test_an_audit_says_what_segment_received_and_what_it_dropped(with_a_token):
     """A tracking plan blocks one event. The day is complete here, and needs a person all the same (6.3)."""
     sandbox, path = with_a_token.sandbox, with_a_token.state_path

@@ -1,13 +1,13 @@
-"""The audit finds changes that the feed never showed (faults A2)."""
+"""Reconcile finds changes that the feed never showed (faults A2)."""
 
 from datetime import timedelta
 
 from support.checker import problems, verdicts
 
 
-def test_a_close_that_shows_beyond_the_overlap_is_found_by_the_audit(begin, sandbox):
+def test_a_close_that_shows_beyond_the_overlap_is_found_by_reconcile(begin, sandbox):
     """
-    No poll can see that close any more. The audit finds it, and it is sent as if the feed had shown it in
+    No poll can see that close any more. Reconcile finds it, and it is sent as if the feed had shown it in
     time (faults A2).
     """
     world = sandbox.world
@@ -26,6 +26,7 @@ def test_a_close_that_shows_beyond_the_overlap_is_found_by_the_audit(begin, sand
     assert verdicts(problems(sandbox)) == [("lost", conversation.id)]
     without.close()
     with_it = begin(SYNC__START="3h", SYNC__RECONCILE="1s")
+    assert with_it.pipeline.reconciler.run().figures.closed == 1
     with_it.run()
     assert problems(sandbox) == []
     with_it.store.reset_watermark(closed_at - timedelta(seconds=1))  # the feed's own line is the same close

@@ -52,7 +52,8 @@ def test_nine_days_away_of_a_world_that_lived_on(tmp_path):
     with Sandbox(
         seed=5, tempo=0.012, start=NOON, pace=0, requests_per_second=None, reports_per_minute=None
     ) as sandbox:
-        installation = Installation(tmp_path, sandbox, {"GLADLY_SEGMENT_SYNC__RECONCILE": "off"})
+        alone = {"GLADLY_SEGMENT_SYNC__RECONCILE": "off", "GLADLY_SEGMENT_SYNC__AUDIT": "off"}
+        installation = Installation(tmp_path, sandbox, alone)
         assert installation.run("once").returncode == 0
         sandbox.clock.advance(9 * DAY)
         done = installation.run("once", timeout=110)
