@@ -1,6 +1,7 @@
 """Measure the chosen figures, and print the table of medians (see the package)."""
 
 import argparse
+import compileall
 import importlib
 import json
 import os
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs = options.runs or (1 if options.quick else 5)
     console = Console(width=None if sys.stdout.isatty() else 130)
     found: dict[str, list[Figure]] = {}
+    _compile()
     with tempfile.TemporaryDirectory(prefix="gladly-segment-bench-") as directory:
         for group in options.groups or GROUPS:
             console.print(f"[dim]{group} …[/]")
@@ -49,6 +51,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         made = {group: [figure.as_json() for figure in of] for group, of in found.items()}
         options.json.write_text(json.dumps({**_machine(runs), "figures": made}, indent=1) + "\n", "utf-8")
     return 1 if missed and options.strict else 0
+
+
+def _compile() -> None:
+    """
+    Write the bytecode of our modules, as an installation does (pip compiles what it installs).
+
+    Where PYTHONDONTWRITEBYTECODE is set, Python would compile a checkout anew at each start, and the peers,
+    which are installed, not.
+    """
+    for directory in ("sync", "state", "bench"):
+        if not compileall.compile_dir(directory, quiet=1):
+            raise SystemExit(f"The modules of {directory} do not compile.")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -23,6 +23,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from datasette.database import Database, QueryInterrupted
 from datasette.utils import sqlite_timelimit
 
+from state.locks import Holder, RoleWatch
 from state.schema.migration import empty_state
 from state.schema.version import APPLICATION_ID
 
@@ -58,6 +59,8 @@ class StateDatabase(Database):  # type: ignore[misc]
         self._guard = threading.Lock()
         # Answers by key, each with the time until which it is given again (monotonic).
         self._answers: dict[str, tuple[float, Any]] = {}
+        # One for each file that was here. Closing one while SQLite has its file open ends SQLite's locks.
+        self._watches: dict[_Identity, RoleWatch] = {}
 
     async def ask(
         self, question: Callable[Concatenate[sqlite3.Connection, P], T], *args: P.args, **kwargs: P.kwargs
@@ -146,11 +149,23 @@ class StateDatabase(Database):  # type: ignore[misc]
         """Return whether there is a state file yet."""
         return self._identity() is not None
 
+    def holder(self) -> Holder:
+        """Return whether a process runs cycles over the file at this moment, and its id."""
+        identity = self._identity()
+        if identity is None:
+            return Holder(False)
+        with self._guard:
+            if identity not in self._watches:
+                self._watches[identity] = RoleWatch(self.file)
+            return self._watches[identity].holder()
+
     def close(self) -> None:
         """Close the connections of all threads. No thread may be running a query."""
         with self._guard:
             while self._all:
                 self._all.pop().close()
+            while self._watches:
+                self._watches.popitem()[1].close()
 
     def _identity(self) -> _Identity:
         try:

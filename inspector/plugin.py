@@ -1,5 +1,6 @@
 """Tells Datasette where our pages are, and how cells look on the pages of Datasette itself."""
 
+import contextlib
 import logging
 import re
 import sqlite3
@@ -56,12 +57,17 @@ def extra_template_vars(datasette: Any) -> Any:
     """Return what the frame around every page shows."""
 
     async def found() -> dict[str, Any]:
-        try:
-            mark = await frame.database_of(datasette).ask(watermark)
-        except (sqlite3.Error, QueryInterrupted):
-            mark = None  # a page that says what is wrong needs its frame, too
+        database = frame.database_of(datasette)
+        mark, needs = None, 0  # a page that says what is wrong needs its frame, too
+        with contextlib.suppress(sqlite3.Error, QueryInterrupted):
+            mark = await database.ask(watermark)
+            needs = await frame.needing_attention(database)
         tables = datasette.metadata("tables", database=NAME, fallback=False) or {}
-        return {"page_watermark": mark["position"] if mark else None, "metadata_of_state": tables}
+        return {
+            "page_watermark": mark["position"] if mark else None,
+            "page_needs": needs,
+            "metadata_of_state": tables,
+        }
 
     return found
 

@@ -18,7 +18,7 @@ from inspector.access import TOKEN
 from inspector.application import Inspector
 from state.file import is_there, open_for_reading
 
-# The next port after the sandbox's 8410 and 8411.
+# The sandbox has 8410, 8411 and 8413.
 DEFAULT_PORT = 8412
 
 # How long the server waits at its end for a page that is being served, in seconds.

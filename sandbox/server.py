@@ -12,6 +12,7 @@ from sandbox.gladly.app import gladly_app
 from sandbox.gladly.settings import GladlySettings
 from sandbox.segment.app import segment_app
 from sandbox.segment.inbox import Inbox
+from sandbox.segment.public_api import public_api_app
 from sandbox.segment.settings import SegmentSettings, WrongKeys
 from sandbox.service.faults import Faults
 from sandbox.service.listener import HOST, Listener
@@ -21,7 +22,7 @@ from sandbox.simulation.living_world import LivingWorld
 from sandbox.timekeeping.clock import Clock
 from sandbox.world.world import World
 
-GLADLY_PORT, SEGMENT_PORT = 8410, 8411
+GLADLY_PORT, SEGMENT_PORT, PUBLIC_API_PORT = 8410, 8411, 8413  # inspect has 8412
 
 
 class Sandbox:
@@ -37,6 +38,7 @@ class Sandbox:
             this.
         gladly_port: Gladly's port; 0 takes a free one.
         segment_port: Segment's port; 0 takes a free one.
+        public_api_port: The port of Segment's Public API; 0 takes a free one.
         latency_s: Real seconds added to every answer of both services.
 
     The other arguments are those of `GladlySettings` and `SegmentSettings`. `segment_requests_per_second` is
@@ -45,7 +47,7 @@ class Sandbox:
     Attributes:
         clock, world, inbox, faults: What the services share; see their classes.
         gladly, segment: The settings of both services. They can be changed while the services run.
-        gladly_log, segment_log: The requests that each service answered.
+        gladly_log, segment_log, public_api_log: The requests that each service answered.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Sandbox:
         lateness_s: float = 15.0,
         gladly_port: int = 0,
         segment_port: int = 0,
+        public_api_port: int = 0,
         username: str = GladlySettings.username,
         api_token: str = GladlySettings.api_token,
         unprivileged_username: str = GladlySettings.unprivileged_username,
@@ -98,7 +101,7 @@ class Sandbox:
             requests_per_second=segment_requests_per_second,
             latency_s=latency_s,
         )
-        self.gladly_log, self.segment_log = RequestLog(), RequestLog()
+        self.gladly_log, self.segment_log, self.public_api_log = RequestLog(), RequestLog(), RequestLog()
         self._gladly = Listener(
             ServiceMiddleware(
                 gladly_app(self.world, self.gladly, self.faults),
@@ -122,13 +125,26 @@ class Sandbox:
             ),
             segment_port,
         )
+        self._public_api = Listener(
+            ServiceMiddleware(
+                public_api_app(self.inbox, self.segment, self.clock),
+                "public_api",
+                self.clock,
+                self.faults,
+                self.public_api_log,
+                latency_s=lambda: self.segment.latency_s,
+            ),
+            public_api_port,
+        )
 
     def __enter__(self) -> Self:
-        """Start both services."""
+        """Start the services."""
         self.start_gladly()
         try:
             self.start_segment()
+            self._public_api.start()
         except OSError:
+            self.stop_segment()
             self.stop_gladly()
             raise
         return self
@@ -136,10 +152,12 @@ class Sandbox:
     def __exit__(
         self, exc_type: type[BaseException] | None, exc: BaseException | None, tb: TracebackType | None
     ) -> None:
-        """Stop both services."""
+        """Stop the services."""
+        self._public_api.ask_to_stop()
         self._segment.ask_to_stop()
         self.stop_gladly()
         self.stop_segment()
+        self._public_api.stop()
 
     @property
     def gladly_url(self) -> str:
@@ -152,6 +170,11 @@ class Sandbox:
         return f"http://{HOST}:{self._segment.port}"
 
     @property
+    def public_api_url(self) -> str:
+        """`http://127.0.0.1:PORT`, without a path. It answers also while Segment is stopped."""
+        return f"http://{HOST}:{self._public_api.port}"
+
+    @property
     def gladly_requests(self) -> list[RequestSeen]:
         """A copy of the list of requests that Gladly answered so far, oldest first."""
         return self.gladly_log.seen()
@@ -160,6 +183,11 @@ class Sandbox:
     def segment_requests(self) -> list[RequestSeen]:
         """A copy of the list of requests that Segment answered so far, oldest first."""
         return self.segment_log.seen()
+
+    @property
+    def public_api_requests(self) -> list[RequestSeen]:
+        """A copy of the list of requests that Segment's Public API answered so far, oldest first."""
+        return self.public_api_log.seen()
 
     def start_gladly(self) -> None:
         """Start Gladly. After a stop it listens on the same port again."""
@@ -190,6 +218,7 @@ def serve(
     *,
     gladly_port: int = GLADLY_PORT,
     segment_port: int = SEGMENT_PORT,
+    public_api_port: int = PUBLIC_API_PORT,
     seed: int = 1,
     tempo: float = 1.0,
     pace: float = 1.0,
@@ -202,6 +231,7 @@ def serve(
     Args:
         gladly_port: Gladly's port; 0 takes a free one.
         segment_port: Segment's port; 0 takes a free one.
+        public_api_port: The port of Segment's Public API; 0 takes a free one.
         seed: As for `Sandbox`.
         tempo: As for `Sandbox`.
         pace: As for `Sandbox`.
@@ -212,7 +242,14 @@ def serve(
         OSError: A port is taken. Nothing is left running.
     """
     stop = stop or threading.Event()
-    sandbox = Sandbox(gladly_port=gladly_port, segment_port=segment_port, seed=seed, tempo=tempo, pace=pace)
+    sandbox = Sandbox(
+        gladly_port=gladly_port,
+        segment_port=segment_port,
+        public_api_port=public_api_port,
+        seed=seed,
+        tempo=tempo,
+        pace=pace,
+    )
     with _signals_set(stop), sandbox:
         if ready is not None:
             ready(sandbox)

@@ -41,6 +41,10 @@ class StateWriteError(StateError):
     """A transaction could not be written (full disk, lost volume). It was rolled back whole."""
 
 
+class DiskFullError(StateWriteError):
+    """The disk has no room for a transaction, or does not take it. It was rolled back whole."""
+
+
 def damaged(path: Path, finding: str) -> StateFileError:
     """Return the error for a file that is not whole. Its message names the ways out."""
     return StateFileError(
@@ -62,4 +66,12 @@ def other_organization(path: Path, bound_to: str, host: str) -> OtherOrganizatio
     return OtherOrganizationError(
         f"{path} belongs to the organization at {bound_to}, and the settings name {host}; it was left as "
         "it is. Give each organization a state file of its own (state.path), or mend gladly.organization."
+    )
+
+
+def other_write_key(path: Path) -> StateLockedError:
+    """Return the error for a file that a daemon follows with another write key."""
+    return StateLockedError(
+        f"A daemon follows {path} with another write key. Restart it with the new key first: the message ids "
+        "of the events that are still to be sent belong to one key."
     )

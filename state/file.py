@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from state.errors import (
+    DiskFullError,
     NewerSchemaError,
     OlderSchemaError,
     StateError,
@@ -169,7 +170,7 @@ def explained(error: sqlite3.Error, path: Path) -> StateError:
             f"{path} was locked by another connection for {BUSY_TIMEOUT_MS // 1000} s ({text}). "
             "Nothing is lost; the next cycle tries again. Close what holds a transaction open."
         )
-    return StateWriteError(
+    return DiskFullError(
         f"{path} could not be written ({text}). Nothing is lost and the watermark has not moved: "
         "free space on that disk, and the next cycle carries on."
     )

@@ -13,13 +13,26 @@ from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from state.file import explaining, is_there, open_for_reading, version_of
-from state.queries.attention import needs_attention, quarantined
+from state.locks import Holder, RoleWatch
+from state.queries.attention import (
+    attention,
+    attention_counts,
+    ids_needing_attention,
+    needs_attention,
+    quarantined,
+)
 from state.queries.audits import audited_days, proved_until
 from state.queries.conversations import changes_of, conversation
-from state.queries.counts import conversation_counts, counts_since, event_counts, oldest_pending
+from state.queries.counts import (
+    conversation_counts,
+    counts_since,
+    delivered_by_day,
+    event_counts,
+    oldest_pending,
+)
 from state.queries.cycles import last_poll, last_success, requests_since, watermark
-from state.queries.events import events, events_after, last_event
-from state.queries.organization import organization
+from state.queries.events import covered, events, events_after, events_by_conversation, last_event
+from state.queries.organization import organization, write_key_fingerprint
 from state.queries.rows import Row
 from state.queries.status import empty_status, status
 from state.schema.version import CURRENT, Schema
@@ -99,6 +112,7 @@ class Reader:
 
     status = _asked(status)
     organization = _asked(organization)
+    write_key_fingerprint = _asked(write_key_fingerprint)
     watermark = _asked(watermark)
     last_poll = _asked(last_poll)
     last_success = _asked(last_success)
@@ -107,6 +121,10 @@ class Reader:
     conversation_counts = _asked(conversation_counts)
     oldest_pending = _asked(oldest_pending)
     counts_since = _asked(counts_since)
+    attention = _asked(attention)
+    attention_counts = _asked(attention_counts)
+    ids_needing_attention = _asked(ids_needing_attention)
+    delivered_by_day = _asked(delivered_by_day)
     needs_attention = _asked(needs_attention)
     quarantined = _asked(quarantined)
     audited_days = _asked(audited_days)
@@ -114,18 +132,25 @@ class Reader:
     events = _asked(events)
     events_after = _asked(events_after)
     last_event = _asked(last_event)
+    events_by_conversation = _asked(events_by_conversation)
+    covered = _asked(covered)
     conversation = _asked(conversation)
     changes_of = _asked(changes_of)
 
 
-def read_status(path: Path, now: datetime, schema: Schema = CURRENT) -> Row:
+def read_status(
+    path: Path, now: datetime, schema: Schema = CURRENT, *, attention_limit: int | None = 10
+) -> Row:
     """
-    Return where the sync stands (`state.queries.status`). A missing file has an empty status.
+    Return where the sync stands (`state.queries.status`), and whether a process runs cycles (`daemon`).
+
+    A missing file has an empty status.
 
     Args:
         path: The state file.
         now: The instant from which ages count.
         schema: The schema that this release knows.
+        attention_limit: How many groups of things that need a person to return at most. None returns all.
 
     Raises:
         StateFileError: The file is not ours, or damaged.
@@ -133,5 +158,10 @@ def read_status(path: Path, now: datetime, schema: Schema = CURRENT) -> Row:
     """
     if not is_there(path):
         return empty_status()
-    with Reader(path, schema) as reader:
-        return reader.status(now)
+    with RoleWatch(path) as watch, Reader(path, schema) as reader:
+        return reader.status(now, attention_limit) | daemon_status(watch.holder())
+
+
+def daemon_status(holder: Holder) -> Row:
+    """Return the key `daemon` of `status --json`: whether a process runs cycles now, and its id."""
+    return {"daemon": {"running": holder.is_there, "pid": holder.process_id}}

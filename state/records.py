@@ -268,6 +268,24 @@ class CustomerMerge(NamedTuple):
     recorded_at: datetime
 
 
+class Condition(NamedTuple):
+    """
+    Something that is wrong and goes on: a row of `conditions`, and of the view `needs_attention`.
+
+    Attributes:
+        id: Tells it from other conditions: `gladly-credentials`, `segment-credentials`, `feed`, `disk` or
+            `erasure`. The view orders by it.
+        what: The kind, in two or three words.
+        reason: What is wrong, in a sentence for a person.
+        command: What to run.
+    """
+
+    id: str
+    what: str
+    reason: str
+    command: str
+
+
 class BadLine(NamedTuple):
     """A whole line of the feed or the report that could not be read."""
 
@@ -306,6 +324,8 @@ class TakenIn:
             reason that its suppressed events give.
         bad_lines: The lines that could not be read.
         audit: The day whose audit found these events to be missing, or None.
+        shown: Where the feed showed the changes: how many in each hour, by the hour's beginning. None where
+            another source did.
     """
 
     position: datetime | None = None
@@ -319,6 +339,7 @@ class TakenIn:
     deletions: dict[str, tuple[datetime, str]] = field(default_factory=dict)
     bad_lines: Sequence[BadLine] = ()
     audit: MissingEvents | None = None
+    shown: dict[datetime, int] | None = None
 
 
 class DayReceipts(NamedTuple):

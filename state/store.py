@@ -24,9 +24,11 @@ from state.organization import Organization
 from state.records import ChangeRecord, Poll, StoredConversation, TakenIn
 from state.schema.version import CURRENT, Schema
 from state.writer import audits, rows
+from state.writer.conditions import Conditions
 from state.writer.connection import WriterConnection
 from state.writer.conversations import changes_near, stored_conversations
 from state.writer.erasure import DEFAULT_WIPE_TIMING, Erasure, WipeTiming, erase_customer
+from state.writer.feed_hours import FeedHours, count_shown
 from state.writer.outbox import Outbox
 from state.writer.quarantine import Quarantine
 from state.writer.receivers import Receivers
@@ -34,6 +36,7 @@ from state.writer.reconciliation import Reconciliation
 from state.writer.recorded import Recorded
 from state.writer.restores import Restores
 from state.writer.resyncs import Resyncs
+from state.writer.schedules import expect_cycles, observe_once
 
 # Below this a warning says that the disk runs out. A backlog of a million events is about 1 GB.
 LOW_DISK_BYTES = 1_000_000_000
@@ -68,9 +71,11 @@ class Store:
         outbox: The events to deliver, and what becomes of them.
         recorded: The events to look up, and what becomes of them.
         erasure: What must be erased and overwritten.
+        conditions: What is wrong and goes on.
         quarantine: The lines that could not be read.
         receivers: Which receivers have taken events.
         resyncs: The past intervals that are read again.
+        feed_hours: How many changes the feed showed in each hour.
         reconciliation: When stored conversations were compared with Gladly's.
         audits: The past days that were proved, or not.
 
@@ -116,11 +121,15 @@ class Store:
                     self._db, itself, lock if role is MAIN else None, is_scratch=is_scratch
                 )
                 self.outbox = Outbox(self._db)
-                self.erasure = Erasure(self._db, log_holds_leftovers=log_holds_leftovers, timing=wiping)
+                self.conditions = Conditions(self._db)
+                self.erasure = Erasure(
+                    self._db, self.conditions, log_holds_leftovers=log_holds_leftovers, timing=wiping
+                )
                 self.recorded = Recorded(self._db, self.erasure)
                 self.quarantine = Quarantine(self._db)
                 self.receivers = Receivers(self._db)
                 self.resyncs = Resyncs(self._db)
+                self.feed_hours = FeedHours(self._db)
                 self.reconciliation = Reconciliation(self._db)
                 self.audits = audits.Audits(self._db)
             self._undo = undo.pop_all()
@@ -331,27 +340,44 @@ class Store:
                 "UPDATE resyncs SET position = ? WHERE id = ?", (to_text(taken.position), taken.resync)
             )
         else:
+            count_shown(db, taken.shown, taken.position)
             rows.move_watermark(db, taken.position, now)
 
-    def record_poll(self, poll: Poll, position: datetime | None = None) -> None:
+    def record_poll(
+        self,
+        poll: Poll,
+        position: datetime | None = None,
+        *,
+        every: timedelta | None = None,
+        is_alone: bool = False,
+    ) -> None:
         """
         Write a finished cycle.
 
         Args:
             poll: The cycle and its figures.
-            position: The new watermark, where the cycle had nothing else to write. None leaves the watermark.
+            position: The new watermark, where the feed showed nothing that had to be written. None leaves
+                the watermark.
+            every: How often the daemon runs cycles at least, where that has to be written.
+            is_alone: Whether the process runs this one cycle, as `once` does.
         """
         with self._db.transaction() as db:
             failpoint("poll.record")
             if position is not None:
+                count_shown(db, {}, position)
                 rows.move_watermark(db, position, poll.finished_at or utc_now())
             rows.write_poll(db, poll)
+            if every is not None:
+                expect_cycles(db, every, poll.finished_at or utc_now())
+            if is_alone:
+                observe_once(db, poll.finished_at or utc_now())
         if position is not None:
             self.restores.moved(position)
 
     def reset_watermark(self, to: datetime) -> None:
         """Move the watermark to *to*. Recorded events stay, so nothing is sent twice (semantics 3.7)."""
         with self._db.transaction() as db:
+            count_shown(db, None, to)
             rows.move_watermark(db, to, utc_now())
             db.execute("DELETE FROM seen_changes")
         self.restores.moved(to)

@@ -7,6 +7,7 @@ What can go wrong at the two ends, sorted by what the caller does next.
   x RetryableError           the caller waits `retry_after_s`, then makes the same request again (exit 1)
   x UnexpectedAnswerError    the end understood and refused the request, or another server answered (exit 1)
   x ForbiddenError         Gladly does not show the object; the token may be right all the same
+  x EverythingRefusedError   Segment takes no event at all; the write key or the address may be wrong
   x UnknownEntityError       the Events API does not know an entity; it is asked without it
   x NotFoundError            Gladly does not have the object; the caller decides what that means
   x TooOldError              the Events API does not reach back that far
@@ -56,6 +57,10 @@ class UnexpectedAnswerError(GladlySegmentError):
 
 class ForbiddenError(GladlySegmentError):
     """Say that Gladly answered 401 or 403 to the request for one object or one list."""
+
+
+class EverythingRefusedError(UnexpectedAnswerError):
+    """Say that Segment refused every event that was tried: the write key or the address may be wrong."""
 
 
 class UnknownEntityError(UnexpectedAnswerError):

@@ -14,6 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from sandbox import Fault, Sandbox
 from state.records import Event, EventStatus, TakenIn, Transition
 from state.store import Store
+from support import event_forms
 from support.commands import Outcome, call_program
 from support.installation import Installation
 from support.program import Program
@@ -22,6 +23,8 @@ from support.tuning import Tuned
 hypothesis_settings.register_profile("project", deadline=None, derandomize=bool(os.environ.get("CI")))
 hypothesis_settings.load_profile("project")
 
+event_forms.listen()
+
 # A sandbox that outlives a test with a frozen clock must use the real clock. Its event loop would set its
 # timers by the frozen one, and sleep for decades.
 freezegun.configure(extend_ignore_list=["asyncio"])
@@ -29,6 +32,14 @@ freezegun.configure(extend_ignore_list=["asyncio"])
 
 # Answers 503 and asks for a wait that is longer than a request may take. The cycle fails there at once.
 DOWN = Fault(status=503, headers={"Retry-After": "600"}, times=None)
+
+
+@pytest.fixture(autouse=True)
+def published_form() -> Iterator[None]:
+    """Every track event of the program that arrives in any sandbox has the published form (semantics 1.6)."""
+    yield
+    wrong = event_forms.of_another_form()
+    assert not wrong, "\n".join(wrong[:5])
 
 
 @pytest.fixture

@@ -76,6 +76,34 @@ export function setWatermark(position) {
   tick();
 }
 
+/** Say in the title, the icon and the header how many things need a person. */
+export function setNeeds(count) {
+  const alarm = document.getElementById("alarm");
+  if (Number(alarm.dataset.needs) === count) return;
+  alarm.dataset.needs = count;
+  alarm.hidden = !count;
+  alarm.textContent = `${count} ${count === 1 ? "needs" : "need"} you`;
+  document.title = (count ? `(${count}) ` : "") + document.title.replace(/^\(\d+\) /, "");
+  document.getElementById("icon").setAttribute("href", `/assets/${count ? "icon-needs-you" : "icon"}.svg`);
+}
+
+/** Fetch from the inspector, and say on the page when it does not answer any more. */
+export async function fetchHere(address, options) {
+  let answer = null;
+  try {
+    answer = await fetch(address, options);
+  } finally {
+    // Another inspector on this port has another token, and answers 403.
+    const lost = document.getElementById("lost");
+    const isLost = !answer || answer.status === 403;
+    if (lost.hidden === isLost) {
+      lost.textContent = isLost ? `Connection lost at ${CLOCK.format(new Date())}: the inspector does not answer, so this page no longer changes. If it has ended, start it again and open the address that it prints: gladly-segment inspect` : "";
+      lost.hidden = !isLost;
+    }
+  }
+  return answer;
+}
+
 const TOKEN = /("(?:\\.|[^"\\])*")(\s*:)?|(-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|\b(true|false|null)\b/g;
 
 /** Colour the JSON in a <pre>; its text stays as it is. */
@@ -141,6 +169,9 @@ document.addEventListener("click", (event) => {
   copy(from ? from.textContent : button.dataset.copy, button);
 });
 
+// A touch shows the figures of a day as the keyboard does: by the focus, which not every browser gives to it.
+document.addEventListener("click", (event) => event.target.closest("button.day")?.focus());
+
 export function isTyping(event) {
   return event.target.closest?.("input, select, textarea, [contenteditable]") || event.ctrlKey || event.metaKey || event.altKey;
 }
@@ -169,11 +200,12 @@ function isInUse() {
 async function refresh() {
   if (isInUse()) return;
   try {
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    const answer = await fetchHere(location.href, { headers: { accept: "text/html" } });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = fresh.querySelector("[data-refresh]");
     if (!next || isInUse()) return;
     setWatermark(fresh.querySelector("#mark [data-ago]")?.dataset.ago || null);
+    setNeeds(Number(fresh.getElementById("alarm")?.dataset.needs ?? 0));
     if (drawn === next.innerHTML) return;
     drawn = next.innerHTML;
     const open = [...page.querySelectorAll("details[open][id]")].map((each) => each.id);
@@ -181,7 +213,7 @@ async function refresh() {
     for (const id of open) document.getElementById(id)?.setAttribute("open", "");
     enliven(page);
   } catch {
-    // The inspector has ended; the page stays as it was.
+    // The inspector has ended; the page stays as it was, and says so.
   }
 }
 

@@ -3,7 +3,7 @@
 // Without a filter the page asks each second only for events newer than the newest one it has (`after`), and for
 // what became of pending ones (`watch`). With a filter it asks for the first page again: matches may change.
 
-import { copy, colourJson, element, isTyping, say, setWatermark, timeElement } from "./common.js";
+import { copy, colourJson, element, fetchHere, isTyping, localTime, say, setNeeds, setWatermark, shortDuration, timeElement } from "./common.js";
 
 const EVERY_MS = 1000;
 const KEPT = 500;
@@ -21,6 +21,7 @@ let selected = null; // a message id
 let active = null; // a place: where the keys are
 let asked = 0; // counts the requests, so that a late answer to an old question is dropped
 let isThere = null;
+let activity = "stopped"; // whether anything moves the sync on, as the inspector said last
 
 const newestFirst = (a, b) => (a.occurred_at === b.occurred_at ? b.place - a.place : a.occurred_at < b.occurred_at ? 1 : -1);
 const ordered = () => [...rows.values()].map((row) => row.event).sort(newestFirst);
@@ -28,7 +29,7 @@ const isFiltered = () => search.value.trim() !== "" || status.value !== "";
 const isNarrow = () => matchMedia("(max-width: 760px)").matches;
 
 async function ask(parameters) {
-  const answer = await fetch(`/api/events?${new URLSearchParams(parameters)}`);
+  const answer = await fetchHere(`/api/events?${new URLSearchParams(parameters)}`);
   if (!answer.ok) throw new Error(String(answer.status));
   return answer.json();
 }
@@ -44,11 +45,16 @@ async function poll() {
   try {
     answer = await ask(parameters);
   } catch {
-    if (mine === asked) showLive("lost");
+    if (mine !== asked) return;
+    showLive("lost");
+    byId("stopped").hidden = true; // nobody knows any more
     return;
   }
   if (mine !== asked) return;
   setWatermark(answer.watermark);
+  setNeeds(answer.needs);
+  activity = answer.activity;
+  showStopped(answer);
   if (paused && head !== null) {
     const more = first ? Math.max(0, answer.head - head) : answer.events.length;
     showLive("paused", answer.full && !first ? `${more}+ new` : more ? `${more} new` : "Paused");
@@ -69,7 +75,18 @@ async function poll() {
   if (first && older.dataset.asked !== "yes") older.hidden = !answer.full;
   isThere = answer.file;
   draw();
-  showLive("live");
+  showLive(activity);
+}
+
+/** Say that no daemon runs, since when, and what to do. */
+function showStopped(answer) {
+  const stopped = byId("stopped");
+  stopped.hidden = answer.activity !== "stopped" || !answer.file;
+  if (stopped.hidden) return;
+  const last = answer.last_cycle;
+  const age = last && shortDuration((Date.parse(answer.now) - Date.parse(last)) / 1000);
+  const since = last ? `No daemon running: the last cycle ended ${age} ago (${localTime(last)}).` : "No daemon running, and no cycle has ended yet.";
+  byId("stopped-words").textContent = `${since} Nothing is read from Gladly or sent to Segment until one runs:`;
 }
 
 /** Take over the first page. Drop events that are missing from it, unless they are older than its last. */
@@ -244,7 +261,9 @@ function makeDetail(event) {
   return parts;
 }
 
-function showLive(state, words = { live: "Live", lost: "No answer, trying again", paused: "Paused" }[state]) {
+const WORDS = { running: "Live", between: "Between cycles", stopped: "No daemon running", lost: "Connection lost", paused: "Paused" };
+
+function showLive(state, words = WORDS[state]) {
   const live = byId("live");
   live.dataset.state = state;
   if (byId("live-words").textContent !== words) byId("live-words").textContent = words;
@@ -254,8 +273,8 @@ function setPaused(on) {
   paused = on;
   pauseButton.setAttribute("aria-pressed", String(on));
   pauseButton.textContent = on ? "Resume" : "Pause";
-  showLive(on ? "paused" : "live");
-  say(on ? "Paused" : "Live");
+  showLive(on ? "paused" : activity);
+  say(on ? "Paused" : WORDS[activity]);
   if (!on) schedule(0);
 }
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from datasette.utils.asgi import Response
 
 from inspector.formatting import pretty_json
-from inspector.pages.frame import database_of, render, time_between
+from inspector.pages.frame import activity, database_of, needing_attention, render, time_between
 from state.instants import to_text, utc_now
 from state.queries.counts import EVENT_STATUSES
 from state.queries.cycles import watermark
@@ -60,8 +60,19 @@ async def api_events(datasette: Any, request: Any) -> Any:
     except ValueError as error:
         return Response.json({"error": str(error)}, status=400)
     database = database_of(datasette)
+    now = utc_now()
     found = await database.ask(_answer, asked)
-    return Response.json({**found, "file": database.is_there, "now": to_text(utc_now())})
+    moving = await database.ask(activity, now, is_held=database.holder().is_there)
+    return Response.json(
+        {
+            **found,
+            "file": database.is_there,
+            "activity": moving.state,
+            "last_cycle": moving.last_cycle,
+            "needs": await needing_attention(database),
+            "now": to_text(now),
+        }
+    )
 
 
 def _answer(connection: sqlite3.Connection, asked: _Asked) -> Row:

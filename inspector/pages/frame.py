@@ -1,13 +1,63 @@
 """Gives all pages what they share: the state file, the template, and how times are worded."""
 
-from datetime import timedelta
-from typing import Any
+import sqlite3
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from datasette.utils.asgi import Response
 
 from inspector import charts
 from inspector.database import NAME, StateDatabase
 from state.instants import from_text, short_duration
+from state.queries.attention import attention_counts
+from state.queries.cycles import last_poll
+from state.queries.schedules import expected_cycles
+
+# Where `once` runs on a schedule, a cycle is late after so many intervals, at least after so many seconds.
+# The view `needs_attention` counts the same.
+_LATE_INTERVALS = 3
+_LATE_AFTER_S = 600
+
+
+class Activity(NamedTuple):
+    """
+    Whether anything moves the sync on.
+
+    Attributes:
+        state: `running`: a process runs cycles now. `between`: none does, and the next `once` is expected.
+            `stopped`: none does, and none is expected.
+        last_cycle: When the last cycle that the file knows ended. None before the first.
+    """
+
+    state: str
+    last_cycle: str | None
+
+
+def activity(connection: sqlite3.Connection, now: datetime, *, is_held: bool) -> Activity:
+    """
+    Return whether anything moves the sync on.
+
+    Args:
+        connection: The state file.
+        now: The instant.
+        is_held: Whether a process runs cycles over the file at this instant.
+    """
+    last = last_poll(connection)
+    ended = (last["finished_at"] or last["started_at"]) if last else None
+    if is_held:
+        return Activity("running", ended)
+    expected = expected_cycles(connection)
+    if expected and expected["role"] == "once" and ended:
+        late_s = max(_LATE_AFTER_S, _LATE_INTERVALS * expected["every_s"])
+        if (now - from_text(ended)).total_seconds() <= late_s:
+            return Activity("between", ended)
+    return Activity("stopped", ended)
+
+
+async def needing_attention(database: StateDatabase) -> int:
+    """Return how many things need a person: what the header, the title and the icon of each page say."""
+    counts = await database.ask_rested("attention", attention_counts)
+    return sum(counts.values())
 
 
 def database_of(datasette: Any) -> StateDatabase:

@@ -1,19 +1,24 @@
 """Shows the overview: what `gladly-segment status` says, and charts of the time before."""
 
 import asyncio
+import sqlite3
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from inspector import charts
-from inspector.pages.frame import database_of, render
+from inspector.pages import proof
+from inspector.pages.frame import activity, database_of, render
 from state.instants import utc_now
+from state.queries.attention import attention
+from state.queries.audits import audited_days, proved_until
 from state.queries.charts import CHARTED_EVENTS, delivery_lags, first_event, open_by_age, transitions
 from state.queries.counts import conversation_total
 from state.queries.cycles import latest_polls
+from state.queries.organization import began_at
 from state.queries.rows import Row
 from state.queries.status import EVENTS_API_REACH_S, status
 
-# The page names so many things that need a person at most. Then it links to the table of all of them.
+# The page names so many groups of things that need a person at most. It counts the rest, and links to all.
 _ATTENTION = 20
 
 
@@ -50,7 +55,10 @@ async def overview(datasette: Any, request: Any) -> Any:
     """Answer with what `gladly-segment status` says, and with charts of the time before."""
     database = database_of(datasette)
     now = utc_now()
-    found = await database.ask(status, now, _ATTENTION)
+    found = await database.ask(status, now, 0)
+    needs = await database.ask(attention, _ATTENTION)
+    audits, began, until = await database.ask(_proof)
+    strip = proof.days(audits, began, now)
     chosen = next((each for each in RANGES if each.key == request.args.get("range")), None)
     shown = chosen or _fitting_range(await database.ask(first_event), now)
     first = int(now.timestamp() // shown.step_s - shown.length_s // shown.step_s + 1)
@@ -71,7 +79,12 @@ async def overview(datasette: Any, request: Any) -> Any:
             "conversation_total": conversation_total(found["conversations"]),
             "gap_level": _gap_level(found["gap_seconds_left"]),
             "polls": await database.ask(latest_polls),
-            "attention_limit": _ATTENTION,
+            "activity": await database.ask(activity, now, is_held=database.holder().is_there),
+            "needs": needs,
+            "days": strip,
+            "kinds": proof.kinds(strip),
+            "shown_day": proof.newest_audited(strip),
+            "proved_until": until,
             "ranges": RANGES,
             "shown": shown,
             "created_and_closed": _created_and_closed(flow, first, shown),
@@ -80,6 +93,11 @@ async def overview(datasette: Any, request: Any) -> Any:
             "ages": _ages(ages),
         },
     )
+
+
+def _proof(connection: sqlite3.Connection) -> tuple[list[Row], str | None, str | None]:
+    """Return the days that were audited, since when the file knows its organization, and what is proved."""
+    return audited_days(connection, proof.DAYS + 1), began_at(connection), proved_until(connection)
 
 
 def _begin_of(bucket: int, step_s: int) -> datetime:

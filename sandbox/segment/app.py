@@ -86,21 +86,22 @@ class _Segment:
             raise _Refused(400, "invalid_request", f"malformed batch: {error}") from None
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _Refused(400, "invalid_request", "malformed JSON") from None
-        unknown_key = self._check_key(request, batch.writeKey)
+        refused = self._check_key(request, batch.writeKey)
         envelope = {"context": batch.context, "integrations": batch.integrations, "sentAt": batch.sentAt}
         envelope = {key: value for key, value in envelope.items() if value is not None}
         events = [self._incoming(bytes(raw), None, envelope) for raw in batch.batch]
         too_many = len(events) > BATCH_MAX_EVENTS
-        refused = f"more than {BATCH_MAX_EVENTS} events in one batch" if too_many else None
-        self._inbox.take(events, silently_refused=unknown_key or refused)
+        if too_many and refused is None:
+            refused = f"more than {BATCH_MAX_EVENTS} events in one batch"
+        self._inbox.take(events, silently_refused=refused, blocked=self._settings.blocked_events)
         return _json({"success": True})
 
     async def single(self, request: Request) -> Response:
         """Answer `POST /v1/track` and the other single calls. The path names the event's type."""
         self._apply_limit()
         incoming = self._incoming(await _body(request), request.url.path.rpartition("/")[2], {})
-        unknown_key = self._check_key(request, incoming.event.get("writeKey"))
-        self._inbox.take([incoming], silently_refused=unknown_key)
+        refused = self._check_key(request, incoming.event.get("writeKey"))
+        self._inbox.take([incoming], silently_refused=refused, blocked=self._settings.blocked_events)
         return _json({"success": True})
 
     async def events(self, _: Request) -> Response:
@@ -134,13 +135,21 @@ class _Segment:
         """
         credentials = basic_credentials(request.headers)
         key = credentials[0] if credentials else key_in_body
-        if key == self._settings.write_key or self._settings.wrong_keys == "taken":
+        if key == self._settings.write_key:
+            return self._why_source_drops()
+        if self._settings.wrong_keys == "taken":
             return None
         if self._settings.wrong_keys == "refused":
             raise _Refused(401, "unauthorized", "unknown write key")
         if not isinstance(key, str) or not KEY_FORM.fullmatch(key):
             raise _Refused(400, "invalid_request", "invalid write key")
         return "unknown write key"
+
+    def _why_source_drops(self) -> str | None:
+        """Return why our source drops everything after the 200, or None when it does not."""
+        if self._settings.region != self._settings.tracking_region:
+            return "project_not_found"
+        return None if self._settings.source_enabled else "source_disabled"
 
     def _apply_limit(self) -> None:
         if self._requests is not None and not self._requests.take().allowed:

@@ -6,8 +6,10 @@ import random
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from sandbox.segment.debugger import Incoming, as_shown
@@ -33,12 +35,16 @@ class Attempt:
         message_id: The messageId that was sent, or the one that Segment made.
         at: When the event arrived, in world time.
         outcome: `received`, `repeat`, or why the event was dropped.
+        type: The event's type as it was sent.
+        event: The event's name as it was sent; None where it has none.
     """
 
     raw: bytes
     message_id: str
     at: datetime
     outcome: str
+    type: Any = None
+    event: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,24 +110,34 @@ class Inbox:
                     return len(self._kept) >= count
         return True
 
-    def take(self, events: list[Incoming], *, silently_refused: str | None = None) -> None:
+    def take(
+        self,
+        events: list[Incoming],
+        *,
+        silently_refused: str | None = None,
+        blocked: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """
         Receive the events of one request.
 
         Args:
             events: The events, in the order of the request.
             silently_refused: A reason to drop them all; None receives them.
+            blocked: The names of events that a tracking plan blocks, each with the reason.
         """
         at = floor_ms(self._clock.now())
         with self._arrived:
             for incoming in events:
-                self._take_one(incoming, at, silently_refused)
+                self._take_one(incoming, at, silently_refused, blocked)
             self._arrived.notify_all()
 
-    def _take_one(self, incoming: Incoming, at: datetime, refused: str | None) -> None:
+    def _take_one(
+        self, incoming: Incoming, at: datetime, refused: str | None, blocked: Mapping[str, str]
+    ) -> None:
         sent_id = incoming.event.get("messageId")
         message_id = sent_id if isinstance(sent_id, str) and sent_id else self._new_id()
-        reason = refused or _why_dropped(incoming.event)
+        event, name = incoming.event, incoming.event.get("event")
+        reason = refused or _why_dropped(event) or (blocked.get(name) if isinstance(name, str) else None)
         if reason is not None:
             self.dropped.append(Dropped(incoming.event, reason, at))
         else:
@@ -132,7 +148,8 @@ class Inbox:
             else:
                 self._seen_at[message_id] = at
                 self._kept.append((incoming, message_id, at))
-        self.attempts.append(Attempt(incoming.raw, message_id, at, reason or "received"))
+        outcome = reason or "received"
+        self.attempts.append(Attempt(incoming.raw, message_id, at, outcome, event.get("type"), name))
 
     def _new_id(self) -> str:
         return "api-" + base64.urlsafe_b64encode(self._rng.randbytes(20)).rstrip(b"=").decode()

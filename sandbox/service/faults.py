@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-End = Literal["gladly", "segment"]
+End = Literal["gladly", "segment", "public_api"]
 RewriteFeed = Callable[[list[bytes]], list[bytes]]
 RewriteReport = Callable[[bytes], bytes]
 Predicate = Callable[[dict[str, Any]], bool]

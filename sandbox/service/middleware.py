@@ -18,7 +18,8 @@ class ServiceMiddleware:
     """
     ASGI middleware around one service.
 
-    Requests for the pages that people read (`/`, `/sandbox/…`) are not recorded, and no fault meets them.
+    Requests for the pages that people read (`/`, `/sandbox/…`) are not recorded, and no fault meets them. The
+    Public API has no such pages.
 
     Args:
         app: The service itself.
@@ -44,6 +45,7 @@ class ServiceMiddleware:
         self._app, self._end, self._clock = app, end, clock
         self._faults, self._log = faults, log
         self._before, self._latency_s = before, latency_s
+        self._has_pages = end != "public_api"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -51,7 +53,7 @@ class ServiceMiddleware:
             await self._app(scope, receive, send)
             return
         self._before()
-        if scope["path"] == "/" or scope["path"].startswith("/sandbox/"):
+        if self._has_pages and (scope["path"] == "/" or scope["path"].startswith("/sandbox/")):
             await self._app(scope, receive, _Answer(send, self._clock, None, None).send)
             return
         entry = _Entry(self._log, self._clock, scope, receive)

@@ -8,7 +8,8 @@ that two million events take no longer to look at than two hundred.
 * `state.queries.status`: what `status` says, and the limits it measures against.
 * `state.queries.counts`: how many events and conversations there are; the oldest pending event.
 * `state.queries.cycles`: the watermark, the cycles, the requests to Gladly.
-* `state.queries.attention`: what needs a person.
+* `state.queries.attention`: what needs a person, grouped.
+* `state.queries.schedules`: how often a cycle is expected.
 * `state.queries.events`: events for `events`; `state.queries.event_list`: events for the debugger page.
 * `state.queries.conversations`: one conversation, its changes, its customer.
 * `state.queries.charts`: the figures of the Overview's charts.

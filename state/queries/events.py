@@ -66,3 +66,49 @@ def events_after(
 
 def _with_payload(row: Row) -> Row:
     return row if row["payload"] is None else {**row, "payload": json.loads(row["payload"])}
+
+
+def events_by_conversation(
+    connection: sqlite3.Connection, after: str, page: int
+) -> list[tuple[str, str, str, str | None, str, str | None, str | bytes | None]]:
+    """
+    Return the events of the next conversations, in the order of the conversations' ids and then of time.
+
+    Every conversation in the answer has all of its events. An empty answer is the end.
+
+    Args:
+        connection: The state file.
+        after: The id of the last conversation of the answer before; empty at the beginning.
+        page: About how many events to return.
+
+    Returns:
+        Tuples of conversation id, name, `occurred_at`, `delivered_at`, status, reason and payload.
+    """
+    columns = "conversation_id, event, occurred_at, delivered_at, status, reason, payload"
+    found = connection.execute(
+        f"SELECT {columns} FROM events WHERE conversation_id > ?"  # noqa: S608 (constants)
+        " ORDER BY conversation_id, occurred_at LIMIT ?",
+        (after, page),
+    ).fetchall()
+    if len(found) < page:
+        return found
+    whole = [row for row in found if row[0] != found[-1][0]]
+    if whole:
+        return whole
+    return connection.execute(
+        f"SELECT {columns} FROM events WHERE conversation_id = ? ORDER BY occurred_at",  # noqa: S608 (constants)
+        (found[-1][0],),
+    ).fetchall()
+
+
+def covered(connection: sqlite3.Connection) -> tuple[str | None, str | None]:
+    """Return the instants from which and up to which the file has every event. None where it has none."""
+    begin = value(connection, "SELECT min(occurred_at) FROM events")
+    # A file of an older schema does not say when it began. What a resync has read before that is a part only.
+    if any(row["name"] == "began_at" for row in rows(connection, "PRAGMA table_info(organization)")):
+        begin = value(connection, "SELECT min(began_at) FROM organization") or begin
+    # A change is visible 15 s after it was recorded at the latest, and the watermark lies further back. So up
+    # to the newest event next to nothing is missing.
+    newest = value(connection, "SELECT max(occurred_at) FROM events")
+    position = value(connection, "SELECT position FROM watermark WHERE feed = 'conversations'")
+    return begin, max(filter(None, (newest, position)), default=None)

@@ -4,7 +4,7 @@ import sqlite3
 from datetime import datetime, timedelta
 
 from state.instants import from_text, to_text
-from state.queries.attention import needs_attention, quarantined
+from state.queries.attention import attention, quarantined
 from state.queries.audits import proved_until
 from state.queries.counts import (
     CONVERSATION_STATUSES,
@@ -15,6 +15,7 @@ from state.queries.counts import (
 )
 from state.queries.cycles import last_poll, last_success, requests_since, watermark
 from state.queries.rows import Row
+from state.queries.schedules import expected_cycles
 
 # Gladly's Events API reaches back 24 hours (Gladly REST API, Events). Older changes are read from Gladly's
 # report, day by day.
@@ -24,7 +25,7 @@ EVENTS_API_REACH_S = 86_400.0
 GLADLY_REQUESTS_PER_SECOND = 10.0
 
 
-def status(connection: sqlite3.Connection, now: datetime, attention_limit: int = 10) -> Row:
+def status(connection: sqlite3.Connection, now: datetime, attention_limit: int | None = 10) -> Row:
     """
     Return where the sync stands, with the keys of `status --json` (interface 4).
 
@@ -35,8 +36,10 @@ def status(connection: sqlite3.Connection, now: datetime, attention_limit: int =
     Args:
         connection: The state file.
         now: The instant from which ages count.
-        attention_limit: How many of the things that need a person to return at most.
+        attention_limit: How many groups of things that need a person to return at most (`attention`).
+            None returns all.
     """
+    needs = attention(connection, attention_limit)
     mark = watermark(connection)
     position = mark["position"] if mark else None
     lag = _age(position, now)
@@ -47,6 +50,7 @@ def status(connection: sqlite3.Connection, now: datetime, attention_limit: int =
         "gap_seconds_left": None if lag is None else max(0.0, EVENTS_API_REACH_S - lag),
         "last_poll": last_poll(connection),
         "last_success": last_success(connection),
+        "expected_cycles": expected_cycles(connection),
         "oldest_pending_seconds": _age(oldest_pending(connection), now),
         "events": event_counts(connection),
         "conversations": conversation_counts(connection),
@@ -54,18 +58,25 @@ def status(connection: sqlite3.Connection, now: datetime, attention_limit: int =
         "quarantined": quarantined(connection),
         "requests_last_hour": requests,
         "rate_limit_share": round(requests / 3_600 / GLADLY_REQUESTS_PER_SECOND, 4),
-        "needs_attention": needs_attention(connection, attention_limit),
+        "needs_attention": needs.groups,
+        "needs_attention_more": needs.more,
+        "needs_attention_total": needs.total,
     }
 
 
 def empty_status() -> Row:
-    """Return what `status` says of an empty state file, for use before the first cycle creates the file."""
+    """
+    Return what `status` says of an empty state file, for use before the first cycle creates the file.
+
+    `daemon` is part of it: nobody runs cycles.
+    """
     return {
         "watermark": None,
         "lag_seconds": None,
         "gap_seconds_left": None,
         "last_poll": None,
         "last_success": None,
+        "expected_cycles": None,
         "oldest_pending_seconds": None,
         "events": dict.fromkeys(EVENT_STATUSES, 0),
         "conversations": dict.fromkeys(CONVERSATION_STATUSES, 0),
@@ -74,6 +85,9 @@ def empty_status() -> Row:
         "requests_last_hour": 0,
         "rate_limit_share": 0.0,
         "needs_attention": [],
+        "needs_attention_more": {},
+        "needs_attention_total": 0,
+        "daemon": {"running": False, "pid": None},
     }
 
 

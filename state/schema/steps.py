@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 from sqlite_utils import Database
 
+from state.schema.attention import NEEDS_ATTENTION
+
 Step = Callable[[Database], None]
 
 _STATUSES = {
@@ -72,8 +74,8 @@ def m003_proof(db: Database) -> None:
 
     `audits` has a row for each past day that was audited. `conditions` has a row for each thing that is wrong
     and goes on, for as long as it does: an end that refuses its credentials, a silent feed, a full disk.
-    `feed_hours` counts the changes that the feed showed in each hour of UTC (semantics 6.4). `schedules` says
-    how often a cycle is expected.
+    `feed_hours` counts the changes that the feed showed in each hour of UTC (semantics 6.4). An hour has a
+    row when the feed was watched from its beginning on. `schedules` says how often a cycle is expected.
     """
     db.table("audits").create(
         {
@@ -100,8 +102,15 @@ def m003_proof(db: Database) -> None:
     db.execute(
         "CREATE TABLE schedules (role TEXT PRIMARY KEY, every_s REAL NOT NULL, updated_at TEXT NOT NULL)"
     )
+    # What was delivered on a day is counted once a day, and must not read a file of gigabytes for it.
+    db.execute(
+        "CREATE INDEX events_by_delivery ON events (delivered_at, event, status)"
+        " WHERE delivered_at IS NOT NULL"
+    )
     # Since when this file has followed its organization: days before it are not the audit's business.
     db.execute("ALTER TABLE organization ADD COLUMN began_at TEXT")
+    db.execute("CREATE INDEX quarantine_to_see ON quarantine (seen_at) WHERE dismissed_at IS NULL")
+    db.create_view("needs_attention", NEEDS_ATTENTION, replace=True)
 
 
 # All steps, in order. A file's version (PRAGMA user_version) is how many of them it has had.

@@ -165,11 +165,13 @@ class Audits:
 
     def dismiss(self, days: Sequence[str] | None) -> int:
         """
-        Note that a person has seen these days that were mended or not proved, or all of them (None).
+        Note that a person has seen these days that were mended or not proved, or of which Segment dropped
+        events; or all of them (None).
 
         Return how many were dismissed.
         """
-        seen = "UPDATE audits SET dismissed_at = ? WHERE outcome <> 'complete' AND dismissed_at IS NULL"
+        seen = "UPDATE audits SET dismissed_at = ? WHERE dismissed_at IS NULL"
+        seen += " AND (outcome <> 'complete' OR dropped > 0)"
         now = to_text(utc_now())
         with self._connection.transaction() as db:
             if days is None:

@@ -4,6 +4,7 @@ Erases payloads and decisions that must go, and the bytes they leave in the file
 Rows are erased in a transaction. `Erasure.wipe` then overwrites what the erased rows left behind.
 """
 
+import contextlib
 import os
 import shutil
 import sqlite3
@@ -13,11 +14,17 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from state.errors import StateError
 from state.file import BUSY_TIMEOUT_MS
 from state.instants import from_text, to_text, utc_now
+from state.records import Condition
+from state.writer.conditions import Conditions
 from state.writer.connection import WriterConnection
 
 Warn = Callable[..., object]
+
+# The id of the condition that the disk has no room to erase.
+_NO_ROOM = "erasure"
 
 # A customer, and everyone who was merged into this customer, over any number of merges.
 _EVERYONE = (
@@ -93,6 +100,7 @@ class Erasure:
 
     Args:
         connection: The connection of the store.
+        conditions: Told when the disk has no room to erase.
         log_holds_leftovers: Whether the write-ahead log held anything when the store was opened. An earlier
             process left it there.
         timing: When the file is rebuilt.
@@ -101,11 +109,13 @@ class Erasure:
     def __init__(
         self,
         connection: WriterConnection,
+        conditions: Conditions,
         *,
         log_holds_leftovers: bool,
         timing: WipeTiming = DEFAULT_WIPE_TIMING,
     ) -> None:
         self._connection = connection
+        self._conditions = conditions
         self._timing = timing
         self._to_truncate = log_holds_leftovers
         self._to_rebuild: bool | None = None  # not known: the file has not been asked yet
@@ -147,6 +157,7 @@ class Erasure:
                         (to_text(now),),
                     )
                     self._to_rebuild = self._is_rebuilt = False
+                    self._conditions.clear(_NO_ROOM)
         except sqlite3.OperationalError:
             self._to_truncate = True
         finally:
@@ -175,11 +186,14 @@ class Erasure:
         needed = (pages - free_pages) * page_bytes
         if why := self._lacking_room(needed):
             self._put_off(warn, why)
+            self._note_the_lack(why)
             return
         try:
             self._connection.raw.execute("VACUUM")
         except sqlite3.OperationalError as error:
             self._put_off(warn, str(error))
+            if "full" in str(error):
+                self._note_the_lack(str(error))
         else:
             self._is_rebuilt, self._pause_s = True, self._timing.again_after_s
 
@@ -215,6 +229,13 @@ class Erasure:
         self._not_before = time.monotonic() + self._pause_s
         warn("wipe.delayed", reason=why, again_in_seconds=round(self._pause_s))
         self._pause_s = min(self._timing.longest_s, 2 * self._pause_s)
+
+    def _note_the_lack(self, why: str) -> None:
+        reason = (
+            f"deleted customers' data cannot be overwritten: {why}. Make room. It is tried again by itself."
+        )
+        with contextlib.suppress(StateError):  # the disk may be too full for this row, too
+            self._conditions.set(Condition(_NO_ROOM, "delayed erasure", reason, "gladly-segment check"))
 
     def _is_rebuild_due(self) -> bool:
         return bool(

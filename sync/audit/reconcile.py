@@ -9,7 +9,7 @@ once, also when the feed shows it after all.
 
 import math
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import structlog
@@ -37,6 +37,9 @@ SHARE_A_DAY = 0.1
 
 # A 404 is believed when it is answered again so much later.
 NOT_FOUND_AGAIN = timedelta(minutes=1)
+
+# What Gladly shows now is asked for, and nothing that is kept.
+NOW = datetime.max.replace(tzinfo=UTC)
 
 NOT_ANSWERED = Failed("", "not asked, or not believed yet")
 
@@ -85,7 +88,7 @@ class Reconciler:
         if not quiet:
             return Reconciled()
         self._lookups.begin_pass()
-        found = self._lookups.conversations([conversation.id for conversation in quiet])
+        found = self._lookups.conversations({conversation.id: NOW for conversation in quiet})
         at = utc_now()
         gone = [stored for stored in quiet if stored.id in found and found[stored.id] is None]
         with self._turn():

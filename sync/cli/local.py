@@ -23,12 +23,19 @@ class PortTakenError(GladlySegmentError):
 @click.option(
     "--segment-port", type=int, default=8411, show_default=True, help="Segment's port. 0 takes a free port."
 )
+@click.option(
+    "--public-api-port",
+    type=int,
+    default=8413,
+    show_default=True,
+    help="The port of Segment's Public API. 0 takes a free port.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed makes the same world.")
 @click.option(
     "--tempo", type=float, default=10.0, show_default=True, help="How fast things happen. 1 is natural."
 )
 @command
-def sandbox(gladly_port: int, segment_port: int, seed: int, tempo: float) -> None:
+def sandbox(gladly_port: int, segment_port: int, public_api_port: int, seed: int, tempo: float) -> None:
     """
     Serve a local Gladly and a local Segment.
 
@@ -43,16 +50,22 @@ def sandbox(gladly_port: int, segment_port: int, seed: int, tempo: float) -> Non
 
     try:
         serve(
-            gladly_port=gladly_port, segment_port=segment_port, seed=seed, tempo=tempo, ready=_show_addresses
+            gladly_port=gladly_port,
+            segment_port=segment_port,
+            public_api_port=public_api_port,
+            seed=seed,
+            tempo=tempo,
+            ready=_show_addresses,
         )
     except OSError as error:
         raise PortTakenError(
-            f"A port is taken ({error.strerror}). Choose other ports with --gladly-port and --segment-port."
+            f"A port is taken ({error.strerror}). Choose other ports with --gladly-port, --segment-port "
+            "and --public-api-port."
         ) from error
 
 
 def _show_addresses(sandbox: "Sandbox") -> None:
-    from sync.settings.secrets import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
+    from sync.settings.secrets import GLADLY_TOKEN_VARIABLE, PUBLIC_API_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 
     click.echo(
         f"Gladly   {sandbox.gladly_url}   (/sandbox/truth lists what it has shown)\n"
@@ -63,6 +76,8 @@ def _show_addresses(sandbox: "Sandbox") -> None:
         f"  export GLADLY_SEGMENT_SEGMENT__BASE_URL={sandbox.segment_url}\n"
         f"  export {GLADLY_TOKEN_VARIABLE}={sandbox.gladly.api_token}\n"
         f"  export {SEGMENT_KEY_VARIABLE}={sandbox.segment.write_key}\n"
+        f"  export GLADLY_SEGMENT_SEGMENT__PUBLIC_API_URL={sandbox.public_api_url}\n"
+        f"  export {PUBLIC_API_TOKEN_VARIABLE}={sandbox.segment.public_api_token}\n"
         "  gladly-segment check\n"
         "\nCtrl-C ends it."
     )

@@ -48,7 +48,8 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
     from state.reader import read_status
 
     path = options.state_path
-    found = read_status(path, utc_now())
+    # The screen shows the most urgent. A script gets everything.
+    found = read_status(path, utc_now(), attention_limit=None if as_json else 10)
     if as_json:
         click.echo(json.dumps(found))
     else:

@@ -18,7 +18,7 @@ from sync import __version__
 from sync.cli import local, looking, outbox, running, setting_up, watermark
 from sync.cli.errors import FAILED, complain, exit_code_of
 from sync.cli.options import Options
-from sync.cli.proof import audit
+from sync.cli.proof import audit, comparing, schema
 from sync.errors import GladlySegmentError
 from sync.telemetry.streams import prepare_standard_streams
 
@@ -54,7 +54,7 @@ for _command in (
     *(running.run, running.once),
     *(looking.status, looking.events, looking.explain, looking.inspect),
     *(watermark.watermark, watermark.resync),
-    audit.audit,
+    *(audit.audit, comparing.compare, schema.schema),
     *(outbox.retry, outbox.dismiss),
     *(local.sandbox, local.demo),
 ):

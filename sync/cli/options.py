@@ -66,9 +66,18 @@ class Options:
         Raises:
             SettingsError: The settings hold mistakes.
         """
+        return self.load_without_secrets().state_path
+
+    def load_without_secrets(self) -> "Config":
+        """
+        Read the settings, and no secret.
+
+        Raises:
+            SettingsError: The settings hold mistakes.
+        """
         from sync.settings.loading import load
 
-        return load(self._config, with_secrets=False).state_path
+        return load(self._config, with_secrets=False)
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:

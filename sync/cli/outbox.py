@@ -51,12 +51,13 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
 
 @click.command()
 @click.argument("ids", nargs=-1, metavar="ID ...")
-@click.option("--all", "every", is_flag=True, help="Dismiss everything that is listed.")
+@click.option("--all", "every", is_flag=True, help="Dismiss everything that is listed and can be dismissed.")
+@click.option("--what", metavar="KIND", help="With --all: only what is of this kind, such as 'gap'.")
 @click.pass_obj
 @command
-def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
+def dismiss(options: Options, ids: tuple[str, ...], every: bool, what: str | None) -> int:
     """
-    Dismiss lines, gaps and audited days that you have seen, and give held back events up.
+    Dismiss unreadable lines, gaps and audited days that you have seen, and give held back events up.
 
     `status` no longer lists them. The lines are erased, and the events are suppressed. To read the time of a
     line or a gap again, use `resync`; to audit a day again, `audit --day`. A daemon may be running: the two
@@ -66,19 +67,47 @@ def dismiss(options: Options, ids: tuple[str, ...], every: bool) -> int:
     Example:
       gladly-segment status
       gladly-segment dismiss --all
+      gladly-segment dismiss --all --what 'unreadable line'
     """
+    from state.queries.attention import DISMISSIBLE
+
     if bool(ids) == every:
         raise click.UsageError("Give the ids that `status` shows, or --all.")
+    if what is not None and (not every or what not in DISMISSIBLE):
+        raise click.UsageError(f"--what goes with --all, and names one of: {', '.join(DISMISSIBLE)}.")
+    unknown: list[str] = []
     with _store_in_turn(options) as store:
-        count, unknown = 0, list(ids)
-        for dismissed in (store.quarantine.dismiss, store.recorded.dismiss, store.audits.dismiss):
-            if every or unknown:
-                more, unknown = _apply(dismissed, unknown)
-                count += more
+        if what is not None and not (ids := tuple(_ids_of(options, what))):
+            count = 0
+        else:
+            count, unknown = _dismiss(store, ids)
     click.echo(f"Dismissed: {count}.")
-    for id_ in unknown:
-        complain(f"Nothing with the id {id_} needs attention. See: gladly-segment status")
+    if unknown:
+        listed = set(_ids_of(options))
+        for id_ in unknown:
+            if id_ in listed:
+                complain(f"{id_} cannot be dismissed. It goes when its cause does: gladly-segment status")
+            else:
+                complain(f"Nothing with the id {id_} needs attention. See: gladly-segment status")
     return WRONG_USAGE if unknown else 0
+
+
+def _dismiss(store: "Store", ids: tuple[str, ...]) -> tuple[int, list[str]]:
+    """Dismiss what has these ids, or everything for none. Return how much it was, and the unknown ids."""
+    count, unknown = 0, list(ids)
+    for change in (store.quarantine.dismiss, store.audits.dismiss, store.recorded.dismiss):
+        if unknown or not ids:
+            done, unknown = _apply(change, unknown)
+            count += done
+    return count, unknown
+
+
+def _ids_of(options: Options, what: str | None = None) -> list[str]:
+    """Return the ids of what needs a person, or of one kind of it."""
+    from state.reader import Reader
+
+    with Reader(options.state_path) as reader:
+        return reader.ids_needing_attention(what)
 
 
 def _apply(change: Callable[[Sequence[str] | None], int], ids: Sequence[str]) -> tuple[int, list[str]]:

@@ -79,11 +79,12 @@ def once(options: Options, dry_run: bool) -> int:
         Store(config.state_path, migrate=True, sleep=stop.sleep) as store,
         build_pipeline(config, store, stop, tuning=options.tuning) as pipeline,
     ):
-        report = pipeline.cycle.run()
+        report = pipeline.cycle.run(is_alone=True)
         if not report.errors:
             heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
             heartbeat.beat()
             heartbeat.wait()
+        pipeline.cycle.tidy()
         errors = [*report.errors]
         if report.gladly_error is None and (refused := _prove(pipeline, stop)) is not None:
             errors.append(refused)

@@ -73,21 +73,21 @@ def completion(context: click.Context, shell: str) -> None:
 
 
 @click.command()
-@json_option("Print JSON lines: the check, whether it passed, and why.")
+@json_option("Print JSON lines: the check, its state (passed, failed, unproved), and why.")
 @click.pass_obj
 @command
 def check(options: Options, as_json: bool) -> int:
     """
     Check the settings, Gladly, Segment and the state file.
 
-    Each line names a check and says whether it passed, or how to correct what failed. The exit code is 0 only
-    if all checks passed.
+    Each line names a check and says whether it passed, or how to correct what failed. What cannot be proved
+    is shown as unsure, with what would prove it. The exit code is 0 only if no check failed.
 
     \b
     Example:
       gladly-segment check && gladly-segment run
     """
-    from sync.cli.screens.checks import show_check, show_finding
+    from sync.cli.screens.checks import show_check, show_finding, state_of
     from sync.runtime.checks import run_checks
 
     worst = 0
@@ -98,8 +98,9 @@ def check(options: Options, as_json: bool) -> int:
             if not as_json:
                 show_check(name)
         elif as_json:
-            passed = isinstance(finding, str)
-            click.echo(json.dumps({"check": name, "ok": passed, "says": str(finding)}))
+            state = state_of(finding)
+            passed = {"passed": True, "failed": False}.get(state)
+            click.echo(json.dumps({"check": name, "state": state, "ok": passed, "says": str(finding)}))
         else:
             show_finding(name, finding)
     return worst

@@ -9,7 +9,8 @@ Doors:
 * `host`: `Host` makes requests to one host; `Exchange` is a request under way.
 * `retry`: `RetryPolicy` says how often, and how long, a failed request is made again.
 * `pacer`: `Pacer` keeps the pace of requests, over all threads.
-* `credentials`: `BasicCredentials`, or any other `Credentials`, are sent with every request.
+* `credentials`: `BasicCredentials`, `BearerCredentials`, or any other `Credentials`, are sent with every
+  request.
 * `headers`: `server_date` and `retry_after_s` read the headers of both ends' answers.
 * `addresses`: `is_loopback` tells whether a URL names this machine. The file imports no HTTP library.
 

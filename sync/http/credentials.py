@@ -39,3 +39,17 @@ class BasicCredentials(NamedTuple):
 
     def _encoded(self) -> str:
         return b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+
+class BearerCredentials(NamedTuple):
+    """Hold the token of a `Bearer` header."""
+
+    token: str
+
+    def authorization(self) -> str:
+        """Return the value of the `Authorization` header."""
+        return f"Bearer {self.token}"
+
+    def secrets(self) -> Sequence[str]:
+        """Return the token as it is, and percent-encoded."""
+        return [text for text in (self.token, quote(self.token, safe="")) if text]

@@ -8,15 +8,15 @@ event twice under one messageId. It never loses an event (semantics 4).
 import contextlib
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import structlog
 
-from state.errors import StateError
+from state.errors import DiskFullError, StateError
 from state.failpoints import failpoint
 from state.instants import to_text, utc_now
-from state.records import Poll, PollOutcome
+from state.records import Condition, Poll, PollOutcome
 from state.store import Store
 from sync.errors import BrokenPartError, GladlySegmentError, StoppedError
 from sync.pipeline.delivery import Deliverer, Delivery
@@ -28,6 +28,9 @@ from sync.reports import CycleObserver, CycleReport
 from sync.stop import Stop
 
 log = structlog.get_logger()
+
+# The id of the condition that the state file cannot be written.
+_FULL_DISK = "disk"
 
 
 class CycleTiming(NamedTuple):
@@ -42,12 +45,14 @@ class CycleTiming(NamedTuple):
             as it took to read the last chunk.
         progress_every_s: A long poll logs how far it has come this often.
         retention_every_s: Payloads past their retention are looked for this often.
+        silence_every_s: Whether the feed is silent is looked at this often.
     """
 
     uneventful_every_s: float = 60.0
     look_up_between_chunks_s: float = 1.0
     progress_every_s: float = 10.0
     retention_every_s: float = 3_600.0
+    silence_every_s: float = 60.0
 
 
 class Cycle:
@@ -89,6 +94,8 @@ class Cycle:
         self._observer = observer
         self._timing = timing
         self._retention_due = self._record_due = 0.0  # monotonic
+        self._written_every: timedelta | None = None
+        self._read_until: datetime | None = None  # Gladly's clock at the end of the last poll
         self._broken: list[BrokenPartError] = []  # in this cycle
 
     @property
@@ -96,13 +103,18 @@ class Cycle:
         """Return a number that grows while a cycle gets on: with each request, chunk, step and batch."""
         return self._poller.chunks + self._look_up.steps + self._deliverer.batches + self._ends.request_count
 
-    def run(self, look_up_s: float | None = None) -> CycleReport:
+    def run(
+        self, look_up_s: float | None = None, *, every: timedelta | None = None, is_alone: bool = False
+    ) -> CycleReport:
         """
         Record, look up, deliver.
 
         Args:
             look_up_s: Look-ups end after so many seconds, so that the next poll is not late. The next cycle
                 goes on with them. None looks up all that is due.
+            every: How often cycles run at least. The state file says so to those who read it.
+            is_alone: Whether the process runs this one cycle, as `once` does. The state file then learns from
+                the time since the run before.
 
         Raises:
             StateError: The state file could not be written, or is not there any more. Nothing is lost.
@@ -115,11 +127,17 @@ class Cycle:
         failpoint("cycle.begin")
         self._store.check_still_there()
         with self._store.turn(self._stop.sleep, lambda: log.info("cycle.waiting", reason="a resync writes")):
-            report = self._run(poll, look_up_s)
+            try:
+                report = self._run(poll, look_up_s, every=every, is_alone=is_alone)
+            except DiskFullError as error:
+                self._note_a_full_disk(error)
+                raise
         self._observer.finished(report)
         return report
 
-    def _run(self, poll: Poll, look_up_s: float | None) -> CycleReport:
+    def _run(
+        self, poll: Poll, look_up_s: float | None, *, every: timedelta | None, is_alone: bool
+    ) -> CycleReport:
         started = time.monotonic()
         requests_before = self._ends.gladly.host.request_count
         gladly, segment = self._ends.gladly_health, self._ends.segment_health
@@ -137,8 +155,9 @@ class Cycle:
             poll.outcome = PollOutcome.FAILED
             poll.error = " ".join(str(error) for error in errors)
         poll.finished_at = utc_now()
-        self._write(poll)
-        self._forget_old_payloads(poll)
+        self._read_until = poll.window_end
+        self._write(poll, every=every, is_alone=is_alone)
+        self._note_conditions()
         failpoint("cycle.end")
         seconds = round(time.monotonic() - started, 3)
         log.info("cycle.finished", outcome=poll.outcome.value, **poll.figures(), seconds=seconds)
@@ -214,22 +233,49 @@ class Cycle:
                     poll.outcome = PollOutcome.DEGRADED  # an event waits for an answer (semantics 2.5)
         return goes_on
 
-    def _write(self, poll: Poll) -> None:
+    def _write(self, poll: Poll, *, every: timedelta | None, is_alone: bool) -> None:
         """Write the cycle's row, with the watermark it came to. Write an uneventful one only now and then."""
         is_uneventful = poll.outcome is PollOutcome.OK and not (poll.changes or poll.delivered)
         if is_uneventful and time.monotonic() < self._record_due:
             return
-        self._store.record_poll(poll, self._poller.unwritten_position)
+        is_new = every != self._written_every  # the first cycle of a process is always written
+        self._store.record_poll(
+            poll, self._poller.unwritten_position, every=every if is_new else None, is_alone=is_alone
+        )
+        self._written_every = every
         self._poller.position_written()
         self._record_due = time.monotonic() + self._timing.uneventful_every_s
 
-    def _forget_old_payloads(self, poll: Poll) -> None:
+    def _note_conditions(self) -> None:
+        """Write down which end refuses the credentials, for those who read the file. Write changes only."""
+        conditions = self._store.conditions
+        conditions.clear(_FULL_DISK)  # the cycle has been written
+        for health in (self._ends.gladly_health, self._ends.segment_health):
+            if (refusal := health.refusal) is not None:
+                conditions.set(refusal)
+            elif health.error is None:
+                conditions.clear(health.condition_id)  # another error does not prove that the end takes them
+
+    def _note_a_full_disk(self, error: DiskFullError) -> None:
+        """Write down that the state file cannot be written. So short a row may find room."""
+        with contextlib.suppress(StateError):
+            self._store.conditions.set(Condition(_FULL_DISK, "full disk", str(error), "gladly-segment check"))
+
+    def tidy(self) -> None:
         """
         Erase payloads past their retention (semantics 5.3), and overwrite what earlier erasures have left.
 
-        No clock alone erases anything early: this machine's counts no further than Gladly's (faults H1.19).
+        This follows a cycle and is no part of one: to rebuild a large file takes seconds (faults H2.8). No
+        clock alone erases anything early: this machine's counts no further than Gladly's (faults H1.19).
+
+        Raises:
+            StateError: The state file could not be written. The next call goes on.
+            StoppedError: A stop was asked for.
         """
-        now = min(utc_now(), poll.window_end or self._store.watermark() or utc_now())
+        with self._store.turn(self._stop.sleep):
+            self._tidy(min(utc_now(), self._read_until or self._store.watermark() or utc_now()))
+
+    def _tidy(self, now: datetime) -> None:
         self._store.erasure.wipe(now, log.warning)
         if time.monotonic() < self._retention_due:
             return

@@ -10,11 +10,21 @@ from collections.abc import Callable
 
 import structlog
 
-from sync.errors import CredentialsRefusedError, GladlySegmentError, RetryableError, StoppedError
+from state.records import Condition
+from sync.errors import (
+    CredentialsRefusedError,
+    EverythingRefusedError,
+    GladlySegmentError,
+    RetryableError,
+    StoppedError,
+)
 from sync.gladly.client import GladlyClient
 from sync.segment.client import SegmentClient
 
 log = structlog.get_logger()
+
+# What each end refuses, as the conditions of the state file call it.
+_REFUSED = {"gladly": "refused token", "segment": "refused key"}
 
 # A refused token or key is tried again this often. A person has to mend it, and need not restart anything.
 REFUSED_PAUSE_S = 300.0
@@ -42,6 +52,18 @@ class EndHealth:
     def is_paused(self) -> bool:
         """Return whether the end is left alone for now."""
         return self.error is not None and time.monotonic() < self._pause_until
+
+    @property
+    def condition_id(self) -> str:
+        """Return the id of the condition that this end refuses the credentials, in the state file."""
+        return f"{self.end}-credentials"
+
+    @property
+    def refusal(self) -> Condition | None:
+        """Return the condition that this end refuses the credentials. Return None where it does not."""
+        if not isinstance(self.error, CredentialsRefusedError | EverythingRefusedError):
+            return None
+        return Condition(self.condition_id, _REFUSED[self.end], str(self.error), "gladly-segment check")
 
     def attempt(self, work: Callable[[], None]) -> None:
         """

@@ -67,6 +67,7 @@ class LookUpStage:
         timing: LookUpTiming,
     ) -> None:
         self.steps = 0
+        self._per_second: float | None = None  # the events of the last step, by its seconds
         self._options = options
         self._store = store
         self._lookups = lookups
@@ -92,12 +93,15 @@ class LookUpStage:
         self._lookups.begin_pass()
         looked_up = held_back = 0
         while True:
-            events = self._store.recorded.due(utc_now(), self._timing.step_events)
+            left_s = None if over_at is None else over_at - time.monotonic()
+            events = self._store.recorded.due(utc_now(), self._timing.events_in(left_s, self._per_second))
             if not events:
                 if self._wait_for_the_next(outgoing, over_at):
                     continue
                 return LookUpFigures(looked_up, held_back)
+            began = time.monotonic()
             figures = self._step(events, outgoing)
+            self._per_second = len(events) / max(time.monotonic() - began, 0.001)
             looked_up += figures.looked_up
             held_back += figures.held_back
             self._lookups.raise_what_is_wrong()

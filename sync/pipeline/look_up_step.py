@@ -35,8 +35,9 @@ class LookUpTiming(NamedTuple):
     Say how much a step takes, and when a look-up that failed is made again.
 
     Attributes:
-        step_events: How many events are looked up and written together, at most. At a slow pace there are
-            fewer, so that a step takes a few seconds.
+        step_events: How many events are looked up and written together, at most.
+        step_s: A step takes about so many seconds, at most, at the pace that is kept.
+        events_per_second: How many events a second can be looked up at that pace; None for any number.
         again_s: The waits after the first, second, … failed attempt of an event, in seconds. The first ones
             pass within a cycle.
         longest_wait_s: The wait after all further attempts.
@@ -52,6 +53,8 @@ class LookUpTiming(NamedTuple):
     """
 
     step_events: int = 300
+    step_s: float = 6.0
+    events_per_second: float | None = None
     again_s: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0, 30.0, 60.0, 60.0, 300.0, 900.0, 1_800.0)
     longest_wait_s: float = 3_600.0
     attempts_a_day: int = 24
@@ -62,8 +65,23 @@ class LookUpTiming(NamedTuple):
     alone_after: timedelta = timedelta(days=1)
 
     def at_pace(self, requests_per_second: float) -> "LookUpTiming":
-        """Return these numbers with steps that fit the pace: an event needs one to two requests."""
-        return self._replace(step_events=min(self.step_events, max(5, math.ceil(requests_per_second))))
+        """Return these numbers with steps that fit the pace: an event needs two requests at most."""
+        return self._replace(events_per_second=requests_per_second / 2)
+
+    def events_in(self, seconds: float | None, per_second: float | None = None) -> int:
+        """
+        Return how many events a step takes.
+
+        Args:
+            seconds: How many seconds are left for it; None for any number.
+            per_second: How many events a second the last step came to, where another integration may need
+                Gladly's requests; None before the first step.
+        """
+        if self.events_per_second is None:
+            return self.step_events
+        rate = min(self.events_per_second, per_second or self.events_per_second)
+        step_s = self.step_s if seconds is None else min(seconds, self.step_s)
+        return min(self.step_events, max(5, math.ceil(step_s * rate)))
 
     def next_attempt(self, event: RecordedEvent, now: datetime, *, was_slow: bool = False) -> datetime:
         """
@@ -131,23 +149,32 @@ class LookUpStep:
 
     def ask(self, outgoing: Outgoing) -> None:
         """Ask Gladly for the conversations of the events and for the profiles of their customers."""
-        needed = {e.conversation_id for e in self._events if e.payload is None}
-        self._conversations = self._lookups.conversations(
-            [id_ for id_, owner in self._owners.items() if id_ in needed and owner not in self._deleted],
-            outgoing.send_what_is_due,
+        needed: dict[str, datetime] = {}
+        for event in self._events:
+            id_ = event.conversation_id
+            if event.payload is None and self._owners[id_] not in self._deleted:
+                needed[id_] = max(event.occurred_at, needed.get(id_, event.occurred_at))
+        self._conversations, self._profiles = self._lookups.both(
+            needed, self._customers(), outgoing.send_what_is_due
         )
         for id_, answer in self._conversations.items():
             if isinstance(answer, GladlyConversation):  # after a merge it says itself which customer has it
                 self._owners[id_] = answer.customer_id
         self._deleted |= self._store.deleted_customers(self._owners.values())
+        others = {id_: at for id_, at in self._customers().items() if id_ not in self._profiles}
+        if others:
+            self._profiles |= self._lookups.profiles(others, outgoing.send_what_is_due)
+        self._note_404s("conversation", self._conversations)
+        self._note_404s("profile", self._profiles)
+
+    def _customers(self) -> dict[str, datetime]:
+        """Return the customers of the events, each with the newest of its events."""
         newest: dict[str, datetime] = {}
         for event in self._events:
             owner = self._owners[event.conversation_id]
             if owner not in self._deleted:
                 newest[owner] = max(event.occurred_at, newest.get(owner, event.occurred_at))
-        self._profiles = self._lookups.profiles(newest, outgoing.send_what_is_due)
-        self._note_404s("conversation", self._conversations)
-        self._note_404s("profile", self._profiles)
+        return newest
 
     def result(self) -> LookedUp:
         """Return what follows from the answers."""

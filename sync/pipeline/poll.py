@@ -1,7 +1,7 @@
 """Poll: read what Gladly recorded since the watermark, and take it in, chunk by chunk (semantics 3)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ class Poller:
         record: Records changes.
         store: The state file.
         start: Where the very first poll begins: `now`, or an INSTANT (semantics 3.6).
+        at_its_end: Called when the feed has been read to its end.
         progress_every_s: A long poll logs how far it has come this often.
 
     Attributes:
@@ -58,6 +59,7 @@ class Poller:
         record: RecordStage,
         store: Store,
         start: str,
+        at_its_end: Callable[[], None] = lambda: None,
         progress_every_s: float = 10.0,
     ) -> None:
         self.chunks = 0
@@ -67,6 +69,7 @@ class Poller:
         self._record = record
         self._store = store
         self._start = start
+        self._at_its_end = at_its_end
         self._progress_every_s = progress_every_s
 
     def run(self, outgoing: Outgoing) -> Iterator["Step"]:
@@ -115,6 +118,7 @@ class Poller:
             step = Step(position, chunk.read_until or chunk.position, figures)
             del chunk  # not held while the next chunk is read, so that memory stays flat (semantics 3.4)
             yield step
+        self._at_its_end()
 
     def position_written(self) -> None:
         """Note that the state file has the newest watermark."""

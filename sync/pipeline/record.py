@@ -5,6 +5,7 @@ The diff says which changes are transitions. Their events, the new state and the
 transaction, with what the changes themselves carry. No request is needed for that (semantics 2.4, 4.1).
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
 from typing import NamedTuple
@@ -23,6 +24,7 @@ from state.records import (
     Transition,
 )
 from state.store import Store
+from state.writer.feed_hours import hour_of
 from sync.events.changes import OF_A_CONVERSATION, OF_TOPICS, Change, ChangeType, Chunk
 from sync.events.known_closes import NEARBY, moments_to_recall
 from sync.events.message_id import Origin, message_id
@@ -147,6 +149,7 @@ class RecordStage:
         diff = self._diff(changes)
         decisions = [d for d in diff.decisions if self._is_sent(d.transition)]
         deletions = _deletions(changes)
+        is_polled = seen is not None and chunk.position is not None and not chunk.is_from_report
         near: dict[str, datetime] = {}
         seen_since = None
         if seen is not None and chunk.position is not None:
@@ -167,6 +170,7 @@ class RecordStage:
                 merges=_merges(changes),
                 deletions=deletions,
                 bad_lines=bad_lines,
+                shown=Counter(hour_of(c.recorded_at) for c in changes) if is_polled else None,
             )
         )
         if seen is not None and seen_since is not None:

@@ -4,20 +4,22 @@ Make an organization's pipeline from its settings, ready to run. No other file d
 To learn how the parts fit together, read `build_pipeline` from top to bottom.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import urlsplit
 
 import structlog
 
-from state.errors import other_organization
+from state.errors import StateLockedError, other_organization, other_write_key
 from state.file import is_there
 from state.instants import utc_now
+from state.locks import MAIN, take_role
 from state.store import Store
 from sync.audit.audit import Audit
 from sync.audit.reconcile import Reconciler
+from sync.audit.silence import SilenceWatch
 from sync.events.message_id import Origin, fingerprint, message_id
 from sync.gladly.client import GladlyClient
 from sync.gladly.feed import ChangeFeed
@@ -36,9 +38,13 @@ from sync.pipeline.record import RecordStage
 from sync.pipeline.resync import Resync
 from sync.reports import CycleObserver, EndFigures
 from sync.segment.client import SegmentClient
-from sync.segment.limits import SegmentLimits
+from sync.segment.limits import SegmentLimits, is_segments_own
 from sync.settings.sections import Config
 from sync.stop import Stop
+
+if TYPE_CHECKING:
+    from sync.audit.receipts import Receipts
+    from sync.segment.public_api import PublicApi
 
 log = structlog.get_logger()
 
@@ -96,7 +102,7 @@ class Pipeline:
         audit: Audit,
         preview: Preview,
         ends: Ends,
-        close: tuple[Callable[[], None], ...],
+        close: Sequence[Callable[[], None]],
     ) -> None:
         self.cycle = cycle
         self.resync = resync
@@ -165,6 +171,7 @@ def build_pipeline(
         record=record,
         store=store,
         start=settings.sync.start,
+        at_its_end=SilenceWatch(store, tuning.cycle.silence_every_s).look,
         progress_every_s=tuning.cycle.progress_every_s,
     )
     cycle = Cycle(
@@ -190,14 +197,23 @@ def build_pipeline(
     # One request at a time, so that a poll waits for one at most. What is kept in memory is the cycle's.
     looks_back = Lookups(ends.gladly, workers=1)
     reconciler = Reconciler(settings.sync.reconcile, store, looks_back, record, stop)
+    receipts = build_receipts(config, stop, tuning)
     audit = Audit(
-        every=settings.sync.audit, gladly=ends.gladly, feed=feed, record=record, store=store, stop=stop
+        every=settings.sync.audit,
+        gladly=ends.gladly,
+        feed=feed,
+        record=record,
+        store=store,
+        stop=stop,
+        receipts=receipts,
     )
     # A preview waits neither for a second answer nor for what is not visible yet.
     at_once = timing._replace(not_found_again_s=0.0, waits_for_late_changes=False)
     look_up_now = LookUpStage(config.event_options, store, lookups, tuning.segment, stop, at_once)
     preview = Preview(poller, feed, record, look_up_now, store, tuning.segment)
-    close = (lookups.close, looks_back.close, deliverer.close, ends.close)
+    close = [lookups.close, looks_back.close, deliverer.close, ends.close]
+    if receipts is not None:
+        close.append(receipts.close)
     return Pipeline(cycle, resync, reconciler, audit, preview, ends, close)
 
 
@@ -215,19 +231,28 @@ def refuse_other_organization(config: Config) -> None:
     """
     Make sure that the state file, where there is one, is not another organization's. Write nothing.
 
+    The same holds for the write key, while a daemon follows the file: both would make message ids anew for
+    the other's events (faults H1.18).
+
     Raises:
-        OtherOrganizationError: It is.
+        OtherOrganizationError: It is another organization's.
+        StateLockedError: A daemon follows the file with another write key.
         StateFileError: The file cannot be read.
     """
-    from state.reader import Reader  # with every question about the file; only `resync` asks this one
+    from state.reader import Reader  # with every question about the file; only `resync` asks these two
 
     path, host = config.state_path, organization_host(config)
     if not is_there(path):
         return
     with Reader(path) as reader:
-        bound_to = reader.organization()
+        bound_to, key = reader.organization(), reader.write_key_fingerprint()
     if bound_to is not None and bound_to != host:
         raise other_organization(path, bound_to, host)
+    if key not in (None, fingerprint(config.secrets.write_key)):
+        try:
+            take_role(path.resolve(), MAIN).close()
+        except StateLockedError as error:
+            raise other_write_key(path) from error
 
 
 def gladly_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> GladlyClient:
@@ -255,3 +280,32 @@ def segment_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) 
         retry=tuning.retry,
         limits=tuning.segment,
     )
+
+
+def public_api_client(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> "PublicApi | None":
+    """
+    Make the client of the workspace's Public API. Closing it is the caller's task.
+
+    Return None without a token.
+    """
+    token = config.secrets.public_api_token
+    if token is None:
+        return None
+    from sync.segment.public_api import PublicApi  # only `check` and the audit ask it
+
+    return PublicApi(config.settings.segment.public_api, token, stop=stop, retry=tuning.retry)
+
+
+def build_receipts(config: Config, stop: Stop, tuning: Tuning = DEFAULT_TUNING) -> "Receipts | None":
+    """
+    Make what the audit asks about a day's receipts (semantics 6.3). Closing it is the caller's task.
+
+    Return None without a token, and where the events go to another receiver than Segment.
+    """
+    segment = config.settings.segment
+    api = public_api_client(config, stop, tuning)
+    if api is None or (is_segments_own(segment.public_api) and not is_segments_own(segment.url)):
+        return None
+    from sync.audit.receipts import Receipts  # reads the state file with every question about it
+
+    return Receipts(api, config.secrets.write_key, config.state_path)

@@ -13,13 +13,14 @@ from state.schema.version import CURRENT, Schema
 from sync.errors import GladlySegmentError, SettingsError
 from sync.gladly.feed import ChangeFeed
 from sync.runtime.build import gladly_client, organization_host, segment_client
+from sync.runtime.write_key import Unproved, prove_write_key
 from sync.segment.limits import is_segments_own, looks_like_a_write_key
 from sync.settings.secrets import SEGMENT_KEY_VARIABLE
 from sync.settings.sections import Config
 from sync.stop import Stop
 from sync.telemetry import log
 
-Finding = str | GladlySegmentError | StateError
+Finding = str | Unproved | GladlySegmentError | StateError
 
 # Our clock decides nothing. Timestamps in logs and in `status` use it, so a difference of this many seconds
 # is reported.
@@ -30,8 +31,8 @@ def run_checks(load: Callable[[], Config], schema: Schema = CURRENT) -> Iterator
     """
     Check one thing after another. Yield the name of each, and what was found.
 
-    What was found is a sentence when the check holds, and the error when it does not. It is None while the
-    check goes on.
+    What was found is a sentence when the check holds, and the error when it does not. It is `Unproved` where
+    nothing shows whether it holds. It is None while the check goes on.
 
     Args:
         load: Reads the settings.
@@ -45,9 +46,10 @@ def run_checks(load: Callable[[], Config], schema: Schema = CURRENT) -> Iterator
     log.configure(config.settings.log)
     good = f"good; Gladly is {config.settings.gladly.url}, Segment is {config.settings.segment.url}"
     yield "settings", "\n".join([good, *_secrets_others_can_read(config), *_odd_write_key(config)])
-    looks: list[tuple[str, Callable[[Config], str]]] = [
+    looks: list[tuple[str, Callable[[Config], str | Unproved]]] = [
         ("gladly", _gladly),
         ("segment", _segment),
+        ("write key", prove_write_key),
         ("state file", lambda config: _state(config, schema)),
     ]
     if config.settings.metrics.listen is not None:
@@ -67,6 +69,7 @@ def _secrets_others_can_read(config: Config) -> Iterator[str]:
     secret_files = (
         settings.gladly.api_token_file,
         settings.segment.write_key_file,
+        settings.segment.public_api_token_file,
         settings.heartbeat.url_file,
     )
     for named in secret_files:
@@ -117,10 +120,7 @@ def _segment(config: Config) -> str:
         client.reach()
     finally:
         client.close()
-    return (
-        "answers. This proves neither the write key nor the region: Segment silently drops events that have "
-        "the wrong one.\nLook for the first event in the source's debugger."
-    )
+    return "answers. This proves neither the write key nor the region"
 
 
 def _state(config: Config, schema: Schema) -> str:

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from state.errors import StateError, StateFileError
-from state.instants import to_text
+from state.instants import to_text, utc_now
 from state.records import PollOutcome
 from state.store import Store
 from sync.errors import StoppedError
 from sync.reports import CycleObserver, CycleReport, EndFigures
 from sync.runtime.build import DEFAULT_TUNING, Tuning, build_pipeline
 from sync.runtime.proving import Proving
-from sync.runtime.schedule import Schedule
+from sync.runtime.schedule import Schedule, longest_interval
 from sync.settings.sections import Config
 from sync.stop import Hangup, Stop
 from sync.telemetry.heartbeat import Heartbeat
@@ -98,6 +98,7 @@ class Daemon:
         # Look-ups end in time for the next poll.
         every_s = config.settings.sync.every.total_seconds()
         self._look_up_s = max(every_s / 2, every_s - 2.0)
+        self._every = longest_interval(config.settings.sync, utc_now())
         self._metrics: Metrics | None = None
         self._observed_by = CycleObserver()
         store.check_pages()  # before anything is written
@@ -239,9 +240,10 @@ class Daemon:
             return
         with self._running:
             try:
-                report = self._cycle.run(self._look_up_s)
+                report = self._cycle.run(self._look_up_s, every=self._every)
                 self._failures = 0
                 self._tell(report)
+                self._cycle.tidy()
             except StoppedError:
                 pass
             except StateFileError as error:

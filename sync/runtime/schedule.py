@@ -20,6 +20,9 @@ CLOCK_JUMP_S = 2.0
 
 _JOB, _PROVING = "cycle", "proving"
 
+# So many days of a crontab are looked at for the longest time between two cycles.
+_DAYS_LOOKED_AT = 400
+
 
 class Schedule:
     """
@@ -132,3 +135,29 @@ def _after(every: timedelta) -> Callable[[datetime, datetime], datetime]:
         return last + (missed + 1) * every
 
     return after_interval
+
+
+def longest_interval(settings: SyncSettings, now: datetime) -> timedelta:
+    """
+    Return the longest time that lies between two cycles, as planned from now on.
+
+    A crontab has the same times on each of its days. So one day is looked at whole, and a year of days at
+    their first cycle alone.
+    """
+    if settings.cron is None:
+        return settings.every
+    next_run = next_run_of(settings)
+    longest = timedelta(0)
+    begins = next_run(now, now).replace(hour=0, minute=0, second=0, microsecond=0)
+    first = last = next_run(begins, begins - timedelta(microseconds=1))
+    while (following := next_run(last, last)) < begins + timedelta(days=1):
+        longest, last = max(longest, following - last), following
+    length = last - first
+    for _ in range(_DAYS_LOOKED_AT):
+        midnight = begins + timedelta(days=1)
+        first = next_run(midnight, midnight - timedelta(microseconds=1))
+        longest, last = max(longest, first - last), first + length
+        begins = first.replace(hour=0, minute=0, second=0, microsecond=0)
+        if begins - now > timedelta(days=_DAYS_LOOKED_AT):
+            break
+    return longest

@@ -18,7 +18,12 @@ import structlog
 
 from state.failpoints import failpoint
 from state.records import PendingEvent
-from sync.errors import CredentialsRefusedError, RetryableError, UnexpectedAnswerError
+from sync.errors import (
+    CredentialsRefusedError,
+    EverythingRefusedError,
+    RetryableError,
+    UnexpectedAnswerError,
+)
 from sync.events.message_id import fingerprint
 from sync.http.credentials import BasicCredentials
 from sync.http.headers import retry_after_s
@@ -133,7 +138,7 @@ class SegmentClient:
                 break
             refused.append(Rejected(event, answer))
         else:
-            raise UnexpectedAnswerError(
+            raise EverythingRefusedError(
                 f"Segment at {self.host.address} refused every event that was tried ({refusal}). Check that "
                 "the SEGMENT_WRITE_KEY variable (or segment.write_key_file) holds the whole key, and check "
                 "segment.region and segment.base_url. The events stay pending; nothing is lost."

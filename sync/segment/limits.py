@@ -5,6 +5,7 @@ Tell how Segment's own hosts and keys look.
 """
 
 import re
+from datetime import timedelta
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -18,6 +19,14 @@ _WRITE_KEY = re.compile(r"[A-Za-z0-9]{32}")
 def is_segments_own(url: str) -> bool:
     """Return whether the URL's host is Segment itself, and not a Segment-compatible receiver."""
     return _DOMAINS.fullmatch(urlsplit(url).hostname or "") is not None
+
+
+def region_of(url: str) -> str | None:
+    """Return the region of an address of Segment's own, `us` or `eu`. Return None for any other address."""
+    if not is_segments_own(url):
+        return None
+    labels = (urlsplit(url).hostname or "").split(".")
+    return "eu" if any(label.startswith("eu") for label in labels) else "us"
 
 
 def looks_like_a_write_key(key: str) -> bool:
@@ -61,3 +70,24 @@ class SegmentLimits(NamedTuple):
         if len(payload) <= self.event_max_bytes:
             return None
         return f"{len(payload)} bytes, and Segment takes at most {self.event_max_bytes} an event"
+
+
+class PublicApiLimits(NamedTuple):
+    """
+    Hold the limits of Segment's Public API, each with its source, and our own limits.
+
+    Attributes:
+        page_size: How many rows are asked for at a time (segment-public-api, pages: at most 1,000).
+        most_pages: How many pages of one list are read. So an API that never ends a list ends no audit.
+        request_deadline_s: Seconds for one request, its answer included.
+        answer_max_bytes: How much of an answer is read. A page of 1,000 sources is about 1 MB.
+        refusal_max_bytes: How much of an error answer is read.
+        reaches_back: How old the start of the delivery overview may be, by days.
+    """
+
+    page_size: int = 1_000
+    most_pages: int = 50
+    request_deadline_s: float = 30.0
+    answer_max_bytes: int = 20_000_000
+    refusal_max_bytes: int = 100_000
+    reaches_back: timedelta = timedelta(days=30)

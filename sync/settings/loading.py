@@ -10,9 +10,11 @@ from typing import Any, get_args
 from sync.errors import SettingsError
 from sync.settings.secrets import (
     API_TOKEN,
+    PUBLIC_API_TOKEN,
     WRITE_KEY,
     Secrets,
     read_heartbeat_url,
+    read_optional_secret,
     read_secret,
     without_secrets,
 )
@@ -162,4 +164,7 @@ def _read_secrets(tables: Tables, settings: Settings, directory: Path) -> tuple[
     token, mistakes = read_secret(API_TOKEN, tables["gladly"].get("api_token_file"), directory)
     key, more = read_secret(WRITE_KEY, tables["segment"].get("write_key_file"), directory)
     url, yet_more = read_heartbeat_url(settings.heartbeat.url, settings.heartbeat.url_file, directory)
-    return Secrets(token, key, url), mistakes + more + yet_more
+    public_api_token, still_more = read_optional_secret(
+        PUBLIC_API_TOKEN, tables["segment"].get("public_api_token_file"), directory
+    )
+    return Secrets(token, key, url, public_api_token), mistakes + more + yet_more + still_more

@@ -1,5 +1,6 @@
 """
-Read the secrets: Gladly's API token, Segment's write key, the heartbeat's URL.
+Read the secrets: Gladly's API token, Segment's write key, the token for Segment's Public API, the heartbeat's
+URL.
 
 Each comes from the environment or from a file of its own, never from config.toml: config.toml is copied,
 committed and backed up.
@@ -14,14 +15,20 @@ from sync.settings.values import Secret, heartbeat_url
 
 GLADLY_TOKEN_VARIABLE = "GLADLY_API_TOKEN"  # noqa: S105 (a variable's name)
 SEGMENT_KEY_VARIABLE = "SEGMENT_WRITE_KEY"
+PUBLIC_API_TOKEN_VARIABLE = "SEGMENT_PUBLIC_API_TOKEN"  # noqa: S105 (a variable's name)
 
 
 class Secrets(NamedTuple):
-    """Hold the secrets of a run. No message, log line or file shows them."""
+    """
+    Hold the secrets of a run. No message, log line or file shows them.
+
+    The token for Segment's Public API and the heartbeat's URL are None where they are not given.
+    """
 
     api_token: Secret = Secret()
     write_key: Secret = Secret()
     heartbeat_url: Secret | None = None
+    public_api_token: Secret | None = None
 
 
 class _Source(NamedTuple):
@@ -53,6 +60,9 @@ _PLACEHOLDER = re.compile(r"\$\{.*\}|\$\(.*\)|\$[A-Z_]+|%[A-Z_]+%|\{\{.*\}\}|<.*
 
 API_TOKEN = _Source("Gladly's API token", "gladly", "api_token", GLADLY_TOKEN_VARIABLE)
 WRITE_KEY = _Source("Segment's write key", "segment", "write_key", SEGMENT_KEY_VARIABLE)
+PUBLIC_API_TOKEN = _Source(
+    "The token for Segment's Public API", "segment", "public_api_token", PUBLIC_API_TOKEN_VARIABLE
+)
 
 
 def read_secret(source: _Source, named: object, directory: Path) -> tuple[Secret, list[str]]:
@@ -75,6 +85,17 @@ def read_secret(source: _Source, named: object, directory: Path) -> tuple[Secret
             why = getattr(error, "strerror", "not UTF-8 text")
             return Secret(), [f"{source.file_setting}: {file} cannot be read ({why})."]
     return Secret(secret), _mistakes_in(secret, source)
+
+
+def read_optional_secret(source: _Source, named: object, directory: Path) -> tuple[Secret | None, list[str]]:
+    """
+    Read a secret as `read_secret` does. Return None without a mistake where neither place is given.
+
+    Arguments and the rest of the result are those of `read_secret`.
+    """
+    if not _trimmed(os.environ.get(source.variable, "")) and named is None:
+        return None, []
+    return read_secret(source, named, directory)
 
 
 def _trimmed(written: str) -> str:
@@ -141,7 +162,7 @@ def without_secrets(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]
     Returns: the content without them, and a mistake for each.
     """
     cleaned, mistakes = dict(content), []
-    for source in (API_TOKEN, WRITE_KEY):
+    for source in (API_TOKEN, WRITE_KEY, PUBLIC_API_TOKEN):
         table = cleaned.get(source.section)
         if isinstance(table, dict) and source.key in table:
             cleaned[source.section] = {key: value for key, value in table.items() if key != source.key}

@@ -18,6 +18,9 @@ from sync.settings.values import Secret, one_of, some_of
 # drops it.
 SEGMENT_URLS = {"us": "https://api.segment.io", "eu": "https://events.eu1.segmentapis.com"}
 
+# segment-public-api, hosts. They are not the hosts of the Tracking API.
+PUBLIC_API_URLS = {"us": "https://api.segmentapis.com", "eu": "https://eu1.api.segmentapis.com"}
+
 
 class GladlySettings(NamedTuple):
     """`[gladly]`: the organization, the agent, and the request rate."""
@@ -37,17 +40,24 @@ class GladlySettings(NamedTuple):
 
 
 class SegmentSettings(NamedTuple):
-    """`[segment]`: the region or the receiver."""
+    """`[segment]`: the region or the receiver, and where Segment's Public API is."""
 
     write_key_file: Annotated[Path | None, values.path] = None
     region: Annotated[Literal["us", "eu"], one_of("us", "eu")] = "us"
     base_url: Annotated[str | None, values.segment_base_url] = None
     gzip: Annotated[bool, values.true_or_false] = False
+    public_api_token_file: Annotated[Path | None, values.path] = None
+    public_api_url: Annotated[str | None, values.public_api_url] = None
 
     @property
     def url(self) -> str:
         """Return the base URL of the Tracking API, without its path."""
         return self.base_url or SEGMENT_URLS[self.region]
+
+    @property
+    def public_api(self) -> str:
+        """Return the base URL of the Public API."""
+        return self.public_api_url or PUBLIC_API_URLS[self.region]
 
 
 class SyncSettings(NamedTuple):

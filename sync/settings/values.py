@@ -206,6 +206,11 @@ def segment_base_url(value: Any) -> str:
     return _base_url(value).removesuffix("/v1/batch").removesuffix("/v1")
 
 
+def public_api_url(value: Any) -> str:
+    """Read the URL of Segment's Public API."""
+    return _base_url(value)
+
+
 def _base_url(value: Any) -> str:
     """Read a URL and remove the slash at its end. Require HTTPS unless the URL names this machine."""
     url = text(value).strip().rstrip("/")

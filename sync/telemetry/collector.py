@@ -123,6 +123,14 @@ def _of_the_state_file(reader: Reader) -> Iterator[Metric]:
         events.add_metric([status], count)
     yield events
     yield from _of_the_audits(reader)
+    needs = GaugeMetricFamily(
+        "gladly_segment_needs_attention",
+        "Things that need a person, by kind, as `gladly-segment status` lists them.",
+        labels=["what"],
+    )
+    for what, count in reader.attention_counts().items():
+        needs.add_metric([what], count)
+    yield needs
     yield GaugeMetricFamily(
         "gladly_segment_quarantined_lines",
         "Lines of the feed or the report that could not be read.",

@@ -51,6 +51,8 @@ class Program:
     def _note(self, statement: str) -> None:
         word = statement.split(None, 1)[0].upper()
         self.commits += word == "COMMIT"
+        if "began_at" in statement:
+            return  # once in the life of a file: where its first poll begins
         if word in ("INSERT", "UPDATE", "DELETE") and not self._store._connection.in_transaction:
             self.writes_alone.append(statement)
 

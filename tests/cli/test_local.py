@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-FREE = ["--gladly-port", "0", "--segment-port", "0"]
+FREE = ["--gladly-port", "0", "--segment-port", "0", "--public-api-port", "0"]
 
 
 @pytest.fixture
@@ -45,7 +45,15 @@ def test_what_it_says_to_export_is_all_it_takes(serving, command, number):
 def test_a_port_that_is_taken_is_said(command):
     """With the options that name another; nothing is left listening."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        ended = command("sandbox", "--gladly-port", str(taken.getsockname()[1]), "--segment-port", "0")
+        ended = command(
+            "sandbox",
+            "--gladly-port",
+            str(taken.getsockname()[1]),
+            "--segment-port",
+            "0",
+            "--public-api-port",
+            "0",
+        )
     assert (ended.code, ended.out) == (1, "")
     assert "--gladly-port" in ended.err
 

@@ -4,7 +4,7 @@ from base64 import b64decode
 
 import pytest
 
-from sync.http.credentials import BasicCredentials
+from sync.http.credentials import BasicCredentials, BearerCredentials
 
 
 @pytest.mark.parametrize(
@@ -34,3 +34,11 @@ def test_a_user_name_without_a_password_is_the_secret():
 def test_no_secret_is_empty():
     """An empty text would be cut out of everything."""
     assert all(BasicCredentials("", "").secrets())
+
+
+def test_a_bearer_token_is_sent_as_it_is_and_is_a_secret():
+    """The token is a secret in both forms in which a host may repeat it."""
+    credentials = BearerCredentials("to/ken")
+    assert credentials.authorization() == "Bearer to/ken"
+    assert set(credentials.secrets()) == {"to/ken", "to%2Fken"}
+    assert all(BearerCredentials("").secrets())

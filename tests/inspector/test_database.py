@@ -2,6 +2,8 @@
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -80,3 +82,16 @@ def test_a_question_of_ours_that_takes_too_long_is_cut_off(filled: Path) -> None
     with pytest.raises(QueryInterrupted):
         asyncio.run(inspector.database.ask(lambda connection: connection.execute(endless).fetchall()))
     inspector.close()
+
+
+def test_looking_for_the_daemon_keeps_the_locks_on_the_file(filled: Path, browser: Browser) -> None:
+    """Another process that closes the file leaves the write-ahead log, because the inspector has it open."""
+    for _ in range(3):
+        assert browser.get("/api/events").json()["activity"] == "stopped"
+    write = (
+        "import sqlite3, sys; db = sqlite3.connect(sys.argv[1]);"
+        " db.execute('DELETE FROM events WHERE rowid = 1'); db.commit(); db.close()"
+    )
+    subprocess.run([sys.executable, "-c", write, filled], check=True)
+    assert filled.with_name(filled.name + "-wal").exists()
+    assert len(browser.get("/api/events").json()["events"]) == 5

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from sandbox import Sandbox
 from state.instants import utc_now
-from state.records import TakenIn, Transition
+from state.records import Condition, TakenIn, Transition
 from state.store import Store
 from support.inspector_samples import HOSTILE, at, fill, make_event, served, touch
 from support.installation import Installation
@@ -49,6 +50,7 @@ FLAGS = [
 
 SHAPES = [
     pytest.param("light", 1280, id="light, wide"),
+    pytest.param("dark", 800, id="dark, middling"),
     pytest.param("dark", 380, id="dark, narrow"),
 ]
 
@@ -105,6 +107,11 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """An inspector over a file with something of everything; nothing writes to it."""
     path = tmp_path_factory.mktemp("site") / "gladly-segment.db"
     fill(path)
+    today = utc_now().date()
+    with Store(path) as store:
+        for back in range(12, 0, -1):
+            why = "Gladly's report of this day could not be read." if back == 3 else None
+            store.audits.finish(today - timedelta(days=back), None if why else 100 + back, why)
     with served(path) as (url, _):
         yield url
 
@@ -240,6 +247,91 @@ def test_pausing_holds_the_list_and_counts_what_waits(watched: Watched, state_pa
         page.close()
 
 
+def test_the_figures_of_a_day_show_for_pointer_keyboard_and_touch(
+    chromium: Any, watched: Watched, site: str
+) -> None:
+    """Those of the newest audited day stand there until then. One day's figures are shown at a time."""
+    page = watched.page
+    page.goto(at(site, "overview"))
+    figures, days = page.locator(".figures:visible"), page.locator("button.day")
+    playwright_api.expect(figures).to_contain_text("reported 101")
+    unproved = page.locator("button.day.is-unproved")
+    assert "unproved" in unproved.get_attribute("aria-label")
+    unproved.hover()
+    playwright_api.expect(figures).to_contain_text("could not be read")
+    assert figures.count() == 1
+    page.mouse.move(0, 0)
+    unproved.focus()
+    page.keyboard.press("Tab")
+    playwright_api.expect(figures).to_contain_text("reported 102")
+    touched = chromium.new_context(has_touch=True, is_mobile=True, viewport={"width": 380, "height": 800})
+    page = touched.new_page()
+    page.goto(at(site, "overview"))
+    page.locator("button.day.is-unproved").tap()
+    playwright_api.expect(page.locator(".figures:visible").last).to_contain_text("could not be read")
+    box = page.locator("button.day").first.bounding_box()
+    assert min(box["width"], box["height"]) >= 24  # WCAG 2.2, 2.5.8
+    touched.close()
+    assert days.count() == 12
+
+
+def test_the_state_of_a_page_follows_while_it_is_open(watched: Watched, state_path: Path) -> None:
+    """Title, icon and header: when something begins to need a person, and when it is over."""
+    expect = playwright_api.expect
+    with Store(state_path) as store:
+        store.commit(TakenIn(position=utc_now()))
+    with served(state_path) as (url, _):
+        page = watched.page
+        for address in ("", "overview"):
+            page.goto(at(url, address))
+            expect(page.locator("#alarm")).to_be_hidden()
+            refused = Condition("gladly-credentials", "refused token", "Refused.", "gladly-segment check")
+            with Store(state_path) as store:
+                store.conditions.set(refused)
+            expect(page.locator("#alarm")).to_have_text("1 needs you", timeout=9_000)
+            assert page.title().startswith("(1) ")
+            assert page.locator("#icon").get_attribute("href") == "/assets/icon-needs-you.svg"
+            with Store(state_path) as store:
+                store.conditions.clear(refused.id)
+            expect(page.locator("#alarm")).to_be_hidden(timeout=9_000)
+            assert not page.title().startswith("(")
+            assert page.locator("#icon").get_attribute("href") == "/assets/icon.svg"
+        page.close()
+
+
+def test_live_ends_with_the_daemon_and_with_the_inspector(chromium: Any, state_path: Path) -> None:
+    """Each says what ended, since when, and what to do."""
+    fill(state_path)
+    page = chromium.new_page()  # a lost connection is an error on its console
+    expect = playwright_api.expect
+    with served(state_path) as (url, inspector):
+        with Store(state_path):
+            page.goto(url)
+            expect(page.locator("#live")).to_have_text("Live")
+            expect(page.locator("#stopped")).to_be_hidden()
+        expect(page.locator("#live")).to_have_text("No daemon running")
+        expect(page.locator("#stopped")).to_contain_text("the last cycle ended")
+        expect(page.locator("#stopped code")).to_have_text("gladly-segment run")
+        with Store(state_path):
+            expect(page.locator("#live")).to_have_text("Live")
+            inspector.kill()
+            expect(page.locator("#live")).to_have_text("Connection lost")
+        expect(page.locator("#lost")).to_contain_text("gladly-segment inspect")
+        expect(page.locator("#stopped")).to_be_hidden()
+    page.close()
+
+
+def test_an_overview_that_gets_no_answer_says_so(chromium: Any, filled: Path) -> None:
+    """It does not go on to look live."""
+    page = chromium.new_page()
+    with served(filled) as (url, inspector):
+        page.goto(at(url, "overview"))
+        playwright_api.expect(page.locator("#lost")).to_be_hidden()
+        inspector.kill()
+        playwright_api.expect(page.locator("#lost")).to_contain_text("Connection lost", timeout=9_000)
+    page.close()
+
+
 def test_the_list_grows_while_the_sync_runs(watched: Watched, tmp_path: Path) -> None:
     """The real daemon against the sandbox: events appear by themselves, and settle."""
     with Sandbox(seed=7, tempo=60, lateness_s=0.2, requests_per_second=None) as sandbox:
@@ -263,6 +355,7 @@ def test_the_list_grows_while_the_sync_runs(watched: Watched, tmp_path: Path) ->
                 page.locator("#events .is-delivered").first.wait_for(timeout=5_000)
                 page.goto(at(url, "overview"))
                 assert page.locator(".tile .pill.is-ok").count() >= 1
+                assert page.get_by_text("the daemon is running").is_visible()
                 page.close()  # it asks again every second, and nobody would answer
         finally:
             daemon.send_signal(signal.SIGTERM)

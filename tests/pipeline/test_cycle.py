@@ -200,3 +200,51 @@ def test_what_nobody_expected_fails_one_part_and_no_other(begin, sandbox, part):
     assert program.run().errors == []
     assert program.statuses() == {"delivered"}
     assert {e["messageId"] for e in sandbox.inbox.received} == {e["message_id"] for e in program.events()}
+
+
+def conditions(program):
+    return rows(program.path, "SELECT id, what FROM conditions")
+
+
+def test_a_full_disk_is_written_down_while_there_is_room_for_a_row(begin, sandbox):
+    """The cycle fails as ever. The row goes with the next cycle that can be written."""
+    program = begin()
+    busy_minutes(sandbox, 60)
+    database = program.store._connection
+    pages = database.execute("PRAGMA page_count").fetchone()[0]
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StateError):
+        program.run()
+    assert conditions(program) == [("disk", "full disk")]
+    database.execute("PRAGMA max_page_count = 1000000")
+    assert program.run().errors == []
+    assert conditions(program) == []
+    assert problems(sandbox) == []
+
+
+def test_who_refuses_is_written_down_when_it_begins_and_ends_and_not_in_between(begin, sandbox, tuned):
+    """A cycle in which nothing changes writes nothing more than before."""
+    tuned(refused_pause_s=0.0)
+    busy_minutes(sandbox, 1)
+    sandbox.faults.add("segment", BATCH, Fault(status=401, times=None))
+    program = begin()
+    program.run()
+    assert conditions(program) == [("segment-credentials", "refused key")]
+    statements = []
+    program.store._connection.set_trace_callback(statements.append)
+    program.run()
+    program.store._connection.set_trace_callback(None)
+    assert [sql for sql in statements if "conditions" in sql] == []
+    sandbox.faults.clear()
+    program.run()
+    assert conditions(program) == []
+
+
+def test_the_state_file_says_how_often_cycles_come(begin):
+    """Said by whoever runs them, once; `once` is known by the time between its runs."""
+    program = begin()
+    for _ in range(2):
+        program.pipeline.cycle.run(every=timedelta(minutes=5))
+    assert rows(program.path, "SELECT role, every_s FROM schedules") == [("daemon", 300.0)]
+    program.pipeline.cycle.run(is_alone=True)
+    assert rows(program.path, "SELECT role, every_s FROM schedules") == [("daemon", 300.0), ("once", 0.0)]

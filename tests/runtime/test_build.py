@@ -6,13 +6,20 @@ from datetime import timedelta
 import pytest
 
 from sandbox import Fault
+from state.instants import utc_now
 from state.store import Store
 from support.outbox_samples import fill_outbox, payload_of
 from support.worlds import busy_minutes
 from sync.gladly.limits import GladlyLimits
 from sync.http.retry import RetryPolicy
 from sync.reports import CycleObserver
-from sync.runtime.build import Tuning, build_pipeline, gladly_client, segment_client
+from sync.runtime.build import (
+    Tuning,
+    build_pipeline,
+    build_receipts,
+    gladly_client,
+    segment_client,
+)
 from sync.segment.limits import SegmentLimits
 from sync.settings.loading import load
 from sync.stop import Stop
@@ -131,3 +138,16 @@ def test_the_clients_alone_are_the_settings_own(config_of, sandbox):
     segment.close()
     assert [request.user for request in sandbox.gladly_requests] == [sandbox.gladly.username]
     assert [request.user for request in sandbox.segment_requests] == [sandbox.segment.write_key]
+
+
+def test_receipts_are_asked_of_the_settings_own_workspace(config_of, bare, store, sandbox):
+    """Only with a token. The state file is that of the settings."""
+    assert build_receipts(config_of(), Stop()) is None
+    bare.setenv("SEGMENT_PUBLIC_API_TOKEN", sandbox.segment.public_api_token)
+    config = config_of(SEGMENT__PUBLIC_API_URL=sandbox.public_api_url, STATE__PATH=str(store.path))
+    receipts = build_receipts(config, Stop())
+    assert receipts is not None
+    yesterday = (utc_now() - timedelta(days=1)).date()
+    sandbox.clock.advance(3600)
+    assert receipts.of(yesterday) == (0, 0, "")
+    receipts.close()

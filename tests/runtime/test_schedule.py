@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from state.instants import LONGEST_DURATION
 from support.waiting import wait_until
-from sync.runtime.schedule import NextRun, Schedule, next_run_of
+from sync.runtime.schedule import NextRun, Schedule, longest_interval, next_run_of
 from sync.settings.sections import SyncSettings
 
 
@@ -158,3 +158,21 @@ def test_the_next_run_is_the_first_one_after_now(settings, last):
     if last <= NOW:
         assert found - NOW <= interval
         assert (found - last) % interval == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("settings", "longest"),
+    [
+        pytest.param({"every": timedelta(seconds=15)}, timedelta(seconds=15), id="every 15 s"),
+        pytest.param({"cron": "* * * * *"}, timedelta(minutes=1), id="each minute"),
+        pytest.param({"cron": "0,10 * * * *"}, timedelta(minutes=50), id="twice an hour"),
+        pytest.param({"cron": "*/5 8-18 * * 1-5"}, timedelta(days=2, hours=13, minutes=5), id="a weekend"),
+        pytest.param({"cron": "0 3 * * *"}, timedelta(days=1), id="once a day"),
+        pytest.param({"cron": "30 4 1 * *"}, timedelta(days=31), id="once a month"),
+        pytest.param({"cron": "0 0 29 2 *"}, timedelta(days=1_461), id="in leap years"),
+    ],
+)
+def test_the_longest_time_between_two_cycles_is_known(settings, longest):
+    """Nights and weekends on which a crontab has no time count, from whatever moment it is asked."""
+    for at in (datetime(2026, 11, 28, 12, 3, tzinfo=UTC), datetime(2026, 11, 23, 9, 0, tzinfo=UTC)):
+        assert longest_interval(SyncSettings(**settings), at) == longest

@@ -20,7 +20,8 @@ def test_serving_ends_when_it_is_told_to_and_says_when_it_is_ready():
         ready.set()
 
     serving = threading.Thread(
-        target=serve, kwargs={"gladly_port": 0, "segment_port": 0, "ready": on_ready, "stop": stop}
+        target=serve,
+        kwargs={"gladly_port": 0, "segment_port": 0, "public_api_port": 0, "ready": on_ready, "stop": stop},
     )
     serving.start()
     assert ready.wait(5)
@@ -36,7 +37,8 @@ def test_serving_ends_when_it_is_told_to_and_says_when_it_is_ready():
 def test_serving_ends_on_sigterm():
     program = """
 import sandbox
-sandbox.serve(gladly_port=0, segment_port=0, ready=lambda s: print(s.gladly_url, flush=True))
+ports = {"gladly_port": 0, "segment_port": 0, "public_api_port": 0}
+sandbox.serve(**ports, ready=lambda s: print(s.gladly_url, flush=True))
 print("ended")
 """
     with subprocess.Popen(

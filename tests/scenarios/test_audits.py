@@ -7,18 +7,21 @@ request for a report, also when the audit is killed, and no poll waits for it.
 
 import json
 import signal
+import sqlite3
 import zlib
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
 import pytest
 
 from sandbox import Fault, Sandbox
-from state.instants import from_text
+from state.instants import from_text, to_text
 from state.reader import Reader
 from support.checker import problems
 from support.daemon import Daemon
 from support.endpoints import reports_asked_for
+from support.installation import Installation
 
 A_DAY = timedelta(days=1)
 TRANSITIONS = {"CONVERSATION/CREATED": "created", "CONVERSATION/CLOSED": "closed"}
@@ -249,3 +252,44 @@ def test_the_daemon_audits_by_itself(unseen):
         assert (line["reported"], line["missing"], line["outcome"]) == (4, 2, "mended")
         daemon.wait_for("cycle.finished", delivered=2)
     assert problems(unseen.sandbox) == []
+
+
+@pytest.fixture
+def with_a_token(tmp_path):
+    """Return a sync of three days ago that may ask Segment's Public API."""
+    with Sandbox(start=midnight(3), pace=0, lateness_s=0, requests_per_second=None) as sandbox:
+        settings = {
+            "GLADLY_SEGMENT_SEGMENT__PUBLIC_API_URL": sandbox.public_api_url,
+            "SEGMENT_PUBLIC_API_TOKEN": sandbox.segment.public_api_token,
+            "GLADLY_SEGMENT_SYNC__AUDIT": "off",
+        }
+        yield Installation(tmp_path, sandbox, settings)
+
+
+def test_an_audit_says_what_segment_received_and_what_it_dropped(with_a_token):
+    """A tracking plan blocks one event. The day is complete here, and needs a person all the same (6.3)."""
+    sandbox, path = with_a_token.sandbox, with_a_token.state_path
+    assert with_a_token.run("once").returncode == 0
+    sandbox.segment.blocked_events["Gladly Conversation Closed"] = "unplanned"
+    sandbox.clock.set(NOON)
+    talk = sandbox.world.open_conversation(sandbox.world.add_customer("Ada Example"))
+    sandbox.clock.advance(60)
+    sandbox.world.close(talk)
+    sandbox.clock.advance(60)
+    assert with_a_token.run("once").returncode == 0
+    # Our clock was two days ahead of that of the sandbox.
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE events SET delivered_at = ?", (to_text(NOON + timedelta(minutes=2)),))
+    sandbox.clock.set(datetime.now(UTC))
+    assert with_a_token.run("once").returncode == 0
+    day = str(THE_DAY.date())
+    done = with_a_token.run("audit", "--day", day)
+    assert (done.returncode, done.stderr.count("error:")) == (0, 0)
+    (row,) = [row for row in audits(path) if row["day"] == day]
+    assert (row["outcome"], row["delivered"], row["received"], row["dropped"]) == ("complete", 2, 1, 1)
+    assert "Segment dropped 1 of 'Gladly Conversation Closed' after its 200" in row["note"]
+    assert "tracking plan" in done.stdout
+    needs = json.loads(with_a_token.run("status", "--json").stdout)["needs_attention"]
+    assert [(need["what"], need["id"]) for need in needs] == [("dropped events", day)]
+    assert with_a_token.run("dismiss", day).returncode == 0
+    assert json.loads(with_a_token.run("status", "--json").stdout)["needs_attention"] == []

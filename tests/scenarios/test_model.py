@@ -128,7 +128,9 @@ class SyncMachine(RuleBasedStateMachine):
             self.store() as store,
             build_pipeline(self.config, store, Stop(), tuning=self.tuning) as pipeline,
         ):
-            return list(pipeline.cycle.run().errors)
+            errors = list(pipeline.cycle.run().errors)
+            pipeline.cycle.tidy()
+            return errors
 
     @initialize()
     def begin(self) -> None:

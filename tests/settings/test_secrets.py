@@ -13,7 +13,11 @@ URL = "https://monitor.example.com/ping/canary"
 
 @pytest.mark.parametrize(
     ("key", "section", "variable"),
-    [("api_token", "gladly", "GLADLY_API_TOKEN"), ("write_key", "segment", "SEGMENT_WRITE_KEY")],
+    [
+        ("api_token", "gladly", "GLADLY_API_TOKEN"),
+        ("write_key", "segment", "SEGMENT_WRITE_KEY"),
+        ("public_api_token", "segment", "SEGMENT_PUBLIC_API_TOKEN"),
+    ],
 )
 def test_a_secret_in_the_file_is_refused_with_the_way_to_give_it(mistakes, key, section, variable):
     """It would be copied, committed and backed up with the file; the message does not repeat it."""
@@ -81,6 +85,31 @@ def test_secrets_are_read_from_files_beside_the_config(bare, tmp_path):
     (there / "config.toml").write_text(text)
     secrets = load("etc/config.toml").secrets
     assert (secrets.api_token, secrets.write_key) == ("from-a-file", "also-from-a-file")
+
+
+def test_the_token_for_the_public_api_is_optional(settings, bare, tmp_path):
+    """Without the variable and the file there is none. The variable wins over the file."""
+    assert settings(WHO).secrets.public_api_token is None
+    (tmp_path / "token").write_text("from-a-file\n")
+    text = WHO + '[segment]\npublic_api_token_file = "token"\n'
+    assert settings(text).secrets.public_api_token == "from-a-file"
+    bare.setenv("SEGMENT_PUBLIC_API_TOKEN", "from-the-variable")
+    assert settings(text).secrets.public_api_token == "from-the-variable"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [(None, "cannot be read"), ("", "is missing"), ('"quoted-canary"', "is in quotes")],
+    ids=["no file", "empty", "in quotes"],
+)
+def test_a_file_without_the_token_for_the_public_api_is_a_mistake(mistakes, tmp_path, content, why):
+    """Who names a file wants the proof. What the file holds is not repeated."""
+    if content is not None:
+        (tmp_path / "token").write_text(content)
+    (said,) = mistakes(WHO + '[segment]\npublic_api_token_file = "token"\n')
+    assert "segment.public_api_token_file" in said
+    assert why in said
+    assert "canary" not in said
 
 
 def test_a_secret_of_the_environment_wins_over_its_file(settings, tmp_path):

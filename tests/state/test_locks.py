@@ -11,7 +11,7 @@ from itertools import groupby
 import pytest
 
 from state.errors import StateLockedError
-from state.locks import RESYNC
+from state.locks import RESYNC, Holder, RoleWatch
 from state.reader import Reader
 from state.store import Store
 from support.state_samples import commit, event, outbox
@@ -171,3 +171,38 @@ def test_the_lock_dies_with_its_process(path):
         with Store(path) as store:
             commit(store, event("m-1"))
             assert len(outbox(store)) == 1
+
+
+def test_who_runs_cycles_is_seen_without_a_lock_and_without_a_file(path):
+    """The process id while it lives, and nobody after it was killed. No file is made for the look."""
+    with RoleWatch(path) as watch:
+        assert watch.holder() == Holder(False)
+    assert list(path.parent.iterdir()) == []
+    with held_by_another_process(path) as holder, RoleWatch(path) as watch:
+        before = {file: file.stat().st_mtime_ns for file in path.parent.iterdir()}
+        assert watch.holder() == Holder(True, holder.pid)
+        assert watch._is_lock_file_held()
+        assert {file: file.stat().st_mtime_ns for file in path.parent.iterdir()} == before
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        assert watch.holder() == Holder(False)
+        assert not watch._is_lock_file_held()
+        with Store(path):
+            pass  # the look has left no lock
+
+
+def test_who_runs_cycles_is_seen_by_any_name_and_without_its_lock_file(path):
+    """The lock is on the file itself. Without the lock file, the process is not known."""
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    with held_by_another_process(path) as holder:
+        path.with_name("state.db.lock").unlink()
+        with RoleWatch(link) as watch:
+            assert watch.holder() == Holder(True, None)
+        assert holder.poll() is None
+
+
+def test_a_resync_is_nobody_who_runs_cycles(path):
+    """Another role is another lock."""
+    with Store(path, RESYNC), RoleWatch(path) as watch, RoleWatch(path, RESYNC) as of_resyncs:
+        assert (watch.holder().is_there, of_resyncs.holder().is_there) == (False, True)

@@ -40,6 +40,8 @@ _OTHERS = {
     "--since INSTANT": "--since 36h",
     "--to INSTANT": "--to 36h",
     "--max-lag DURATION": "--max-lag 1h",
+    # Hours in which both sides have the same.
+    "compare FILE": "compare gladly.csv --since 36h --until 12h",
 }
 
 # On a server a command stands behind what makes it that user's, or the container's; here, without.
@@ -83,7 +85,9 @@ LASTING = [
     Lasting(r"gladly-segment (\S+ )*run$", r'"event": "cycle.finished"'),
     Lasting(r"gladly-segment .*--follow", "Gladly Conversation"),
     Lasting(r"gladly-segment inspect\b", "Ctrl-C ends it", "--no-open --port 0"),
-    Lasting(r"gladly-segment sandbox\b", "Ctrl-C ends it", "--gladly-port 0 --segment-port 0"),
+    Lasting(
+        r"gladly-segment sandbox\b", "Ctrl-C ends it", "--gladly-port 0 --segment-port 0 --public-api-port 0"
+    ),
     Lasting(r"datasette ", "Uvicorn running", "--port 0"),
 ]
 

@@ -60,8 +60,10 @@ class Program:
         self._begin()
 
     def run(self) -> CycleReport:
-        """Run one cycle."""
-        return self.pipeline.cycle.run()
+        """Run one cycle, and tidy up after it, as a process does."""
+        report = self.pipeline.cycle.run()
+        self.pipeline.cycle.tidy()
+        return report
 
     @property
     def watermark(self) -> datetime:

@@ -30,6 +30,7 @@ def show_status(status: dict[str, Any], path: Path) -> None:
         left = click.style(f"{short_duration(left_s)} left", fg=_gap_color(left_s))
         show_line("watermark", f"{status['watermark']}  ({short_duration(status['lag_seconds'])} ago)")
         show_line("gap clock", f"{left} of the Events API's 24h")
+    show_line("daemon", _daemon(status["daemon"], status["expected_cycles"]))
     show_line("last poll", _last_poll(status["last_poll"]))
     if status["last_poll"] and status["last_poll"]["outcome"] == "failed":
         show_line("last success", status["last_success"] or "never")
@@ -40,13 +41,21 @@ def show_status(status: dict[str, Any], path: Path) -> None:
     show_line("proved until", status["proved_until"] or "no day yet; the audit proves past days")
     requests, share = status["requests_last_hour"], status["rate_limit_share"]
     show_line("requests", f"{requests} in the last hour, {share:.1%} of what Gladly allows")
-    _show_needs(status["needs_attention"])
+    _show_needs(status["needs_attention"], status["needs_attention_more"])
 
 
 def _gap_color(left_s: float) -> str:
     if left_s < EVENTS_API_REACH_S / 4:
         return "red"
     return "yellow" if left_s < EVENTS_API_REACH_S / 2 else "green"
+
+
+def _daemon(daemon: dict[str, Any], expected: dict[str, Any] | None) -> str:
+    if daemon["running"]:
+        return "running" if daemon["pid"] is None else f"running (process {daemon['pid']})"
+    if expected is not None and expected["role"] == "once":
+        return f"not running; `once` last ran at {expected['updated_at']}"
+    return click.style("not running", fg="yellow")
 
 
 def _last_poll(poll: dict[str, Any] | None) -> str:
@@ -64,9 +73,15 @@ def _counts(counts: dict[str, int]) -> str:
     return ", ".join(f"{number} {name}" for name, number in counts.items())
 
 
-def _show_needs(needs: list[dict[str, Any]]) -> None:
+def _show_needs(needs: list[dict[str, Any]], more: dict[str, int]) -> None:
     if not needs:
         show_line("needs you", click.style("nothing", fg="green"))
     for need in needs:
-        show_line("needs you", click.style(printable(f"{need['what']}: {need['reason']}"), fg="red"))
+        many = f" ({need['count']}, of one reason)" if need["count"] > 1 else ""
+        said = printable(f"{need['what']}{many}: {need['reason']}")
+        show_line("needs you", click.style(said, fg="red"))
         show_line("", f"{need['since']}  {need['command']}")
+    if more:
+        kinds = ", ".join(f"{count} {what}" for what, count in more.items())
+        show_line("needs you", click.style(f"and {sum(more.values())} more: {kinds}", fg="red"))
+        show_line("", "gladly-segment status --json shows all")

@@ -1,8 +1,8 @@
 """
 Look up conversations, profiles, agents and topics as they are now, with few requests (semantics 2.4).
 
-A conversation is fetched once a pass. A profile is kept in memory while it is known to be current. Agents are
-one list, and so are topics (`KeptNames`).
+A conversation is fetched once a pass, and kept for what happened before. A profile is kept in memory while it
+is known to be current. Agents are one list, and so are topics (`KeptNames`).
 """
 
 import contextvars
@@ -12,7 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
-from typing import NamedTuple, Self, TypeAlias, TypeVar
+from itertools import chain, zip_longest
+from typing import Any, NamedTuple, Self, TypeAlias, TypeVar
 
 import msgspec
 
@@ -21,7 +22,7 @@ from sync.events.changes import Change, ChangeType
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.client import GladlyClient
 from sync.gladly.objects.names import Failed, KeptNames
-from sync.gladly.objects.objects_api import ObjectsApi, ReadProfile
+from sync.gladly.objects.objects_api import ObjectsApi, ReadConversation, ReadProfile
 
 T = TypeVar("T")
 
@@ -63,6 +64,16 @@ class KeptProfile(NamedTuple):
         return packed if isinstance(packed, Profile) else msgspec.json.decode(packed, type=Profile)
 
 
+_CONVERSATION, _PROFILE = "/conversations/", "/customer-profiles/"
+
+
+class _Ask(NamedTuple):
+    """Name an object to ask Gladly for: the path before its id, and its id."""
+
+    path: str
+    id: str
+
+
 def _nothing() -> None:
     """Do nothing between two requests."""
 
@@ -84,7 +95,8 @@ class Lookups:
         self._workers = workers or client.limits.workers
         self._limits = client.limits
         self._api = ObjectsApi(client)
-        self._conversations: dict[str, GladlyConversation | Failed | None] = {}
+        self._conversations: dict[str, ReadConversation | None] = {}
+        self._asked_now: set[str] = set()  # the conversations that were asked for in this pass
         self._profiles: dict[str, KeptProfile] = {}  # by the id asked for: a merge makes it another
         self._known_until: datetime | None = None  # all changes recorded before have been noted
         self._agents = KeptNames("/agents", client.limits, self._api.agents, self._api.agent)
@@ -94,6 +106,7 @@ class Lookups:
         self._doubt = threading.Lock()
         self._answered_at = 0.0  # monotonic: when an object was last answered
         self._is_there = self._has_failed = False  # in this pass: any answer, any failure
+        self._is_slow = False  # whether the last request of the calling thread took long
         # Starts a thread only when there is work for it.
         self._threads = ThreadPoolExecutor(max(1, self._workers - 1), thread_name_prefix="gladly")
 
@@ -102,8 +115,9 @@ class Lookups:
         self._threads.shutdown(cancel_futures=True)
 
     def begin_pass(self) -> None:
-        """Forget the conversations of the last pass, and what was wrong with Gladly."""
-        self._conversations.clear()
+        """Forget what Gladly answered with 404 in the last pass, and what was wrong with Gladly."""
+        self._conversations = {id_: read for id_, read in self._conversations.items() if read is not None}
+        self._asked_now.clear()
         self._wrong = None
         self._failures, self._answered_at = 0, time.monotonic()
         self._is_there, self._has_failed = False, False
@@ -142,34 +156,35 @@ class Lookups:
                 del self._profiles[asked]
 
     def conversations(
-        self, ids: Iterable[str], between_requests: Callable[[], None] = _nothing
+        self, conversations: Mapping[str, datetime], between_requests: Callable[[], None] = _nothing
     ) -> dict[str, Answer[GladlyConversation]]:
-        """
-        Return conversations as they are now, by id. None says that Gladly answered 404.
-
-        Args:
-            ids: Each is fetched once a pass. One that has no answer is left out.
-            between_requests: Called between two requests, in the calling thread. Fetching can take minutes.
-        """
-        wanted = dict.fromkeys(ids)
-        missing = [id_ for id_ in wanted if id_ not in self._conversations]
-        fetched = self._fetch(missing, "/conversations/", self._api.conversation, between_requests)
-        # What failed is asked for again when its event is due again.
-        self._conversations |= {id_: a for id_, a in fetched.items() if not isinstance(a, Failed)}
-        while len(self._conversations) > self._limits.kept_conversations:
-            del self._conversations[next(iter(self._conversations))]
-        return {id_: self._conversations.get(id_) for id_ in wanted if id_ in self._conversations} | fetched
+        """Return conversations by id, as `both` does."""
+        return self.both(conversations, {}, between_requests)[0]
 
     def profiles(
         self, customers: Mapping[str, datetime], between_requests: Callable[[], None] = _nothing
     ) -> dict[str, Answer[Profile]]:
+        """Return profiles by the id asked for, as `both` does."""
+        return self.both({}, customers, between_requests)[1]
+
+    def both(
+        self,
+        conversations: Mapping[str, datetime],
+        customers: Mapping[str, datetime],
+        between_requests: Callable[[], None] = _nothing,
+    ) -> tuple[dict[str, Answer[GladlyConversation]], dict[str, Answer[Profile]]]:
         """
-        Return profiles by the id asked for. A merged customer's is the profile of the customer that remains.
-        None says that Gladly answered 404.
+        Return conversations as they are now, by id, and profiles, by the id asked for.
+
+        A merged customer's profile is the profile of the customer that remains. None says that Gladly
+        answered 404. What has no answer is left out. Conversations and profiles are asked for in turn, so
+        that what was got when Gladly goes down makes whole events.
 
         Args:
+            conversations: The conversations, each with the newest change that needs it. It is fetched unless
+                it was asked for in this pass, or a kept one was read after that change.
             customers: The customers, each with the newest change that needs the profile. It is fetched unless
-                a kept one is known to be current. One that has no answer is left out.
+                a kept one is known to be current.
             between_requests: Called between two requests, in the calling thread. Fetching can take minutes.
         """
         kept = {
@@ -177,8 +192,43 @@ class Lookups:
             for id_, at in customers.items()
             if (profile := self._profiles.get(id_)) is not None and self._is_current(profile, at)
         }
-        missing = [id_ for id_ in customers if id_ not in kept]
-        fetched = self._fetch(missing, "/customer-profiles/", self._api.profile, between_requests)
+        missing = [_Ask(_CONVERSATION, id_) for id_, at in conversations.items() if not self._has(id_, at)]
+        profiles = [_Ask(_PROFILE, id_) for id_ in customers if id_ not in kept]
+        in_turn = chain.from_iterable(zip_longest(missing, profiles))
+        answers = self._fetch([ask for ask in in_turn if ask is not None], between_requests)
+        return (
+            self._keep_conversations(conversations, {a.id: answers[a] for a in missing if a in answers}),
+            self._keep_profiles(kept, {a.id: answers[a] for a in profiles if a in answers}),
+        )
+
+    def _has(self, id_: str, at: datetime) -> bool:
+        """Return whether a conversation is kept that was asked for in this pass, or read after *at*."""
+        read = self._conversations.get(id_)
+        return id_ in self._asked_now or (read is not None and read.read_at >= at)
+
+    def _keep_conversations(
+        self, wanted: Iterable[str], fetched: dict[str, Answer[ReadConversation]]
+    ) -> dict[str, Answer[GladlyConversation]]:
+        found: dict[str, Answer[GladlyConversation]] = {}
+        for id_, answer in fetched.items():
+            if isinstance(answer, Failed):  # it is asked for again when its event is due again
+                found[id_] = answer
+            else:
+                self._conversations[id_] = answer
+                self._asked_now.add(id_)
+        for id_ in wanted:
+            if id_ not in found and id_ in self._conversations:
+                read = self._conversations[id_]
+                found[id_] = read and read.conversation
+        while len(self._conversations) > self._limits.kept_conversations:
+            oldest = next(iter(self._conversations))
+            del self._conversations[oldest]
+            self._asked_now.discard(oldest)
+        return found
+
+    def _keep_profiles(
+        self, kept: dict[str, KeptProfile], fetched: dict[str, Answer[ReadProfile]]
+    ) -> dict[str, Answer[Profile]]:
         found: dict[str, Answer[Profile]] = {id_: profile.profile() for id_, profile in kept.items()}
         for id_, answer in fetched.items():
             if isinstance(answer, ReadProfile):
@@ -222,38 +272,41 @@ class Lookups:
             self._wrong = error
             return Failed("/agents" if names is self._agents else "/topics", str(error))
 
-    def _fetch(
-        self,
-        ids: list[str],
-        path: str,
-        fetch: Callable[[str], T | None],
-        between_requests: Callable[[], None],
-    ) -> dict[str, Answer[T]]:
+    def _fetch(self, asks: list[_Ask], between_requests: Callable[[], None]) -> dict[_Ask, Any]:
         """
         Fetch each, in this thread and, once a request has been slow, in others beside it.
 
         Other threads hide a latency, and only cost where there is none. The pace is the client's.
         """
-        found: dict[str, Answer[T]] = {}
-        waiting = deque(ids)
+        found: dict[_Ask, Any] = {}
+        waiting = deque(asks)
         helpers: list[Future[None]] = []
+        fetch: dict[str, Callable[[str], object]] = {
+            _CONVERSATION: self._api.conversation,
+            _PROFILE: self._api.profile,
+        }
+
+        def get_help() -> None:
+            more = min(len(waiting), self._workers - 1)
+            # Each in a copy of this context: what it logs carries the cycle's id.
+            helpers.extend(self._threads.submit(contextvars.copy_context().run, work) for _ in range(more))
 
         def work(*, is_caller: bool = False) -> None:
             while self._wrong is None:
                 try:
-                    id_ = waiting.popleft()
+                    ask = waiting.popleft()
                 except IndexError:
                     return
                 began = time.monotonic()
                 try:
-                    found[id_] = fetch(id_)
+                    found[ask] = fetch[ask.path](ask.id)
                     self._failures, self._answered_at, self._is_there = 0, time.monotonic(), True
                 except RateLimitedError as error:
                     refused_s = time.monotonic() - self._answered_at
                     if max(error.retry_after_s or 0.0, refused_s) > self._client.retry.patience_s:
                         self._wrong = error
                         return
-                    waiting.append(id_)  # the pacer holds everyone back; the object is not at fault
+                    waiting.append(ask)  # the pacer holds everyone back; the object is not at fault
                 except CredentialsRefusedError as error:
                     self._wrong = error
                     return
@@ -265,17 +318,15 @@ class Lookups:
                     if self._failures >= self._limits.suspicious_failures and self._is_down():
                         return
                     was_slow = time.monotonic() - began > self._limits.slow_failure_s
-                    found[id_] = Failed(path + id_, str(error), was_slow)
+                    found[ask] = Failed(ask.path + ask.id, str(error), was_slow)
                 if is_caller:
                     between_requests()
-                is_slow = time.monotonic() - began > self._limits.slow_request_s
-                if is_caller and not helpers and is_slow:
-                    more = min(len(waiting), self._workers - 1)
-                    # Each in a copy of this context: what it logs carries the cycle's id.
-                    helpers.extend(
-                        self._threads.submit(contextvars.copy_context().run, work) for _ in range(more)
-                    )
+                    self._is_slow = time.monotonic() - began > self._limits.slow_request_s
+                    if self._is_slow and not helpers:
+                        get_help()
 
+        if self._is_slow and len(waiting) > 1:
+            get_help()
         try:
             work(is_caller=True)
         except BaseException:

@@ -27,6 +27,13 @@ class ReadProfile(NamedTuple):
     read_at: datetime
 
 
+class ReadConversation(NamedTuple):
+    """A conversation, and Gladly's clock when it was read."""
+
+    conversation: GladlyConversation
+    read_at: datetime
+
+
 class ObjectsApi:
     """
     Gladly's objects.
@@ -47,18 +54,18 @@ class ObjectsApi:
         self._client = client
         self._limits = client.limits
 
-    def conversation(self, id_: str) -> GladlyConversation | None:
+    def conversation(self, id_: str) -> ReadConversation | None:
         """Return a conversation as it is now. Return None when Gladly answers 404."""
         try:
             path = f"/conversations/{path_segment(id_)}"
-            found, _ = self._get(
+            found, read_at = self._get(
                 path, GladlyConversation, reading.conversation, self._limits.object_max_bytes
             )
         except NotFoundError:
             return None
         self._check(path, found.id == id_)
         self._check(path, bool(_is_an_id(found.customer_id)))
-        return found
+        return ReadConversation(found, read_at)
 
     def profile(self, customer_id: str) -> ReadProfile | None:
         """

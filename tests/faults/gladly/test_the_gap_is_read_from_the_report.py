@@ -167,5 +167,5 @@ def test_a_gap_that_nothing_can_fill_is_recorded_with_both_ends(old_world):
     assert problems(sandbox, since=NOON.replace(hour=0) + timedelta(days=2)) == []
     status = json.loads(old_world.run("status", "--json").stdout)
     assert status["last_poll"]["outcome"] == "degraded"
-    assert [need["what"] for need in status["needs_attention"]] == ["gap", "gap"]
-    assert "2026-11-21T00:00:00.000Z to 2026-11-22T00:00:00.000Z" in status["needs_attention"][1]["reason"]
+    assert [need["what"] for need in status["needs_attention"]] == ["gap clock", "gap", "gap"]
+    assert "2026-11-21T00:00:00.000Z to 2026-11-22T00:00:00.000Z" in status["needs_attention"][2]["reason"]

@@ -14,6 +14,9 @@ from state.store import Store
 from state.writer.erasure import WipeTiming
 from support.confinement import in_a_mount_namespace
 from support.state_samples import commit, conversation, eight, event, files_holding, query, row_of
+from sync.runtime.build import build_pipeline
+from sync.settings.loading import load
+from sync.stop import Stop
 
 GONE = "customer was deleted"
 
@@ -140,7 +143,7 @@ def test_a_deletion_never_fills_the_disk_and_never_keeps_it_full(tmp_path):
 
 
 def test_a_large_file_is_rebuilt_once_a_day_at_most(tmp_path):
-    """A cycle of a large file waits for a rebuild once a day, and not at each deletion (faults H2.8)."""
+    """A large file is rebuilt once a day, and not at each deletion (faults H2.8)."""
     path = tmp_path / "state.db"
     now = utc_now()
     with Store(path, wiping=WipeTiming(small_bytes=0)) as store:
@@ -157,6 +160,24 @@ def test_a_large_file_is_rebuilt_once_a_day_at_most(tmp_path):
             assert not path.with_name("state.db-wal").stat().st_size
         store.erasure.wipe(now + timedelta(hours=24, seconds=1))
         assert wiped(path) == ["ana", "ben"]
+
+
+def test_a_large_file_is_rebuilt_after_the_cycle_and_not_in_it(begin, sandbox):
+    """The cycle ends, and is reported, before the file is rebuilt (faults H2.8)."""
+    ana = sandbox.world.add_customer("Ana Example")
+    sandbox.world.close(sandbox.world.open_conversation(ana))
+    program = begin()
+    program.run()
+    program.close()
+    sandbox.world.delete(ana)
+    with (
+        Store(program.path, wiping=WipeTiming(small_bytes=0)) as store,
+        build_pipeline(load(None), store, Stop()) as pipeline,
+    ):
+        assert pipeline.cycle.run().errors == []
+        assert wiped(program.path) == []
+        pipeline.cycle.tidy()
+        assert wiped(program.path) == [ana.id]
 
 
 _READER = """

@@ -13,6 +13,7 @@ from state.instants import from_text
 from state.reader import Reader
 from state.records import EventStatus, TakenIn, Transition
 from state.store import Store
+from support.daemon import Daemon
 from support.endpoints import BATCH
 from support.processes import errors_of
 from support.proxy import Proxy
@@ -171,3 +172,22 @@ def bind(store, origin):
     return store.organization.bind(
         origin.gladly_host, origin.write_key_fingerprint, lambda *parts: message_id(origin, *parts)
     )
+
+
+@pytest.mark.parametrize("how", [[], ["--dry-run"]], ids=["resync", "dry run"])
+def test_a_resync_with_another_key_than_the_daemons_is_refused(installation, how):
+    """Both would make message ids anew for the other's events. Exit 4, before any request (faults H1.18)."""
+    assert installation.run("once").returncode == 0
+    other = replace(installation, settings=installation.settings | {"SEGMENT_WRITE_KEY": KEYS[1]})
+    with Daemon(installation) as daemon:
+        daemon.wait_for("cycle.finished")
+        asked = len(installation.sandbox.segment_requests)
+        done = other.run("resync", "--since", "1h", *how)
+        assert done.returncode == 4
+        assert "with another write key. Restart it with the new key first" in errors_of(done)
+        with Reader(installation.state_path) as reader:
+            assert reader.write_key_fingerprint() == fingerprint(
+                installation.environment["SEGMENT_WRITE_KEY"]
+            )
+        assert len(installation.sandbox.segment_requests) == asked
+    assert other.run("resync", "--since", "1h").returncode == 0

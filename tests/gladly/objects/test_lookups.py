@@ -2,7 +2,7 @@
 
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -43,6 +43,10 @@ def test_what_is_kept_is_what_was_read(profile: Profile) -> None:
     assert kept.profile() == profile
 
 
+# Nothing kept was read after this.
+NOW = datetime.max.replace(tzinfo=UTC)
+
+
 @pytest.fixture
 def lookups(client):
     made = Lookups(client)
@@ -66,14 +70,24 @@ def test_a_conversation_is_fetched_once_a_pass(lookups, sandbox, people):
     """Also one that is gone, and also where it is asked for twice at once."""
     _, ids = people
     for _ in range(2):
-        found = lookups.conversations([*ids, ids[0], "gone"])
+        found = lookups.conversations(dict.fromkeys([*ids, "gone"], NOW))
         assert {id_: now and now.id for id_, now in found.items()} == {id_: id_ for id_ in ids} | {
             "gone": None
         }
     assert fetched(sandbox) == sorted([*ids, "gone"])
     lookups.begin_pass()
-    lookups.conversations(ids[:1])
+    lookups.conversations({ids[0]: NOW})
     assert fetched(sandbox).count(ids[0]) == 2
+
+
+def test_a_conversation_is_kept_for_changes_before_it_was_read(lookups, sandbox, people):
+    """So an event that waits for another answer costs no second request. A 404 is asked for in each pass."""
+    _, ids = people
+    read_at = sandbox.clock.now().replace(microsecond=0)
+    for at in (read_at, read_at - timedelta(days=1), read_at + timedelta(seconds=1)):
+        lookups.begin_pass()
+        lookups.conversations({ids[0]: at, "gone": at})
+    assert fetched(sandbox) == sorted([*ids[:1] * 2, *["gone"] * 3])
 
 
 def test_a_profile_is_kept_until_a_change_shows_that_it_is_out_of_date(lookups, sandbox, people):
@@ -121,11 +135,11 @@ def test_between_two_requests_the_caller_is_given_a_turn(lookups, people):
     """In its own thread; what is kept already is no request."""
     _, ids = people
     turns = []
-    lookups.conversations(ids, lambda: turns.append(threading.get_ident()))
+    lookups.conversations(dict.fromkeys(ids, NOW), lambda: turns.append(threading.get_ident()))
     assert turns == [threading.get_ident()] * len(turns)
     assert 1 <= len(turns) <= 3
     before = len(turns)
-    lookups.conversations(ids, lambda: turns.append(0))
+    lookups.conversations(dict.fromkeys(ids, NOW), lambda: turns.append(0))
     assert len(turns) == before
 
 
@@ -134,7 +148,7 @@ def test_slow_requests_are_made_beside_each_other(lookups, sandbox):
     ids = [sandbox.world.open_conversation(sandbox.world.add_customer(f"C {n}")).id for n in range(24)]
     sandbox.gladly.latency_s = 0.1
     began = time.monotonic()
-    assert set(lookups.conversations(ids)) == set(ids)
+    assert set(lookups.conversations(dict.fromkeys(ids, NOW))) == set(ids)
     assert time.monotonic() - began < 1.5
 
 
@@ -142,7 +156,7 @@ def test_one_object_that_fails_does_not_end_the_others(lookups, sandbox, people)
     """It is `Failed`, with its path and a sentence."""
     _, ids = people
     sandbox.faults.add("gladly", f"/api/v1/conversations/{ids[1]}", Fault(503, times=None))
-    found = lookups.conversations(ids)
+    found = lookups.conversations(dict.fromkeys(ids, NOW))
     assert [found[ids[0]].id, found[ids[2]].id] == [ids[0], ids[2]]
     assert isinstance(found[ids[1]], Failed)
     assert found[ids[1]].path == f"/conversations/{ids[1]}"
@@ -171,3 +185,12 @@ def test_names_are_looked_up_by_id(lookups, sandbox):
         None,
     )
     assert (lookups.topic_name(topic.id), lookups.topic_name("x")) == ("Returns", None)
+
+
+def test_conversations_and_profiles_are_asked_for_in_turn(lookups, sandbox, people):
+    """What was got when Gladly goes down makes whole events."""
+    customers, ids = people
+    conversations, profiles = lookups.both(dict.fromkeys(ids, NOW), dict.fromkeys(customers, NOW))
+    assert (list(conversations), list(profiles)) == (ids, customers)
+    kinds = [r.path.split("/")[-2] for r in sandbox.gladly_requests]
+    assert kinds == ["conversations", "customer-profiles"] * 3

@@ -24,7 +24,7 @@ def errors(*entries):
 def test_a_conversation_and_its_profile_are_shown_as_they_are(api, sandbox):
     """By their ids."""
     id_ = one_conversation(sandbox)
-    conversation = api.conversation(id_)
+    conversation = api.conversation(id_).conversation
     assert (conversation.id, conversation.status) == (id_, "CLOSED")
     assert api.profile(conversation.customer_id).profile.id == conversation.customer_id
 

@@ -1,10 +1,13 @@
 """The debugger: the list of events, its cursors, its search."""
 
+from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
+from state.instants import to_text, utc_now
+from state.store import Store
 from support.inspector_samples import HOSTILE, Browser, touch
 
 
@@ -67,3 +70,28 @@ def test_after_a_merge_a_customer_is_found_by_the_id_that_remains(filled: Path, 
     """Events keep the customer they were sent for; the conversation belongs to the one that remains."""
     touch(filled, "UPDATE conversations SET customer_id = 'customer-7' WHERE id = 'conversation-2'")
     assert len(browser.get("/api/events?q=customer-7").json()["events"]) == 1
+
+
+def test_live_means_that_a_process_runs_cycles(filled: Path, browser: Browser) -> None:
+    """While a process has the main role of the file, and no longer."""
+    stopped = browser.get("/api/events").json()
+    assert stopped["activity"] == "stopped"
+    assert stopped["last_cycle"] is not None
+    with Store(filled):
+        assert browser.get("/api/events").json()["activity"] == "running"
+    assert browser.get("/api/events").json()["activity"] == "stopped"
+
+
+def test_between_two_cycles_of_once_the_next_one_is_expected(filled: Path, browser: Browser) -> None:
+    """Until three intervals have passed, and ten minutes at least."""
+    now = utc_now()
+    touch(filled, "INSERT INTO schedules VALUES ('once', 300, ?)", to_text(now))
+    assert browser.get("/api/events").json()["activity"] == "between"
+    touch(filled, "UPDATE polls SET finished_at = ?", to_text(now - timedelta(minutes=16)))
+    assert browser.get("/api/events").json()["activity"] == "stopped"
+
+
+def test_the_debugger_knows_how_many_things_need_a_person(filled: Path, browser: Browser) -> None:
+    """So that its title says so before anybody opens the overview."""
+    assert browser.get("/api/events").json()["needs"] == 2
+    assert "<title>(2) Debugger" in browser.get("/").text

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from state.reader import read_status
-from state.records import Status, TakenIn, Transition
+from state.records import BadLine, Condition, Status, TakenIn, Transition
 from state.store import Store
-from support.inspector_samples import Browser, fill, make_conversation, make_event
+from support.inspector_samples import Browser, fill, make_conversation, make_event, touch
 
 
 def test_the_overview_says_what_status_says(state_path: Path, browser: Browser) -> None:
@@ -20,7 +20,7 @@ def test_the_overview_says_what_status_says(state_path: Path, browser: Browser) 
         "delivered 3",
         "rejected 1",
         "suppressed 1",
-        "Needs you rejected event",
+        "Needs you: 2 rejected event",
         "unreadable line",
         "gladly-segment retry message-3-created",
         "9 requests in the last hour",
@@ -61,3 +61,77 @@ def test_the_overview_counts_what_status_counts(filled: Path, browser: Browser) 
     page = browser.get("/overview").text
     for name, number in (found["events"] | found["conversations"]).items():
         assert re.search(rf'is-{name}">{name}</span> <b>{number}</b>', page), name
+
+
+def reject(path: Path, number: int, reason: str) -> None:
+    """Let the file hold so many more rejected events of one reason each time."""
+    with Store(path) as store:
+        store.commit(
+            TakenIn(
+                events=[
+                    make_event(
+                        1_000 + each, Transition.CREATED, datetime.now(UTC), conversation=f"{reason}-{each}"
+                    )
+                    for each in range(number)
+                ]
+            )
+        )
+    touch(path, "UPDATE events SET status = 'rejected', reason = ? WHERE status = 'pending'", reason)
+
+
+def test_what_needs_a_person_is_grouped_by_reason_with_one_command(
+    state_path: Path, browser: Browser
+) -> None:
+    """67 events of one reason are one entry, with its number and the command for all of them."""
+    reject(state_path, 67, "400: too large")
+    page = browser.get("/overview").text
+    assert page.count('<div class="need">') == 1
+    assert "67 of one reason" in page
+    assert "<code>gladly-segment retry --all</code>" in page
+    assert "<title>(67) Overview" in page
+    assert "icon-needs-you.svg" in page
+    assert re.search(r'id="alarm"[^>]*data-needs="67">67 need you<', page)
+
+
+def test_what_is_lost_first_stands_first_and_nothing_is_cut_in_silence(
+    state_path: Path, browser: Browser
+) -> None:
+    """A refused token comes before rejected events. What does not fit is counted, and linked to."""
+    fill(state_path)
+    with Store(state_path) as store:
+        store.commit(
+            TakenIn(bad_lines=[BadLine("events", f"reason {each}", b"%d" % each) for each in range(30)])
+        )
+        store.conditions.set(
+            Condition("gladly-credentials", "refused token", "Gladly refuses it.", "gladly-segment check")
+        )
+    page = browser.get("/overview").text
+    assert page.index("<b>refused token</b>") < page.index("<b>rejected event</b>")
+    assert page.index("<b>rejected event</b>") < page.index("<b>unreadable line</b>")
+    assert page.count('<div class="need">') == 20
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    assert "Not shown here: 13 unreadable line" in text
+    assert "All 33, each by itself" in text
+
+
+def test_a_page_where_nothing_needs_a_person_raises_no_alarm(state_path: Path, browser: Browser) -> None:
+    """Neither in its title nor in its icon nor in its header."""
+    with Store(state_path) as store:
+        store.commit(TakenIn(position=datetime.now(UTC)))
+    page = browser.get("/overview").text
+    assert "<title>Overview" in page
+    assert 'href="/assets/icon.svg" type' in page
+    assert re.search(r'id="alarm"[^>]* hidden', page)
+    assert '<span class="dotted is-good">nothing</span>' in page
+
+
+def test_the_overview_tells_a_running_daemon_from_none(state_path: Path, browser: Browser) -> None:
+    """The last poll is shown in green only where a cycle runs, or is expected."""
+    fill(state_path)
+    page = browser.get("/overview").text
+    assert "no daemon running" in page
+    assert '<p class="big"><span class="pill">ok</span></p>' in page
+    with Store(state_path):
+        page = browser.get("/overview").text
+    assert "the daemon is running" in page
+    assert '<p class="big"><span class="pill is-ok">ok</span></p>' in page

@@ -50,7 +50,7 @@ def test_counting_does_not_grow_with_the_file(path, busy):
         reader.quarantined()
     plans = [step for sql in asked for *_, step in query(path, "EXPLAIN QUERY PLAN " + sql)]
     assert [step for step in plans if re.match(r"SCAN (events|conversations|e|c)\b", step)] == []
-    assert len(asked) == 6
+    assert len(asked) == 7
 
 
 def test_events_and_conversations_are_counted_by_status(reader):
@@ -82,3 +82,20 @@ def test_what_a_reset_concerns_is_counted(path, busy):
     with Reader(path) as reader:
         assert reader.counts_since(to_text(eight(0))) == {"events": 4, "replayable": 1}
         assert reader.counts_since(to_text(eight(61))) == {"events": 1, "replayable": 0}
+
+
+def test_deliveries_are_counted_by_name_and_day(path, store):
+    """The start counts and the end does not. What was not delivered does not count. An index answers."""
+    commit(store, event("m-1"), event("m-2"), event("m-3"))
+    store.outbox.mark_delivered(["m-1", "m-2"])
+    (name, at), (day, until) = (
+        row_of(path, "m-1", "event, delivered_at"),
+        row_of(path, "m-2", "delivered_at, '~'"),
+    )
+    asked: list[str] = []
+    with Reader(path) as reader:
+        reader._connection.set_trace_callback(asked.append)
+        assert reader.delivered_by_day(at, until) == {name: {day[:10]: 2}}
+        assert reader.delivered_by_day(at[:4], at) == {}
+    [*_, plan] = query(path, "EXPLAIN QUERY PLAN " + asked[0])[0]
+    assert "USING COVERING INDEX events_by_delivery" in plan

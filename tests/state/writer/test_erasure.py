@@ -11,6 +11,7 @@ import pytest
 from state.instants import utc_now
 from state.records import CustomerMerge, EventStatus, Status, TakenIn
 from state.store import Store
+from state.writer.erasure import WipeTiming
 from support.state_samples import commit, conversation, eight, event, files_holding, outbox, query, row_of
 
 GONE = "customer was deleted"
@@ -260,3 +261,16 @@ def test_retention_goes_in_steps(path, store):
     later = utc_now() + timedelta(seconds=1)
     assert [store.erasure.erase_old_payloads(later, utc_now(), limit=2) for _ in range(4)] == [2, 2, 1, 0]
     assert query(path, "SELECT count(*) FROM events WHERE payload IS NOT NULL") == [(0,)]
+
+
+def test_a_disk_without_the_room_to_erase_is_written_down_until_there_is(path):
+    """It needs a person, who may have to make room. The next process erases and takes the row back."""
+    with Store(path, wiping=WipeTiming(reserve_bytes=1 << 60)) as store:
+        commit(store, event("m-1"), deletions={"customer": (eight(), "customer was deleted")})
+        (found,) = query(path, "SELECT what, reason FROM needs_attention WHERE what = 'delayed erasure'")
+        assert "deleted customers' data cannot be overwritten: " in found[1]
+        assert "MB free, and it takes" in found[1]
+    with Store(path) as store:
+        store.erasure.wipe(utc_now())
+        assert query(path, "SELECT * FROM conditions") == []
+        assert query(path, "SELECT 1 FROM customers WHERE wiped_at IS NULL") == []
