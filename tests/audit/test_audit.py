@@ -172,3 +172,15 @@ def test_seen_changes_are_the_polls_own(followed):
     before = followed.store.seen_changes()
     audit_of(followed)
     assert followed.store.seen_changes() == before
+
+
+def test_half_of_the_reports_of_a_minute_are_left_to_the_polls(begin, sandbox, tuned):
+    """The poll has read a gap just now. The audit waits for another time, and delays no cycle of `once`."""
+    tuned(gladly={"reports_per_minute": 6})
+    program = begin(SYNC__START="72h", SYNC__RECONCILE="off")
+    program.run()
+    before = len(sandbox.gladly_requests)
+    assert list(program.pipeline.audit.run_due(7)) == []
+    assert len(sandbox.gladly_requests) == before
+    (audited,) = program.pipeline.audit.run([DAY.date()])  # a person has asked for it
+    assert audited.row.outcome is AuditOutcome.COMPLETE
