@@ -276,11 +276,13 @@ class _Join:
         """
         Judge what only one side has, where both sides have everything.
 
-        That is the interval from where both begin to where one ends. What Segment received between two events
+        That is the interval from where both begin to where one ends. Theirs begins with the hour of their
+        first event, because exports and syncs to a warehouse are cut at whole hours or days. So what lacks
+        at the very beginning is found as well. What Segment received between two events
         that both sides have belongs to it as well, however late it was received.
         """
         begin, end = self._reader.covered()
-        since = max(self._first, begin or "~", self._since)
+        since = max(_hour_of(self._first), begin or "~", self._since)
         until = min(self._last, end or "", self._until)
         if since <= until:
             self._result.interval = (since, until)
@@ -299,3 +301,8 @@ class _Join:
                 )
             else:
                 self._result.note_theirs(alone)
+
+
+def _hour_of(instant: str) -> str:
+    """Return the beginning of the hour of an instant, as text. What is no instant stays as it is."""
+    return f"{instant[:13]}:00:00.000Z" if len(instant) > 13 else instant

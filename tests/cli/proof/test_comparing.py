@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
@@ -19,9 +20,14 @@ CLOSED = "Gladly Conversation Closed"
 
 
 @pytest.fixture
-def synced(installation, ago):
+def synced(installation):
     """A world in which a dozen conversations came and went, some of them twice; all of it delivered."""
-    world = installation.sandbox.world
+    clock, world = installation.sandbox.clock, installation.sandbox.world
+    clock.set(clock.now().replace(minute=50))  # all of it happens in one hour
+
+    def ago(seconds):
+        return clock.now() - timedelta(seconds=seconds)
+
     agent, topic = world.add_agent("Priya Raman"), world.add_topic("Returns")
     for n in range(12):
         customer = world.add_customer(
@@ -72,9 +78,11 @@ def test_what_segment_received_is_what_is_here(compare, theirs):
     assert [found.differences, found.only_theirs, found.only_ours, found.not_delivered_here] == [[]] * 4
 
 
-def test_exactly_what_was_removed_changed_and_added_is_found(compare, theirs):
+@pytest.mark.parametrize("first", [0, 3, -3], ids=["at the beginning", "between", "at the end"])
+def test_exactly_what_was_removed_changed_and_added_is_found(compare, theirs, first):
     """3 removed, 2 changed in one property, 1 added; exit code 1."""
-    kept = [*theirs[:3], *theirs[6:]]
+    lost = theirs[first:][:3]
+    kept = [event for event in theirs if event not in lost]
     for event in kept[5:7]:
         event["properties"] = event["properties"] | {"status": "WAITING"}
     added = kept[8] | {"messageId": "api-added"}
@@ -88,7 +96,7 @@ def test_exactly_what_was_removed_changed_and_added_is_found(compare, theirs):
     assert [e["conversation_id"] for t in found.only_theirs for e in t["examples"]] == [
         "a-conversation-of-theirs"
     ]
-    removed = sorted((e["event"], e["properties"]["conversationId"]) for e in theirs[3:6])
+    removed = sorted((e["event"], e["properties"]["conversationId"]) for e in lost)
     ours = sorted((e["event"], e["conversation_id"]) for o in found.only_ours for e in o["examples"])
     assert ours == removed
     assert sum(o["count"] for o in found.only_ours) == 3
