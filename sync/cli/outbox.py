@@ -57,7 +57,9 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
 @command
 def dismiss(options: Options, ids: tuple[str, ...], every: bool, what: str | None) -> int:
     """
-    Dismiss unreadable lines, gaps and audited days that you have seen, and give held back events up.
+    Take what you have seen off the list of what needs you.
+
+    These are unreadable lines, gaps and audited days. Events that are held back are given up.
 
     `status` no longer lists them. The lines are erased, and the events are suppressed. To read the time of a
     line or a gap again, use `resync`; to audit a day again, `audit --day`. A daemon may be running: the two
