@@ -30,7 +30,7 @@ from sync.gladly.clock import GladlyClock, Moment
 from sync.gladly.limits import GladlyLimits
 from sync.gladly.models import Errors
 from sync.http.credentials import BasicCredentials
-from sync.http.headers import retry_after_s
+from sync.http.headers import left_of_a_second, retry_after_s
 from sync.http.host import READ_TIMEOUT_S, Exchange, Host
 from sync.http.pacer import Pacer
 from sync.http.retry import RetryPolicy
@@ -182,12 +182,17 @@ class GladlyClient:
         ) as exchange:
             failpoint("gladly.answer")
             self.gladly_clock.hear(exchange.response.headers)
-            self._heed_the_rate_limit(exchange.response)
+            self._heed_the_rate_limit(exchange.response, path)
             if exchange.response.status != 200:
                 raise self._refusal(exchange, path)
             yield exchange
 
-    def _heed_the_rate_limit(self, response: BaseHTTPResponse) -> None:
+    def _heed_the_rate_limit(self, response: BaseHTTPResponse, path: str) -> None:
+        if path != "/reports":  # which have a limit of their own
+            if response.status == 429:
+                self.pacer.refused()
+            else:
+                self.pacer.heard(left_of_a_second(response.headers))
         if response.status == 429:
             asked_s = self._retry_after_s(response)
             self.pacer.hold(self.limits.default_hold_s if asked_s is None else asked_s)

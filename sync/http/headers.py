@@ -1,4 +1,7 @@
-"""Read two things from the headers of an answer: the host's clock, and how long it asks to wait."""
+"""
+Read three things from the headers of an answer: the host's clock, how long it asks to wait, and what is left
+of a rate limit.
+"""
 
 import email.utils
 import math
@@ -42,3 +45,16 @@ def retry_after_s(headers: Mapping[str, str], longest_s: float) -> float | None:
         if 0 <= seconds < math.inf:
             return min(seconds, longest_s)
     return None
+
+
+def left_of_a_second(headers: Mapping[str, str]) -> float | None:
+    """
+    Return which share of the requests of a second is left. Return None when no header says so.
+
+    `Ratelimit-Remaining-Second` is held against `Ratelimit-Limit-Second` (Gladly REST API, Rate Limits).
+    """
+    try:
+        left, limit = (float(headers[f"Ratelimit-{name}-Second"]) for name in ("Remaining", "Limit"))
+    except (KeyError, ValueError):
+        return None
+    return left / limit if 0 <= left <= limit and limit > 0 else None

@@ -6,7 +6,7 @@ import pytest
 from freezegun import freeze_time
 from urllib3 import HTTPResponse
 
-from sync.http.headers import retry_after_s, server_date
+from sync.http.headers import left_of_a_second, retry_after_s, server_date
 from sync.http.retry import RetryPolicy
 
 LONGEST_RETRY_AFTER_S = RetryPolicy().longest_retry_after_s
@@ -49,3 +49,24 @@ def test_a_host_is_believed_about_a_wait_that_makes_sense(headers, expected):
 def test_a_host_s_clock_is_read_where_it_tells_it(headers, expected):
     """In UTC; None where there is nothing that can be read."""
     assert server_date(HTTPResponse(headers=headers).headers) == expected
+
+
+@pytest.mark.parametrize(
+    ("left", "limit", "share"),
+    [
+        ("3", "10", 0.3),
+        ("0", "10", 0.0),
+        ("10", "10", 1.0),
+        (None, "10", None),
+        ("3", None, None),
+        ("3", "0", None),
+        ("11", "10", None),
+        ("-1", "10", None),
+        ("soon", "10", None),
+        ("nan", "10", None),
+    ],
+)
+def test_what_is_left_of_a_second_is_a_share_or_not_known(left, limit, share):
+    """Anything that is no share of a limit says nothing."""
+    given = {"Ratelimit-Remaining-Second": left, "Ratelimit-Limit-Second": limit}
+    assert left_of_a_second({name: value for name, value in given.items() if value is not None}) == share

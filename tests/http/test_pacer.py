@@ -7,12 +7,12 @@ from itertools import pairwise
 import pytest
 
 from sync.errors import RetryableError, StoppedError
-from sync.http.pacer import Pacer
+from sync.http.pacer import Pacer, Yielding
 from sync.stop import Stop
 
 
-def pacer_of(requests_per_second, stop=None, patience_s=8.0):
-    return Pacer(requests_per_second, stop or Stop(), patience_s=patience_s)
+def pacer_of(requests_per_second, stop=None, patience_s=8.0, **more):
+    return Pacer(requests_per_second, stop or Stop(), patience_s=patience_s, **more)
 
 
 def passes(pacer, count):
@@ -105,3 +105,35 @@ def test_a_stop_ends_the_wait():
     with pytest.raises(StoppedError):
         pacer.wait()
     assert time.monotonic() - began < 5
+
+
+def pace_of(pacer, requests=3):
+    """The requests a second that pass now."""
+    moments = passes(pacer, requests)
+    return (requests - 1) / (moments[-1] - moments[0])
+
+
+def test_the_pace_goes_down_when_little_is_left_and_comes_back():
+    """It stays where enough is left for now, and comes back to the whole pace, and not beyond."""
+    pacer = pacer_of(200, yielding=Yielding(each_s=0.0, back_s=1.0))
+    for _ in range(4):
+        pacer.heard(0.1)
+    assert 50 < pace_of(pacer, 6) < 100
+    pacer.heard(0.4)
+    assert 50 < pace_of(pacer, 6) < 100
+    for left in (0.9, None, 0.5, 1.0, None):
+        time.sleep(0.25)
+        pacer.heard(left)
+    assert 150 < pace_of(pacer, 21) <= 210
+
+
+def test_a_refusal_halves_the_pace_once_for_a_burst():
+    """The answers of one burst say the same. The pace never ends."""
+    pacer = pacer_of(100)
+    for _ in range(8):
+        pacer.refused()
+    assert 40 < pace_of(pacer, 6) < 60
+    pacer = pacer_of(1_000, yielding=Yielding(each_s=0.0))
+    for _ in range(50):
+        pacer.refused()
+    assert pace_of(pacer) > 25
