@@ -17,7 +17,7 @@ from state.errors import StateError
 from sync import __version__
 from sync.cli import local, looking, running, setting_up
 from sync.cli.errors import FAILED, complain, exit_code_of
-from sync.cli.mending import outbox, watermark
+from sync.cli.mending import forget, outbox, watermark
 from sync.cli.options import Options
 from sync.cli.program import Program, Section
 from sync.cli.proof import audit, comparing, schema
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
         ),
         Section(
             "Mend",
-            (outbox.retry, outbox.dismiss, watermark.resync, watermark.watermark),
+            (outbox.retry, outbox.dismiss, watermark.resync, watermark.watermark, forget.forget),
             "gladly-segment resync --since 2d",
         ),
         Section("Prove", (audit.audit, comparing.compare, schema.schema), "gladly-segment audit --dry-run"),
