@@ -3,7 +3,6 @@
 import contextlib
 import io
 import json
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ import click
 
 from sync.cli.errors import FAILED, complain, note
 from sync.cli.options import Options, command, json_option, read_duration, read_instant
+from sync.cli.program import CommandOfAnId
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
@@ -108,6 +108,8 @@ def _watch_status(path: Path, *, as_json: bool) -> None:
 
 def _fitting(lines: list[str]) -> list[str]:
     """Return those of the first lines for which the terminal has room, with a row left below them."""
+    import shutil
+
     width, left = shutil.get_terminal_size()
     for number, line in enumerate(lines):
         left -= max(1, -(-len(click.unstyle(line)) // width))
@@ -241,7 +243,7 @@ def _new_events(reader: "Reader", last: int, wanted: dict[str, Any]) -> Iterator
         time.sleep(_FOLLOW_EVERY_S)
 
 
-@click.command()
+@click.command(cls=CommandOfAnId)
 @click.argument("conversation_id")
 @json_option("Print one JSON object.")
 @click.pass_obj

@@ -1,11 +1,15 @@
-"""The program's own help, in groups of commands, and the options that every command takes."""
+"""The help of the program in groups of commands, options that every command takes, and ids as arguments."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import click
 
 from sync.cli.options import Options
+
+# 16 bytes in the URL-safe Base64 (RFC 4648, 5): one in 64 of them begins with a hyphen.
+_GLADLY_ID = re.compile(r"[\w-]{22}", re.ASCII)
 
 
 class Section(NamedTuple):
@@ -62,6 +66,18 @@ class CommandGroup(click.Group):
         """Write a line or more for each command."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary(command)) for name, command in self.commands.items()])
+
+
+class CommandOfAnId(click.Command):
+    """A command that takes an id of Gladly, which may begin with a hyphen as an option does."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Tell an id from an option: it is as long as an id, and no option of the command has its name."""
+        names = {name for parameter in self.params for name in parameter.opts}
+        ids = [arg for arg in args if _GLADLY_ID.fullmatch(arg) and arg not in names]
+        if "--" not in args and any(id_.startswith("-") for id_ in ids):
+            args = [*(arg for arg in args if arg not in ids), "--", *ids]
+        return super().parse_args(ctx, args)
 
 
 def summary(command: click.Command) -> str:

@@ -68,4 +68,6 @@ class ConsoleRenderer:
 def _quoted(value: Any) -> str:
     """Return a value of a field, in quotes where it would not be told from what follows."""
     text = str(value)
-    return f'"{text}"' if not text or " " in text or "=" in text else text
+    if text and " " not in text and "=" not in text:
+        return text
+    return f"'{text}'" if '"' in text else f'"{text}"'

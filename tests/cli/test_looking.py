@@ -546,6 +546,27 @@ def test_explain_of_something_unknown_says_what_to_do(installation):
         installation.run("once")
 
 
+@pytest.mark.parametrize(
+    "id_", ["-ALK6DLWqvRYVTjTCDLLBA", "--LK6DLWqvRYVTjTCDLLBA", "-hLK6DLWqvRYVTjTCDLLBA"]
+)
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["text", "JSON"])
+def test_an_id_may_begin_with_a_hyphen(gladly_segment, installation, id_, more):
+    """One in 64 of Gladly's does, and is no option."""
+    with Store(installation.state_path) as store:
+        commit(store, sample("m-1", conversation=id_))
+    for arguments in (["explain", id_, *more], ["explain", *more, id_], ["explain", *more, "--", id_]):
+        ended = gladly_segment(*arguments)
+        assert (ended.code, "m-1" in ended.out) == (0, True)
+    ended = gladly_segment("events", "--conversation", id_)
+    assert (ended.code, "m-1" in ended.out) == (0, True)
+
+
+def test_an_option_that_is_unknown_is_not_taken_for_an_id(gladly_segment, installation):
+    """Exit 2."""
+    ended = gladly_segment("explain", "--jason")
+    assert (ended.code, "No such option" in ended.err) == (2, True)
+
+
 # --- inspect --------------------------------------------------------------------------------------------
 
 

@@ -11,6 +11,7 @@ import click
 from sync.cli.errors import FAILED, WRONG_USAGE, complain, note
 from sync.cli.mending.outbox import store_in_turn
 from sync.cli.options import Options, command, json_option
+from sync.cli.program import CommandOfAnId
 
 if TYPE_CHECKING:
     from state.queries.persons import Person
@@ -24,7 +25,7 @@ _REBUILT_WITHIN_S = 2.0
 _TRY_EVERY_S = 0.2
 
 
-@click.command()
+@click.command(cls=CommandOfAnId)
 @click.argument("customer_id", metavar="CUSTOMER_ID")
 @click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 @json_option("Print one JSON object: what was found, what was done, and what is left.")

@@ -1,6 +1,5 @@
 """What several screens share: a labelled line, an instant, the width, a color for each status of an event."""
 
-import shutil
 import sys
 from datetime import UTC, datetime
 
@@ -47,4 +46,6 @@ def terminal_width() -> int | None:
     """Return the width of the terminal that shows standard output. Return None where none shows it."""
     if not sys.stdout.isatty():
         return None
+    import shutil  # its import costs milliseconds, and `status` does without
+
     return max(_NARROWEST, shutil.get_terminal_size().columns)

@@ -236,3 +236,11 @@ def test_a_reader_that_does_not_end_leaves_it_unproved(installation, wren):
         assert "give the same command again" in ended.stderr
     assert installation.run("forget", wren, "--yes").returncode == 0
     assert found_in_files(installation, WREN) == 0
+
+
+def test_the_customers_id_may_begin_with_a_hyphen(gladly_segment, installation):
+    """One in 64 of Gladly's does, and is no option."""
+    with Store(installation.state_path) as store:
+        commit(store, event("m-1", customer="-ALK6DLWqvRYVTjTCDLLBA", email=WREN))
+    assert gladly_segment("forget", "-ALK6DLWqvRYVTjTCDLLBA", "--yes").code == 0
+    assert found_in_files(installation, WREN) == 0
