@@ -32,6 +32,7 @@ NAMES = (
     "segment.answer",
     "poll.record",
     "cycle.end",
+    "tidy.end",
 )
 
 

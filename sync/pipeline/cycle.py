@@ -274,6 +274,7 @@ class Cycle:
         """
         with self._store.turn(self._stop.sleep):
             self._tidy(min(utc_now(), self._read_until or self._store.watermark() or utc_now()))
+        failpoint("tidy.end")
 
     def _tidy(self, now: datetime) -> None:
         self._store.erasure.wipe(now, log.warning)

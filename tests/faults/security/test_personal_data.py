@@ -58,7 +58,7 @@ def _bytes_at_rest(installation: Installation) -> bytes:
 
 def _killed_at_its_end(installation: Installation) -> None:
     """Run a cycle that is killed and leaves its write-ahead log beside the file, as a power cut would."""
-    installation.settings[FAILPOINT] = "cycle.end"
+    installation.settings[FAILPOINT] = "tidy.end"
     assert installation.run("once").returncode == -9
     del installation.settings[FAILPOINT]
     assert list(installation.directory.glob("*-wal"))
