@@ -63,7 +63,8 @@ class Person(NamedTuple):
         is_known: Whether anything at all is stored, be it the id.
         counts: How many `conversations`, `open_conversations` (not deleted), `events`, `undelivered` events,
             `payloads` and `lines` in quarantine there are.
-        texts: What the payloads say of the person, each text with the name of its property.
+        texts: What the payloads say of the person, each text with the name of its property. A `userId` is one
+            of them where it is not the id.
     """
 
     ids: list[str]
@@ -88,15 +89,18 @@ def person(connection: sqlite3.Connection, customer_id: str) -> Person:
         parameter,
     )
     texts: dict[str, str] = {}
+    ids = [row["id"] for row in everyone]
     for (payload,) in payloads:
-        for name, text in _texts(json.loads(payload).get("properties") or {}):
-            texts.setdefault(text, name)
+        sent = json.loads(payload)
+        of_the_customer = {**(sent.get("properties") or {}), "userId": sent.get("userId")}
+        for name, text in _texts(of_the_customer):
+            if text not in ids:  # the ids stay
+                texts.setdefault(text, name)
     is_known = bool(
         counts["conversations"]
         or counts["events"]
         or value(connection, "SELECT 1 FROM customers WHERE id = :id OR merged_into = :id", parameter)
     )
-    ids = [row["id"] for row in everyone]
     return Person(ids, value(connection, _LIVES_ON_AS, parameter), is_known, counts, texts)
 
 

@@ -89,7 +89,8 @@ def forget(options: Options, customer_id: str, yes: bool, as_json: bool) -> int:
             "sent. End what reads the state file, make room on its disk, and give the same command again."
         )
         return FAILED
-    _say_what_it_does_not_reach(path, person.ids)
+    user_ids = [text for text, name in person.texts.items() if name == "userId"]
+    _say_what_it_does_not_reach(path, [*person.ids, *user_ids])
     return 0
 
 
@@ -141,7 +142,10 @@ def _erase(store: "Store", customer_id: str, person: "Person") -> str | None:
     """
     from state.instants import utc_now
     from state.records import TakenIn
+    from state.writer.erasure import DEFAULT_WIPE_TIMING
 
+    if (size := store.path.stat().st_size) > DEFAULT_WIPE_TIMING.small_bytes:
+        note(f"The state file has {size // 1_000_000} MB. To overwrite what is erased, it is rebuilt …")
     now = utc_now()
     store.quarantine.erase_lines([*person.ids, *person.texts])
     store.commit(TakenIn(deletions={customer_id: (now, _REASON)}), now)
@@ -216,12 +220,12 @@ def _show(found: dict[str, Any], path: Path) -> None:
         show_line("", str(found["delay"]))
 
 
-def _say_what_it_does_not_reach(path: Path, ids: list[str]) -> None:
+def _say_what_it_does_not_reach(path: Path, user_ids: list[str]) -> None:
     """Say on standard error where the person may still be, and what to do there."""
     from state.locks import RoleWatch
 
     note(
-        f"Segment has what was sent: ask it to delete the userId {', '.join(ids)}. "
+        f"Segment has what was sent: ask it to delete the userId {', '.join(user_ids)}. "
         "Copies of the state file have it, too."
     )
     with RoleWatch(path) as watch:

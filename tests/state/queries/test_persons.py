@@ -54,7 +54,7 @@ def test_nobody_is_known_of_whom_nothing_is_stored(path):
 def test_the_texts_are_the_customers_own(path):
     """Names, addresses and attributes at any depth; no ids of ours, no short ones, nothing of an agent."""
     payload = {
-        "userId": "third",
+        "userId": "crm-4711",
         "properties": {
             "conversationId": "c-3-long-enough",
             "agentName": "Bo Agent",
@@ -76,6 +76,7 @@ def test_the_texts_are_the_customers_own(path):
     with Reader(path) as reader:
         assert reader.ask(person, "third").texts == {
             "zoe@example.com": "email",
+            "crm-4711": "userId",
             "Zoë Quinn": "customerName",
             "+14155550100": "phone",
             "47110815": "customAttributes.card",
