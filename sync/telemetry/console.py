@@ -56,9 +56,11 @@ class ConsoleRenderer:
     def _of_a_cycle(self, event: EventDict) -> Sequence[str]:
         """Return the outcome of a cycle and its figures, short enough for a terminal of 80 columns."""
         counts = {name: event[name] for name in _FIGURES if event.get(name)}
+        if "created" in counts or "closed" in counts:
+            del counts["changes"]  # most of the others are theirs
         figures = [f"{n} {name if n > 1 else _OF_ONE.get(name, name)}" for name, n in counts.items()]
         outcome = str(event["outcome"])
-        told = ", ".join([*(figures or ["nothing new"]), f"{event['seconds']:.1f} s"])
+        told = ", ".join([*(figures or ["nothing new"]), f"{event['seconds']:.1f}s"])
         return [self._colored(outcome, _OUTCOMES.get(outcome)) + ":", told]
 
     def _colored(self, text: str, code: str | None) -> str:
