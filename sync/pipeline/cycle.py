@@ -175,9 +175,7 @@ class Cycle:
             log.error("part.failed", part=part, error=what)
             log.debug("part.failed", part=part, exc_info=True)
             self._broken.append(
-                BrokenPartError(
-                    f"To {part} failed: {what}. The other parts of the cycle went on. Report this."
-                )
+                BrokenPartError(f"The cycle failed to {part}: {what}. Its other parts went on. Report this.")
             )
 
     def _record(self, poll: Poll, delivery: Delivery) -> None:

@@ -341,7 +341,7 @@ class LookUpStep:
             EventStatus.RECORDED,
             event.customer_id,
             event.payload,
-            reason=f"Gladly answered 404 to {path}. It is asked again before that is believed.",
+            reason=f"Gladly answered 404 to {path}. The program asks again before it believes that.",
             attempts=event.attempts + 1,
             waits_for=path,
             next_attempt_at=self._at + timedelta(seconds=self._timing.not_found_again_s),
@@ -366,7 +366,7 @@ class LookUpStep:
             event.message_id,
             EventStatus.RECORDED,
             event.customer_id,
-            reason="It waits until Gladly shows all changes before this close.",
+            reason="The event waits until Gladly shows all changes before this close.",
             attempts=event.attempts,
             waits_for="/events",
             # Only another poll shows them.

@@ -26,7 +26,7 @@ def test_the_overview_says_what_status_says(state_path: Path, browser: Browser) 
         "9 requests in the last hour",
     ):
         assert words in text
-    assert re.search(r"23h 5\dm left of the Events API's 24h", text)
+    assert re.search(r"23h 5\dm left ; Gladly's Events API goes back 24h", text)
 
 
 def test_the_overview_and_status_show_the_same_figures(state_path: Path, browser: Browser) -> None:
