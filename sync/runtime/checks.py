@@ -108,7 +108,7 @@ def _gladly(config: Config) -> str:
     )
     if not shows_profiles:
         note += (
-            "\nIts feed does not know CUSTOMER_PROFILE. So each profile is looked up anew, and a deletion is "
+            "\nIts feed does not know CUSTOMER_PROFILE. So each profile is looked up again, and a deletion is "
             "noticed at the next look-up."
         )
     return f"accepts the API token of {config.settings.gladly.username}{note}"
