@@ -108,8 +108,8 @@ def _gladly(config: Config) -> str:
     )
     if not shows_profiles:
         note += (
-            "\nIts feed does not know CUSTOMER_PROFILE. So each profile is looked up again, and a deletion is "
-            "noticed at the next look-up."
+            "\nIts feed does not know CUSTOMER_PROFILE. So the program looks up each profile again, and "
+            "notices a deletion only then."
         )
     return f"accepts the API token of {config.settings.gladly.username}{note}"
 
