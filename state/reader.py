@@ -31,7 +31,14 @@ from state.queries.counts import (
     oldest_pending,
 )
 from state.queries.cycles import last_poll, last_success, requests_since, watermark
-from state.queries.events import covered, events, events_after, events_by_conversation, last_event
+from state.queries.events import (
+    covered,
+    customers_with_email,
+    events,
+    events_after,
+    events_by_conversation,
+    last_event,
+)
 from state.queries.organization import organization, write_key_fingerprint
 from state.queries.rows import Row
 from state.queries.status import empty_status, status
@@ -131,6 +138,7 @@ class Reader:
     proved_until = _asked(proved_until)
     events = _asked(events)
     events_after = _asked(events_after)
+    customers_with_email = _asked(customers_with_email)
     last_event = _asked(last_event)
     events_by_conversation = _asked(events_by_conversation)
     covered = _asked(covered)

@@ -23,8 +23,27 @@ WHATS = (
     "delayed erasure",
 )
 
-# What `dismiss` takes off the list. Everything else goes when its cause does.
-DISMISSIBLE = ("gap", "unproved day", "dropped events", "held back event", "unreadable line", "mended day")
+# What `dismiss` takes off the list.
+DISMISSIBLE = (
+    "gap",
+    "unproved day",
+    "dropped events",
+    "rejected event",
+    "held back event",
+    "unreadable line",
+    "mended day",
+)
+
+# Everything else goes when its cause does. Why it cannot be dismissed, and what ends it.
+NOT_DISMISSIBLE = {
+    "gap clock": "it ends with the next cycle that reads up to the present.",
+    "full disk": "it ends with the next cycle that can write the state file. Make room on the disk.",
+    "refused token": "it ends when Gladly takes the API token. Correct the token, or its user's permissions.",
+    "no good cycle": "it ends with the next cycle that goes well.",
+    "silent feed": "it ends with the next change that Gladly's feed shows.",
+    "refused key": "it ends when Segment takes the write key. Correct the key.",
+    "delayed erasure": "it ends when deleted customers' data is overwritten. Make room on the disk.",
+}
 
 # The command that reaches all things of a group.
 _FOR_ALL = {
@@ -106,10 +125,9 @@ def attention_counts(connection: sqlite3.Connection) -> dict[str, int]:
     return dict.fromkeys(WHATS, 0) | {row["what"]: row["n"] for row in found}
 
 
-def ids_needing_attention(connection: sqlite3.Connection, what: str | None = None) -> list[str]:
-    """Return the ids of all things that need a person, or of those of one kind."""
-    sql = "SELECT id FROM needs_attention WHERE ? IN (what, '')"
-    return [row["id"] for row in rows(connection, sql, (what or "",))]
+def ids_needing_attention(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return what kind of thing needs a person, by the id of each thing."""
+    return {row["id"]: row["what"] for row in rows(connection, "SELECT id, what FROM needs_attention")}
 
 
 def quarantined(connection: sqlite3.Connection) -> int:

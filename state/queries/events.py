@@ -2,7 +2,11 @@
 
 import json
 import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
 
+from state.instants import to_text
 from state.queries.rows import Row, rows, value
 
 _COLUMNS = (
@@ -11,11 +15,58 @@ _COLUMNS = (
 )
 
 
+# A customer, everyone who was merged into this customer, and the events of either. A plus keeps SQLite from
+# reading an index in the wanted order: it would pass every event of others.
+_OF_CUSTOMERS = """
+    rowid IN (
+        WITH RECURSIVE everyone (id) AS (
+            SELECT value FROM json_each(:customers)
+            UNION SELECT customers.id FROM customers JOIN everyone ON customers.merged_into = everyone.id)
+        SELECT rowid FROM events WHERE customer_id IN everyone
+        UNION SELECT events.rowid FROM conversations CROSS JOIN events
+            ON events.conversation_id = conversations.id
+            WHERE conversations.customer_id IN everyone)
+"""
+
+
+class Filter(NamedTuple):
+    """
+    Which events are asked for. A part that is None asks for all.
+
+    Attributes:
+        status: Only events with this status.
+        conversation: Only events of the conversation with this id.
+        customers: Only events of the customers with these ids, and of everyone merged into them.
+        since: Only events that Gladly recorded at this instant or later.
+    """
+
+    status: str | None = None
+    conversation: str | None = None
+    customers: Sequence[str] | None = None
+    since: datetime | None = None
+
+    def where(self) -> tuple[str, dict[str, object]]:
+        """Return the conditions of a query, joined, and their parameters."""
+        parts = {
+            "status = :status": self.status,
+            "conversation_id = :conversation": self.conversation,
+            _OF_CUSTOMERS: None if self.customers is None else json.dumps(list(self.customers)),
+            "occurred_at >= :since": None if self.since is None else to_text(self.since),
+        }
+        names = ("status", "conversation", "customers", "since")
+        wanted: dict[str, object] = {
+            name: value for name, value in zip(names, parts.values(), strict=True) if value is not None
+        }
+        return " AND ".join(part for part, value in parts.items() if value is not None) or "true", wanted
+
+
 def events(
     connection: sqlite3.Connection,
     *,
     status: str | None = None,
     conversation: str | None = None,
+    customers: Sequence[str] | None = None,
+    since: datetime | None = None,
     limit: int = 20,
 ) -> list[Row]:
     """
@@ -23,17 +74,36 @@ def events(
 
     Args:
         connection: The state file.
-        status: Only events of this status.
-        conversation: Only events of the conversation with this id.
+        status: As in `Filter`.
+        conversation: As in `Filter`.
+        customers: As in `Filter`.
+        since: As in `Filter`.
         limit: How many to return at most.
     """
-    wheres = [("status = ?", status), ("conversation_id = ?", conversation)]
-    asked = [(clause, wanted) for clause, wanted in wheres if wanted is not None]
-    where = "WHERE " + " AND ".join(clause for clause, _ in asked) if asked else ""
-    # S608: the clauses are the constants above, the values are parameters.
-    sql = f"SELECT {_COLUMNS} FROM events {where} ORDER BY occurred_at DESC, rowid DESC LIMIT ?"  # noqa: S608
-    found = rows(connection, sql, [*(wanted for _, wanted in asked), limit])
-    return [_with_payload(row) for row in found]
+    where, wanted = Filter(status, conversation, customers, since).where()
+    order = "occurred_at DESC, rowid DESC" if customers is None else "+occurred_at DESC, +rowid DESC"
+    # S608: the conditions are constants of this module, the values are parameters.
+    sql = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY {order} LIMIT :limit"  # noqa: S608
+    return [_with_payload(row) for row in rows(connection, sql, {**wanted, "limit": limit})]
+
+
+def customers_with_email(connection: sqlite3.Connection, address: str) -> list[str]:
+    """
+    Return the ids of the customers whose stored payloads have this e-mail address, plain or as its SHA-256.
+
+    This reads every payload that is kept. A million of them take seconds.
+    """
+    import hashlib  # its import costs 2 ms, and only this question needs it
+
+    plain = address.strip().lower()
+    digest = hashlib.sha256(plain.encode()).hexdigest()
+    found = connection.execute(
+        "SELECT DISTINCT customer_id FROM events WHERE CASE WHEN json_valid(payload) THEN"
+        " lower(json_extract(payload, '$.properties.email')) IN (:plain, :digest)"
+        " OR json_extract(payload, '$.properties.emailSha256') = :digest END ORDER BY customer_id",
+        {"plain": plain, "digest": digest},
+    )
+    return [row[0] for row in found]
 
 
 def last_event(connection: sqlite3.Connection) -> int:
@@ -43,7 +113,13 @@ def last_event(connection: sqlite3.Connection) -> int:
 
 
 def events_after(
-    connection: sqlite3.Connection, last: int, *, status: str | None = None, conversation: str | None = None
+    connection: sqlite3.Connection,
+    last: int,
+    *,
+    status: str | None = None,
+    conversation: str | None = None,
+    customers: Sequence[str] | None = None,
+    since: datetime | None = None,
 ) -> list[tuple[int, Row]]:
     """
     Return events that arrived after a place, in the order of arrival, each with its own place.
@@ -51,15 +127,17 @@ def events_after(
     Args:
         connection: The state file.
         last: The place, as `last_event` or an earlier answer gave it.
-        status: Only events of this status.
-        conversation: Only events of the conversation with this id.
+        status: As in `Filter`.
+        conversation: As in `Filter`.
+        customers: As in `Filter`.
+        since: As in `Filter`.
     """
+    where, wanted = Filter(status, conversation, customers, since).where()
     found = rows(
         connection,
-        f"SELECT rowid AS place, {_COLUMNS} FROM events WHERE rowid > :last"  # noqa: S608 (constants)
-        " AND (:status IS NULL OR status = :status)"
-        " AND (:conversation IS NULL OR conversation_id = :conversation) ORDER BY rowid",
-        {"last": last, "status": status, "conversation": conversation},
+        f"SELECT rowid AS place, {_COLUMNS} FROM events"  # noqa: S608 (constants)
+        f" WHERE rowid > :last AND {where} ORDER BY rowid",
+        {**wanted, "last": last},
     )
     return [(row.pop("place"), _with_payload(row)) for row in found]
 

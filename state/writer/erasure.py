@@ -163,6 +163,11 @@ class Erasure:
         finally:
             db.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
 
+    @property
+    def is_done(self) -> bool:
+        """Return whether nothing is left to overwrite, as far as this process knows."""
+        return not (self._to_truncate or self._to_rebuild)
+
     def _empty_the_log(self) -> None:
         """Copy the write-ahead log into the file and cut it off. A reader in the way delays this."""
         try:

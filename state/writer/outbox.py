@@ -90,6 +90,17 @@ class Outbox:
                 return db.execute(again).rowcount
             return sum(db.execute(again + " AND message_id = ?", (id_,)).rowcount for id_ in message_ids)
 
+    def dismiss(self, message_ids: Sequence[str] | None) -> int:
+        """Give rejected events up: those named, or all (None). Return how many there were."""
+        with self._connection.transaction() as db:
+            given_up = (
+                "UPDATE events SET status = 'suppressed', reason = 'dismissed', payload = NULL"
+                " WHERE status = 'rejected'"
+            )
+            if message_ids is None:
+                return db.execute(given_up).rowcount
+            return sum(db.execute(given_up + " AND message_id = ?", (id_,)).rowcount for id_ in message_ids)
+
     def replay(self, since: datetime) -> int:
         """
         Make the delivered events recorded at or after *since* pending again, with their message ids.

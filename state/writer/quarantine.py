@@ -1,5 +1,6 @@
 """Keeps the lines of the feed and of reports that could not be read, for a person to see."""
 
+import json
 from collections.abc import Iterable, Sequence
 
 from state.instants import to_text, utc_now
@@ -31,3 +32,16 @@ class Quarantine:
             if ids is None:
                 return db.execute(seen, (now,)).rowcount
             return sum(db.execute(seen + " AND id = ?", (now, id_)).rowcount for id_ in ids)
+
+    def erase_lines(self, texts: Sequence[str]) -> int:
+        """
+        Erase the lines in which one of these texts stands. Their ids and reasons stay.
+
+        Return how many were erased.
+        """
+        with self._connection.transaction() as db:
+            return db.execute(
+                "UPDATE quarantine SET line = NULL"
+                " WHERE EXISTS (SELECT 1 FROM json_each(?) AS text WHERE instr(line, text.value))",
+                (json.dumps(list(texts)),),
+            ).rowcount

@@ -1,4 +1,4 @@
-"""How a command fails: its exit code, and its sentences on standard error."""
+"""What a command says on standard error: why it failed, with an exit code, or why it shows nothing."""
 
 import contextlib
 import os
@@ -31,3 +31,10 @@ def complain(*sentences: str) -> None:
         for sentence in sentences:
             in_color = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
             click.secho(f"error: {printable(sentence)}", err=True, fg="red" if in_color else None)
+
+
+def note(*sentences: str) -> None:
+    """Print on standard error what is no error, such as why there is nothing to show. One line for each."""
+    with contextlib.suppress(OSError):
+        for sentence in sentences:
+            click.echo(printable(sentence), err=True)

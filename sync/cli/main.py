@@ -15,9 +15,11 @@ import click
 
 from state.errors import StateError
 from sync import __version__
-from sync.cli import local, looking, outbox, running, setting_up, watermark
+from sync.cli import local, looking, running, setting_up
 from sync.cli.errors import FAILED, complain, exit_code_of
+from sync.cli.mending import forget, outbox, watermark
 from sync.cli.options import Options
+from sync.cli.program import Program, Section
 from sync.cli.proof import audit, comparing, schema
 from sync.errors import GladlySegmentError
 from sync.telemetry.streams import prepare_standard_streams
@@ -26,7 +28,31 @@ if TYPE_CHECKING:
     from sync.runtime.build import Tuning
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.command(
+    cls=Program,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    subcommand_metavar="COMMAND [ARGUMENTS]",
+    sections=(
+        Section(
+            "Set up",
+            (setting_up.init, setting_up.check, setting_up.completion),
+            "gladly-segment init && gladly-segment check",
+        ),
+        Section("Run", (running.run, running.once), "gladly-segment run --config config.toml"),
+        Section(
+            "Look",
+            (looking.status, looking.events, looking.explain, looking.inspect),
+            "gladly-segment status --watch",
+        ),
+        Section(
+            "Mend",
+            (outbox.retry, outbox.dismiss, watermark.resync, watermark.watermark, forget.forget),
+            "gladly-segment resync --since 2d",
+        ),
+        Section("Prove", (audit.audit, comparing.compare, schema.schema), "gladly-segment audit --dry-run"),
+        Section("Try", (local.demo, local.sandbox), "gladly-segment demo"),
+    ),
+)
 @click.option(
     "--config",
     metavar="PATH",
@@ -39,26 +65,12 @@ def cli(context: click.Context, config: str | None, debug: bool) -> None:
     """
     Send one Segment track event for each Gladly conversation created or closed.
 
-    \b
-    Example:
-      gladly-segment demo                         shows it at work, without an account
-      gladly-segment check && gladly-segment run
+    `gladly-segment COMMAND --help` shows the options of a command, and an example. --config and --debug may
+    stand before or after the command.
     """
     context.obj = Options(config, debug=debug, tuning=context.obj)
     if os.environ.get("NO_COLOR"):
         context.color = False
-
-
-for _command in (
-    *(setting_up.init, setting_up.completion, setting_up.check),
-    *(running.run, running.once),
-    *(looking.status, looking.events, looking.explain, looking.inspect),
-    *(watermark.watermark, watermark.resync),
-    *(audit.audit, comparing.compare, schema.schema),
-    *(outbox.retry, outbox.dismiss),
-    *(local.sandbox, local.demo),
-):
-    cli.add_command(_command)
 
 
 def main(tuning: "Tuning | None" = None) -> NoReturn:

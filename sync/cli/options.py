@@ -1,4 +1,4 @@
-"""What several commands share: the options before a command, decorators, readers of an option's value."""
+"""What several commands share: the options of every command, decorators, readers of an option's value."""
 
 import os
 from collections.abc import Callable
@@ -19,7 +19,7 @@ P = ParamSpec("P")
 
 class Options:
     """
-    The options that stand before the command.
+    The options that every command takes, before and after its name.
 
     Args:
         config: The config file's path, as given on the command line; None when it was not given.
@@ -27,11 +27,12 @@ class Options:
         tuning: The numbers behind the settings; None for those that the program ships with.
 
     Attributes:
+        config: The config file's path, as given on the command line; None when it was not given.
         debug: Whether to show tracebacks.
     """
 
     def __init__(self, config: str | None, *, debug: bool, tuning: "Tuning | None" = None) -> None:
-        self._config = config
+        self.config = config
         self._tuning = tuning
         self.debug = debug
 
@@ -45,7 +46,7 @@ class Options:
     @property
     def config_path(self) -> Path:
         """The path of the config file. The file may be missing."""
-        return Path(self._config or os.environ.get("GLADLY_SEGMENT_CONFIG") or "config.toml")
+        return Path(self.config or os.environ.get("GLADLY_SEGMENT_CONFIG") or "config.toml")
 
     def load(self) -> "Config":
         """
@@ -56,7 +57,7 @@ class Options:
         """
         from sync.settings.loading import load
 
-        return load(self._config)
+        return load(self.config)
 
     @property
     def state_path(self) -> Path:
@@ -77,7 +78,7 @@ class Options:
         """
         from sync.settings.loading import load
 
-        return load(self._config, with_secrets=False)
+        return load(self.config, with_secrets=False)
 
 
 def command(function: Callable[P, int | None]) -> Callable[P, None]:

@@ -31,7 +31,8 @@ def run(options: Options) -> None:
 
     \b
     Example:
-      GLADLY_API_TOKEN=… SEGMENT_WRITE_KEY=… gladly-segment --config config.toml run
+      gladly-segment run
+      gladly-segment run --config /etc/gladly-segment/config.toml
     """
     from sync.stop import Hangup
 
@@ -74,12 +75,14 @@ def once(options: Options, dry_run: bool) -> int:
     from state.store import Store
     from sync.runtime.build import build_pipeline
     from sync.telemetry.heartbeat import Heartbeat
+    from sync.telemetry.log import errors_told_by_the_command
 
     with (
         Store(config.state_path, migrate=True, sleep=stop.sleep) as store,
         build_pipeline(config, store, stop, tuning=options.tuning) as pipeline,
     ):
-        report = pipeline.cycle.run(is_alone=True)
+        with errors_told_by_the_command():
+            report = pipeline.cycle.run(is_alone=True)
         if not report.errors:
             heartbeat = Heartbeat(config.secrets.heartbeat_url, stop)
             heartbeat.beat()

@@ -27,8 +27,8 @@ def init(
     \b
     Example:
       gladly-segment init
-      gladly-segment --config /etc/gladly-segment/config.toml init --organization acme \\
-          --username segment-sync@example.com --region eu
+      gladly-segment init --config /etc/gladly-segment/config.toml \\
+          --organization acme --username segment-sync@example.com --region eu
     """
     from sync.settings.example import write_config
 

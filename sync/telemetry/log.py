@@ -5,9 +5,11 @@ No e-mail address, phone number, name or secret is ever a field (semantics 5.4).
 so that no id can forge a line or control a terminal.
 """
 
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
@@ -22,6 +24,37 @@ def _printable(_: Any, __: str, event: EventDict) -> EventDict:
         if isinstance(value, str):
             event[name] = printable(value)
     return event
+
+
+class _ToldByTheCommand:
+    """Leave out the errors of a cycle for as long as a command will print each of them itself."""
+
+    _NAMES = frozenset(("gladly.failed", "segment.failed", "part.failed"))
+
+    def __init__(self) -> None:
+        self.is_on = False
+
+    def __call__(self, _: Any, __: str, event: EventDict) -> EventDict:
+        if self.is_on and event.get("event") in self._NAMES:
+            raise structlog.DropEvent
+        return event
+
+
+_told_by_the_command = _ToldByTheCommand()
+
+
+@contextlib.contextmanager
+def errors_told_by_the_command() -> Iterator[None]:
+    """
+    Leave the errors that end a cycle out of what a person reads, while the block runs.
+
+    The caller prints each of them afterwards, as a sentence. A log for programs has them all the same.
+    """
+    _told_by_the_command.is_on = True
+    try:
+        yield
+    finally:
+        _told_by_the_command.is_on = False
 
 
 class _NeverFails:
@@ -54,9 +87,14 @@ def configure(settings: LogSettings) -> None:
     as_console = settings.format == "console" or (settings.format == "auto" and on_terminal)
     renderers: list[Processor]
     if as_console:
-        plain = structlog.dev.plain_traceback  # locals in a traceback would show secrets
-        colors = on_terminal and "NO_COLOR" not in os.environ
-        renderers = [structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=plain)]
+        from sync.telemetry.console import ConsoleRenderer
+
+        colors = on_terminal and not os.environ.get("NO_COLOR")
+        renderers = [
+            _told_by_the_command,
+            structlog.processors.format_exc_info,  # without locals, which would show secrets
+            ConsoleRenderer(on_terminal=on_terminal, colors=colors),
+        ]
     else:
         renderers = [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     structlog.configure(

@@ -1,22 +1,27 @@
 """`status`, `events`, `explain`, `inspect`: they read the state file, take no lock and change nothing."""
 
+import hashlib
 import json
 import re
 import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 import requests
 
 from state.instants import from_text, to_text, utc_now
-from state.records import Event, EventStatus, Poll, PollOutcome, TakenIn, Transition
+from state.records import CustomerMerge, Event, EventStatus, Poll, PollOutcome, TakenIn, Transition
 from state.store import Store
 from support.inspector_samples import at
-from support.state_samples import EVENT_COLUMNS
+from support.state_samples import EVENT_COLUMNS, commit
+from support.state_samples import event as sample
+from support.terminal import show
 
 # --- status ---------------------------------------------------------------------------------------------
 
@@ -191,6 +196,58 @@ def test_nothing_is_coloured_for_a_pipe(gladly_segment, three_events):
     assert "\x1b" not in gladly_segment("status").out
 
 
+def test_watching_shows_the_screen_anew(installation, three_events):
+    """On a terminal from its top, every 2 seconds, until Ctrl-C, which is no error."""
+    shown = show(
+        "status",
+        "--watch",
+        directory=installation.directory,
+        environment=installation.environment,
+        until=lambda text: text.count("\x1b[H") == 2,
+    )
+    assert shown.code == 0
+    first, second = shown.text.split("\x1b[H")[1:]
+    assert "watermark" in first
+    assert "rejected event" in second
+    assert "Every 2 seconds. Ctrl-C ends it." in second
+
+
+def test_no_screen_is_taller_than_the_terminal(installation, three_events):
+    """It would scroll, and each screen would push the one before it up."""
+    shown = show(
+        "status",
+        "--watch",
+        directory=installation.directory,
+        environment=installation.environment,
+        rows=6,
+        until=lambda text: "Ctrl-C ends it" in text,
+    )
+    assert shown.text.split("\x1b[J")[0].count("\n") <= 5
+
+
+@pytest.mark.parametrize("shape", [[], ["--json"]], ids=["text", "JSON"])
+def test_watching_works_on_a_pipe(installation, three_events, shape):
+    """Each screen follows the one before it, without what only a terminal understands."""
+    watching = installation.start("status", "--watch", *shape)
+    try:
+        line = watching.stdout.readline()
+    finally:
+        watching.send_signal(signal.SIGINT)
+        rest, said = watching.communicate(timeout=10)
+    assert (watching.returncode, said) == (0, "")
+    assert "\x1b" not in line + rest
+    if shape:
+        assert json.loads(line)["events"]["delivered"] == 1
+    else:
+        assert line.startswith("state file")
+
+
+def test_watching_has_no_end_that_could_be_unhealthy(gladly_segment, installation):
+    """`--max-lag` is for a command that ends."""
+    ended = gladly_segment("status", "--watch", "--max-lag", "10m")
+    assert (ended.code, "cannot be given with --max-lag" in ended.err) == (2, True)
+
+
 # --- events ---------------------------------------------------------------------------------------------
 
 
@@ -256,9 +313,133 @@ def test_for_people_an_event_is_shown_as_segments_debugger_does(gladly_segment):
 
 
 def test_before_the_first_cycle_there_are_none(gladly_segment, installation):
-    """No error, and no file."""
+    """No error and no file, and a line on standard error that says why."""
     assert gladly_segment("events") == gladly_segment("events", "--json")
-    assert (gladly_segment("events").code, list(installation.directory.iterdir())) == (0, [])
+    ended = gladly_segment("events")
+    assert (ended.code, ended.out, list(installation.directory.iterdir())) == (0, "", [])
+    assert "there is no state file" in ended.err
+
+
+def test_where_nothing_has_happened_it_is_said_since_when(gladly_segment, installation):
+    """And how to read what happened before."""
+    assert gladly_segment("once").code == 0
+    ended = gladly_segment("events")
+    assert (ended.code, ended.out) == (0, "")
+    assert re.search(
+        r"Nothing yet: watching since \S.*\. Earlier ones: gladly-segment resync --since 7d", ended.err
+    )
+
+
+@pytest.mark.usefixtures("three_events")
+def test_where_no_event_matches_it_is_said_how_many_there_are(gladly_segment):
+    """An empty answer to a question is no proof that nothing happened."""
+    ended = gladly_segment("events", "--conversation", "nobody")
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err == "No event matches. Without these options there are 3.\n"
+
+
+@pytest.mark.usefixtures("three_events")
+@pytest.mark.parametrize(
+    ("since", "expected"), [("1h", 3), ("299.5s", 2), ("1s", 0)], ids=["all", "some", "none"]
+)
+def test_the_events_since_an_instant(gladly_segment, since, expected):
+    """An age counts from now; the instant itself is of them."""
+    assert len(shown_ids(gladly_segment("events", "--json", "--since", since))) == expected
+
+
+@pytest.fixture
+def of_customers(installation):
+    """A state file with events of three customers, of whom one was merged into another."""
+    with Store(installation.state_path) as store:
+        commit(
+            store,
+            sample("old", customer="source", conversation="c-1", email="wren@example.com"),
+            sample("new", customer="remains", conversation="c-2", email="wren@example.org"),
+            sample("other", customer="other", conversation="c-3", email="ana@example.com"),
+            sample(
+                "hidden",
+                customer="hashed",
+                conversation="c-4",
+                email=hashlib.sha256(b"zoe@example.com").hexdigest(),
+            ),
+            merges=[CustomerMerge("source", "remains", sample("m").occurred_at)],
+        )
+
+
+@pytest.mark.usefixtures("of_customers")
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--customer", "remains"], {"old", "new"}),
+        (["--customer", "source"], {"old"}),
+        (["--customer", "nobody"], set()),
+        (["--email", "wren@example.org"], {"old", "new"}),
+        (["--email", " WREN@Example.com "], {"old"}),
+        (["--email", "zoe@example.com"], {"hidden"}),
+        (["--email", "wren@example.org", "--customer", "remains"], {"old", "new"}),
+        (["--email", "wren@example.org", "--customer", "other"], set()),
+    ],
+    ids=" ".join,
+)
+def test_the_events_of_one_customer(gladly_segment, arguments, expected):
+    """By id or by the address in a payload, with those of everyone merged into the customer."""
+    assert set(shown_ids(gladly_segment("events", "--json", *arguments))) == expected
+
+
+@pytest.mark.usefixtures("of_customers")
+def test_an_address_that_is_found_nowhere_is_not_repeated(gladly_segment):
+    """It says what to do instead, and no address comes into a log."""
+    ended = gladly_segment("events", "--email", "nobody@example.net")
+    assert (ended.code, ended.out) == (0, "")
+    assert "no payload that is kept has this e-mail address" in ended.err
+    assert "nobody" not in ended.err
+
+
+@pytest.mark.usefixtures("of_customers")
+def test_following_can_be_asked_for_a_customer(installation):
+    """By the address in a payload that is there when it begins."""
+    following = installation.start("events", "--follow", "--json", "--email", "wren@example.com")
+    try:
+        assert json.loads(following.stdout.readline())["message_id"] == "old"
+        with Store(installation.state_path) as store:
+            commit(store, sample("next", customer="other"), sample("newest", customer="source"))
+        assert json.loads(following.stdout.readline())["message_id"] == "newest"
+    finally:
+        following.send_signal(signal.SIGINT)
+        following.communicate(timeout=10)
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_events_fit_the_terminal(installation, opened, columns):
+    """No line is wider, whatever the payload holds."""
+    opened(name="A name that is much longer than a line of a terminal could ever be, " * 3)
+    assert installation.run("once").returncode == 0
+    shown = show(
+        "events", columns=columns, directory=installation.directory, environment=installation.environment
+    )
+    assert shown.code == 0
+    assert max(map(len, shown.lines)) <= columns
+    assert max(map(len, shown.lines)) > columns - 30
+    assert len(shown.lines) > 3
+
+
+def test_times_are_local_and_have_a_date_where_it_is_not_today(gladly_segment, installation, monkeypatch):
+    """With the zone; in UTC where that is asked for."""
+    now = utc_now()
+    with Store(installation.state_path) as store:
+        commit(store, sample("today", at=now), sample("before", at=now - timedelta(days=2)))
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        today, before = gladly_segment("events").out.splitlines()[::2]
+        in_utc = gladly_segment("events", "--utc").out.splitlines()[0]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    there = now.astimezone(ZoneInfo("Asia/Tokyo"))
+    assert today.startswith(f"{there:%H:%M:%S} JST  Gladly")
+    assert before.startswith(f"{there - timedelta(days=2):%Y-%m-%d %H:%M:%S} JST  Gladly")
+    assert in_utc.startswith(f"{now:%H:%M:%S} UTC  Gladly")
 
 
 @pytest.mark.parametrize(
@@ -370,6 +551,27 @@ def test_explain_of_something_unknown_says_what_to_do(installation):
         assert done.returncode == 1
         assert "resync" in done.stderr
         installation.run("once")
+
+
+@pytest.mark.parametrize(
+    "id_", ["-ALK6DLWqvRYVTjTCDLLBA", "--LK6DLWqvRYVTjTCDLLBA", "-hLK6DLWqvRYVTjTCDLLBA"]
+)
+@pytest.mark.parametrize("more", [[], ["--json"]], ids=["text", "JSON"])
+def test_an_id_may_begin_with_a_hyphen(gladly_segment, installation, id_, more):
+    """One in 64 of Gladly's does, and is no option."""
+    with Store(installation.state_path) as store:
+        commit(store, sample("m-1", conversation=id_))
+    for arguments in (["explain", id_, *more], ["explain", *more, id_], ["explain", *more, "--", id_]):
+        ended = gladly_segment(*arguments)
+        assert (ended.code, "m-1" in ended.out) == (0, True)
+    ended = gladly_segment("events", "--conversation", id_)
+    assert (ended.code, "m-1" in ended.out) == (0, True)
+
+
+def test_an_option_that_is_unknown_is_not_taken_for_an_id(gladly_segment, installation):
+    """Exit 2."""
+    ended = gladly_segment("explain", "--jason")
+    assert (ended.code, "No such option" in ended.err) == (2, True)
 
 
 # --- inspect --------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The program: help for every command, and errors that are a sentence each."""
 
+import json
 import re
 
 import click
@@ -7,8 +8,9 @@ import pytest
 
 from state.errors import OlderSchemaError
 from state.locks import RESYNC
+from state.records import TakenIn
 from state.store import Store
-from support.state_samples import NEXT_RELEASE
+from support.state_samples import EIGHT, NEXT_RELEASE
 from sync import __version__
 from sync.cli.errors import exit_code_of
 from sync.cli.main import cli
@@ -31,6 +33,59 @@ def test_every_command_explains_itself(command, words):
     assert (ended.code, ended.err) == (0, "")
     assert "Example:" in ended.out or "Commands:" in ended.out
     assert re.search(r"\n\n  [A-Z][^\n]+", ended.out)
+
+
+@pytest.mark.parametrize("columns", ["80", "120"])
+@pytest.mark.parametrize("words", [(), *COMMANDS], ids=" ".join)
+def test_no_help_is_cut(command, words, columns):
+    """A sentence that ends in "..." has lost its end. And no line is wider than the terminal."""
+    lines = command(*words, "--help", COLUMNS=columns).out.splitlines()
+    assert [line for line in lines[1:] if line.endswith("...")] == []
+    assert max(map(len, lines)) <= int(columns)
+
+
+def test_the_commands_stand_in_groups(command):
+    """Each under what it is for, in the order in which people need them, with an example."""
+    help_ = command("--help").out
+    groups = re.findall(
+        r"^(\w[\w ]+):\n((?:  .*\n|\n)+)", help_.partition("Set up:")[1] + help_.partition("Set up:")[2], re.M
+    )
+    assert [title for title, _ in groups] == ["Set up", "Run", "Look", "Mend", "Prove", "Try"]
+    assert all(lines.count("Example: gladly-segment ") == 1 for _, lines in groups)
+    assert {name for _, lines in groups for name in re.findall(r"^  ([a-z]+) ", lines, re.M)} == set(
+        cli.commands
+    )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--config", "other.toml", "status", "--json"],
+        ["status", "--config", "other.toml", "--json"],
+        ["status", "--json", "--config=other.toml"],
+        ["--config", "nowhere.toml", "status", "--json", "--config", "other.toml"],
+    ],
+    ids=" ".join,
+)
+def test_the_config_file_is_named_before_or_after_the_command(command, tmp_path, arguments):
+    """As people type it; the last one counts."""
+    (tmp_path / "other.toml").write_text('[state]\npath = "other.db"\n')
+    with Store(tmp_path / "other.db") as store:
+        store.commit(TakenIn(position=EIGHT))
+    ended = command(*arguments)
+    assert ended.code == 0, ended.err
+    assert json.loads(ended.out)["watermark"] == "2026-11-20T08:00:00.000Z"
+
+
+def test_a_command_within_a_group_takes_them_too(command, tmp_path):
+    """Behind the group's name and behind its own."""
+    (tmp_path / "other.toml").write_text('[state]\npath = "other.db"\n')
+    for arguments in (
+        ["watermark", "--config", "other.toml", "show"],
+        ["watermark", "show", "--config", "other.toml"],
+    ):
+        assert command(*arguments).out.startswith("No watermark yet.")
+    assert command("watermark", "show", "--config", "nowhere.toml").code == 2
 
 
 def test_the_program_lists_its_commands(command):
@@ -81,9 +136,10 @@ def test_with_debug_there_is_a_traceback_and_the_same_exit_code(installation, wh
     """`--debug` shows where an error came from, and changes nothing that scripts rely on."""
     arguments, environment, code = BAD[what]
     installation.settings |= environment
-    ended = installation.run("--debug", *arguments)
-    assert "Traceback (most recent call last)" in ended.stderr
-    assert (ended.returncode, ended.stdout) == (code, "")
+    for where in (["--debug", *arguments], [*arguments, "--debug"]):
+        ended = installation.run(*where)
+        assert "Traceback (most recent call last)" in ended.stderr
+        assert (ended.returncode, ended.stdout) == (code, "")
 
 
 @pytest.mark.parametrize("path", ["", "a\0b", "x" * 300, "~/../..//", "/dev/null", "/proc/self/mem"])

@@ -18,6 +18,7 @@ from support.installation import Installation
 from support.outbox_samples import payload_of, pending
 from support.proxy import Proxy
 from support.proxy_actions import hang_up
+from support.terminal import show
 
 TOKEN, KEY = "token-canary", "key-canary"
 
@@ -70,6 +71,28 @@ def test_1_with_segment_down_after_gladlys_part(installation, gladly_segment, op
     installation.sandbox.faults.clear()
     assert gladly_segment("once").code == 0
     assert ids(installation.sandbox.inbox.received) == [event["message_id"]]
+
+
+@pytest.mark.parametrize("end", ["gladly", "segment"])
+def test_on_a_terminal_the_sentence_of_a_failure_is_said_once(installation, opened, down, end):
+    """As the error that it is, and not in the log as well."""
+    opened()
+    installation.sandbox.faults.add(end, "*", down)
+    shown = show("once", columns=120, directory=installation.directory, environment=installation.environment)
+    assert shown.code == 1
+    said = " ".join(shown.lines)
+    assert said.count("answered 503") == 1
+    assert said.count(f"{end.capitalize()} at 127.0.0.1") == 1
+    assert "cycle.finished failed:" in said
+
+
+def test_the_log_for_programs_has_the_sentence_too(installation, opened, down):
+    """It is kept where standard error is not."""
+    opened()
+    installation.sandbox.faults.add("segment", "*", down)
+    ended = installation.run("once")
+    assert '"event": "segment.failed"' in ended.stderr
+    assert "error: Segment at 127.0.0.1" in ended.stderr
 
 
 def test_1_with_gladly_down_after_segments_part(installation, waiting, down):

@@ -88,6 +88,7 @@ _REASONS = (
     "sync/gladly/report.py",
     "sync/gladly/report_rows.py",
     "sync/segment/limits.py",
+    "sync/cli/mending/forget.py",
 )
 
 

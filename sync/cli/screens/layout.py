@@ -1,6 +1,11 @@
-"""What several screens share: a labelled line, and a color for each status of an event."""
+"""What several screens share: a labelled line, an instant, the width, a color for each status of an event."""
+
+import sys
+from datetime import UTC, datetime
 
 import click
+
+from state.instants import from_text
 
 EVENT_STATUS_COLORS = {
     "delivered": "green",
@@ -13,7 +18,34 @@ EVENT_STATUS_COLORS = {
 # The width of the column of labels, in characters.
 LABEL_WIDTH = 15
 
+# Below this width nothing is laid out: a terminal wraps the lines itself.
+_NARROWEST = 40
+
 
 def show_line(label: str, text: str) -> None:
     """Print a label and a text, in columns. An empty label continues the line above."""
     click.echo(f"{label:<{LABEL_WIDTH}}{text}")
+
+
+def shown_time(text: str, *, utc: bool = False) -> str:
+    """
+    Return an instant of the state file for a person: `10:15:04 CET`, and with its date where it is not today.
+
+    Args:
+        text: The instant, as the state file has it.
+        utc: Whether to show it in UTC. It is shown in this machine's time zone otherwise.
+    """
+    instant = from_text(text)
+    zone = UTC if utc else None
+    instant, today = instant.astimezone(zone), datetime.now(UTC).astimezone(zone).date()
+    date = "" if instant.date() == today else f"{instant:%Y-%m-%d} "
+    return f"{date}{instant:%H:%M:%S} {instant.tzname()}"
+
+
+def terminal_width() -> int | None:
+    """Return the width of the terminal that shows standard output. Return None where none shows it."""
+    if not sys.stdout.isatty():
+        return None
+    import shutil  # its import costs milliseconds, and `status` does without
+
+    return max(_NARROWEST, shutil.get_terminal_size().columns)

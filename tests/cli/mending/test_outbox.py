@@ -8,7 +8,9 @@ import pytest
 
 from sandbox import Fault
 from state.locks import RESYNC
+from state.queries.attention import DISMISSIBLE, NOT_DISMISSIBLE, WHATS
 from state.reader import Reader
+from state.records import Condition
 from state.store import Store
 
 
@@ -198,3 +200,65 @@ def test_a_held_back_event_can_be_given_up(gladly_segment, installation, held, b
     (given_up,) = installation.events(status="suppressed")
     assert (given_up["message_id"], given_up["reason"]) == (waiting["message_id"], "dismissed")
     assert json.loads(gladly_segment("status", "--json").out)["needs_attention"] == []
+
+
+# --- rejected events, and what cannot be dismissed ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "by", [["rejected-1"], ["--all"], ["--all", "--what", "rejected event"]], ids=" ".join
+)
+def test_a_rejected_event_can_be_given_up(gladly_segment, installation, three_events, by):
+    """It is suppressed with the reason, its payload is erased, and nothing needs a person."""
+    ended = gladly_segment("dismiss", *by)
+    assert (ended.code, ended.out, ended.err) == (0, "Dismissed: 1.\n", "")
+    assert statuses(installation) == BEFORE | {"rejected-1": "suppressed"}
+    (given_up,) = installation.events(status="suppressed")
+    assert (given_up["reason"], given_up["payload"]) == ("dismissed", None)
+    assert json.loads(gladly_segment("status", "--json").out)["needs_attention"] == []
+
+
+def test_what_is_given_up_is_not_retried(gladly_segment, installation, three_events):
+    """`retry` sends what is rejected, and says of this one that it is not."""
+    assert gladly_segment("dismiss", "rejected-1").code == 0
+    ended = gladly_segment("retry", "rejected-1")
+    assert (ended.code, "rejected-1 is neither rejected nor held back" in ended.err) == (2, True)
+
+
+@pytest.fixture
+def refused(installation, three_events):
+    """Gladly refuses the token, which the state file says."""
+    with Store(installation.state_path) as store:
+        store.conditions.set(
+            Condition("gladly-credentials", "refused token", "Gladly refuses it.", "gladly-segment check")
+        )
+
+
+def test_what_goes_with_its_cause_says_so(gladly_segment, refused):
+    """Exit 2: why it cannot be dismissed, and what ends it."""
+    ended = gladly_segment("dismiss", "gladly-credentials")
+    assert (ended.code, ended.out) == (2, "Dismissed: 0.\n")
+    assert ended.err == (
+        "error: gladly-credentials (refused token) cannot be dismissed: it ends when Gladly takes the API "
+        "token. Correct the token, or its user's permissions.\n"
+    )
+
+
+def test_all_dismisses_what_can_be_and_says_what_stays(gladly_segment, refused):
+    """Exit 0: nobody named what stays."""
+    ended = gladly_segment("dismiss", "--all")
+    assert (ended.code, ended.out) == (0, "Dismissed: 1.\n")
+    assert "Still listed: refused token, which cannot be dismissed: it ends when" in ended.err
+
+
+def test_a_kind_that_cannot_be_dismissed_says_why(gladly_segment, refused):
+    """Exit 2, and nothing is changed."""
+    ended = gladly_segment("dismiss", "--all", "--what", "refused token")
+    assert (ended.code, ended.out) == (2, "")
+    assert "'refused token' cannot be dismissed: it ends when Gladly takes the API token." in ended.err
+
+
+def test_all_that_status_can_list_can_be_dismissed_or_says_why():
+    """A kind that is added later is one or the other."""
+    assert {*DISMISSIBLE, *NOT_DISMISSIBLE} == set(WHATS)
+    assert not {*DISMISSIBLE} & {*NOT_DISMISSIBLE}

@@ -2,11 +2,11 @@
 
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from sync.cli.errors import WRONG_USAGE, complain
+from sync.cli.errors import WRONG_USAGE, complain, note
 from sync.cli.options import Options, command
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
     """
     if bool(message_ids) == every:
         raise click.UsageError("Give the message ids of the events, or --all.")
-    with _store_in_turn(options) as store:
+    with store_in_turn(options) as store:
         count, unknown = _apply(store.outbox.retry, message_ids)
         held = 0
         if every or unknown:
@@ -57,13 +57,11 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
 @command
 def dismiss(options: Options, ids: tuple[str, ...], every: bool, what: str | None) -> int:
     """
-    Take what you have seen off the list of what needs you.
+    Take off the list what `status` says needs you, once you have seen it.
 
-    These are unreadable lines, gaps and audited days. Events that are held back are given up.
-
-    `status` no longer lists them. The lines are erased, and the events are suppressed. To read the time of a
-    line or a gap again, use `resync`; to audit a day again, `audit --day`. A daemon may be running: the two
-    take turns.
+    Rejected events and held back events are given up: they are suppressed and never sent. To send them, use
+    `retry` instead. Unreadable lines are erased. To read the time of a line or a gap again, use `resync`; to
+    audit a day again, `audit --day`. A daemon may be running: the two take turns.
 
     \b
     Example:
@@ -71,45 +69,70 @@ def dismiss(options: Options, ids: tuple[str, ...], every: bool, what: str | Non
       gladly-segment dismiss --all
       gladly-segment dismiss --all --what 'unreadable line'
     """
-    from state.queries.attention import DISMISSIBLE
+    from state.queries.attention import DISMISSIBLE, NOT_DISMISSIBLE
 
     if bool(ids) == every:
         raise click.UsageError("Give the ids that `status` shows, or --all.")
+    if what in NOT_DISMISSIBLE:
+        raise click.UsageError(f"{what!r} cannot be dismissed: {NOT_DISMISSIBLE[what]}")
     if what is not None and (not every or what not in DISMISSIBLE):
         raise click.UsageError(f"--what goes with --all, and names one of: {', '.join(DISMISSIBLE)}.")
-    unknown: list[str] = []
-    with _store_in_turn(options) as store:
-        if what is not None and not (ids := tuple(_ids_of(options, what))):
-            count = 0
-        else:
-            count, unknown = _dismiss(store, ids)
+    count, unknown = 0, list(ids)
+    with store_in_turn(options) as store:
+        if what is not None:
+            unknown = [id_ for id_, kind in _listed(options).items() if kind == what]
+        if unknown or what is None:
+            count, unknown = _dismiss(store, unknown)
     click.echo(f"Dismissed: {count}.")
-    if unknown:
-        listed = set(_ids_of(options))
-        for id_ in unknown:
-            if id_ in listed:
-                complain(f"{id_} cannot be dismissed. It goes when its cause does: gladly-segment status")
-            else:
-                complain(f"Nothing with the id {id_} needs attention. See: gladly-segment status")
-    return WRONG_USAGE if unknown else 0
+    return _say_what_stays(options, unknown, every=every and what is None)
 
 
-def _dismiss(store: "Store", ids: tuple[str, ...]) -> tuple[int, list[str]]:
+def _dismiss(store: "Store", ids: Sequence[str]) -> tuple[int, list[str]]:
     """Dismiss what has these ids, or everything for none. Return how much it was, and the unknown ids."""
     count, unknown = 0, list(ids)
-    for change in (store.quarantine.dismiss, store.audits.dismiss, store.recorded.dismiss):
+    for change in (
+        store.quarantine.dismiss,
+        store.audits.dismiss,
+        store.recorded.dismiss,
+        store.outbox.dismiss,
+    ):
         if unknown or not ids:
             done, unknown = _apply(change, unknown)
             count += done
     return count, unknown
 
 
-def _ids_of(options: Options, what: str | None = None) -> list[str]:
-    """Return the ids of what needs a person, or of one kind of it."""
+def _say_what_stays(options: Options, unknown: Sequence[str], *, every: bool) -> int:
+    """
+    Say of each id why it was not dismissed. Return the exit code.
+
+    Args:
+        options: The options of the program.
+        unknown: The ids that were not dismissed.
+        every: Whether everything was to be dismissed. What is still listed is then no mistake of the person.
+    """
+    from state.queries.attention import NOT_DISMISSIBLE
+
+    if not unknown and not every:
+        return 0
+    listed = _listed(options)
+    for id_ in unknown:
+        if why := NOT_DISMISSIBLE.get(listed.get(id_, "")):
+            complain(f"{id_} ({listed[id_]}) cannot be dismissed: {why}")
+        else:
+            complain(f"Nothing with the id {id_} needs attention. See: gladly-segment status")
+    for what in dict.fromkeys(listed.values()) if every else ():
+        if why := NOT_DISMISSIBLE.get(what):
+            note(f"Still listed: {what}, which cannot be dismissed: {why}")
+    return WRONG_USAGE if unknown else 0
+
+
+def _listed(options: Options) -> dict[str, str]:
+    """Return what kind of thing needs a person, by the id of each thing."""
     from state.reader import Reader
 
     with Reader(options.state_path) as reader:
-        return reader.ids_needing_attention(what)
+        return reader.ids_needing_attention()
 
 
 def _apply(change: Callable[[Sequence[str] | None], int], ids: Sequence[str]) -> tuple[int, list[str]]:
@@ -129,9 +152,13 @@ def _apply(change: Callable[[Sequence[str] | None], int], ids: Sequence[str]) ->
 
 
 @contextlib.contextmanager
-def _store_in_turn(options: Options) -> "Iterator[Store]":
+def store_in_turn(options: Options, **more: Any) -> "Iterator[Store]":
     """
     Open the state file for writing between two cycles of a daemon that may be running.
+
+    Args:
+        options: The options of the program.
+        more: What else `Store` takes.
 
     Raises:
         StateFileError: There is no state file. This function creates none.
@@ -147,5 +174,5 @@ def _store_in_turn(options: Options) -> "Iterator[Store]":
     path = options.state_path
     with Reader(path):  # refuses a missing file, which `Store` would create
         pass
-    with Store(path, RESYNC, waiting=show_wait) as store, store.turn():
+    with Store(path, RESYNC, waiting=show_wait, **more) as store, store.turn():
         yield store

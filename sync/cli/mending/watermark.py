@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from sync.cli.options import Options, check_instant, command, dry_run_option, json_option
+from sync.cli.program import CommandGroup
 from sync.cli.running import begin, print_preview
 
 if TYPE_CHECKING:
@@ -18,9 +19,15 @@ if TYPE_CHECKING:
     from sync.stop import Stop
 
 
-@click.group()
+@click.group(cls=CommandGroup, subcommand_metavar="COMMAND [ARGUMENTS]")
 def watermark() -> None:
-    """Show or move the watermark."""
+    """
+    Show or move the watermark.
+
+    \b
+    Example:
+      gladly-segment watermark show
+    """
 
 
 @watermark.command("show")
@@ -178,7 +185,7 @@ def resync(options: Options, since: str, until: str | None, dry_run: bool) -> No
 
     \b
     Example:
-      gladly-segment resync --since 2026-11-01 --until 2026-11-08 --dry-run | wc -l
+      gladly-segment resync --since 2026-11-01 --until 2026-11-08 --dry-run
       gladly-segment resync --since 7d
     """
     from sync.runtime.build import refuse_other_organization
