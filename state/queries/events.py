@@ -3,7 +3,7 @@
 import json
 import sqlite3
 
-from state.queries.rows import Row, rows, value
+from state.queries.rows import Row, has_column, rows, value
 
 _COLUMNS = (
     "message_id, conversation_id, customer_id, event, occurred_at, status, reason, payload, attempts,"
@@ -31,9 +31,14 @@ def events(
     asked = [(clause, wanted) for clause, wanted in wheres if wanted is not None]
     where = "WHERE " + " AND ".join(clause for clause, _ in asked) if asked else ""
     # S608: the clauses are the constants above, the values are parameters.
-    sql = f"SELECT {_COLUMNS} FROM events {where} ORDER BY occurred_at DESC, rowid DESC LIMIT ?"  # noqa: S608
+    sql = f"SELECT {_columns(connection)} FROM events {where} ORDER BY occurred_at DESC, rowid DESC LIMIT ?"  # noqa: S608
     found = rows(connection, sql, [*(wanted for _, wanted in asked), limit])
     return [_with_payload(row) for row in found]
+
+
+def _columns(connection: sqlite3.Connection) -> str:
+    """Return the columns that are shown. In a file of an older schema, every event is a track event."""
+    return _COLUMNS + (", type" if has_column(connection, "events", "type") else ", 'track' AS type")
 
 
 def last_event(connection: sqlite3.Connection) -> int:
@@ -56,7 +61,7 @@ def events_after(
     """
     found = rows(
         connection,
-        f"SELECT rowid AS place, {_COLUMNS} FROM events WHERE rowid > :last"  # noqa: S608 (constants)
+        f"SELECT rowid AS place, {_columns(connection)} FROM events WHERE rowid > :last"  # noqa: S608 (constants)
         " AND (:status IS NULL OR status = :status)"
         " AND (:conversation IS NULL OR conversation_id = :conversation) ORDER BY rowid",
         {"last": last, "status": status, "conversation": conversation},
@@ -72,7 +77,7 @@ def events_by_conversation(
     connection: sqlite3.Connection, after: str, page: int
 ) -> list[tuple[str, str, str, str | None, str, str | None, str | bytes | None]]:
     """
-    Return the events of the next conversations, in the order of the conversations' ids and then of time.
+    Return the track events of the next conversations, in the order of their ids and then of time.
 
     Every conversation in the answer has all of its events. An empty answer is the end.
 
@@ -85,8 +90,9 @@ def events_by_conversation(
         Tuples of conversation id, name, `occurred_at`, `delivered_at`, status, reason and payload.
     """
     columns = "conversation_id, event, occurred_at, delivered_at, status, reason, payload"
+    tracks = "type = 'track'" if has_column(connection, "events", "type") else "true"
     found = connection.execute(
-        f"SELECT {columns} FROM events WHERE conversation_id > ?"  # noqa: S608 (constants)
+        f"SELECT {columns} FROM events WHERE conversation_id > ? AND {tracks}"  # noqa: S608 (constants)
         " ORDER BY conversation_id, occurred_at LIMIT ?",
         (after, page),
     ).fetchall()
@@ -96,7 +102,8 @@ def events_by_conversation(
     if whole:
         return whole
     return connection.execute(
-        f"SELECT {columns} FROM events WHERE conversation_id = ? ORDER BY occurred_at",  # noqa: S608 (constants)
+        f"SELECT {columns} FROM events WHERE conversation_id = ? AND {tracks}"  # noqa: S608 (constants)
+        " ORDER BY occurred_at",
         (found[-1][0],),
     ).fetchall()
 
@@ -105,7 +112,7 @@ def covered(connection: sqlite3.Connection) -> tuple[str | None, str | None]:
     """Return the instants from which and up to which the file has every event. None where it has none."""
     begin = value(connection, "SELECT min(occurred_at) FROM events")
     # A file of an older schema does not say when it began. What a resync has read before that is a part only.
-    if any(row["name"] == "began_at" for row in rows(connection, "PRAGMA table_info(organization)")):
+    if has_column(connection, "organization", "began_at"):
         begin = value(connection, "SELECT min(began_at) FROM organization") or begin
     # A change is visible 15 s after it was recorded at the latest, and the watermark lies further back. So up
     # to the newest event next to nothing is missing.

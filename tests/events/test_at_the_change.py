@@ -1,4 +1,4 @@
-"""A closed event says what was true at that close (semantics 2.6)."""
+"""An event says what was true at its change: of a close (semantics 2.6) and of a customer (semantics 1.4)."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -6,8 +6,16 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from state.instants import to_text
-from state.records import RecordedEvent, Status, StoredConversation, TopicChange, Transition
-from sync.events.at_the_close import agent_and_topics, is_that_close
+from state.records import (
+    CustomerConversation,
+    RecordedEvent,
+    Status,
+    StoredConversation,
+    TopicChange,
+    Transition,
+    TransitionRecord,
+)
+from sync.events.at_the_change import Traits, agent_and_topics, is_that_close, traits_after
 from sync.events.gladly_objects import GladlyConversation
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -93,3 +101,60 @@ def test_a_close_without_a_readable_instant_is_believed():
     now = shown()
     now.closed_at = "soon"
     assert is_that_close(CLOSE, now)
+
+
+def minutes(n):
+    return NOON + timedelta(minutes=n)
+
+
+def other(id_="other", status=Status.CLOSED, changed=-60, *transitions, **more):
+    """A conversation of the customer: its status since a minute, and its transitions up to noon by minute."""
+    recorded = [TransitionRecord(Transition(kind), minutes(at)) for kind, at in transitions]
+    known = {"created_at": None, "closed_at": None, "is_left_out": False} | more
+    return CustomerConversation(id_, status, minutes(changed), recorded=recorded, **known)
+
+
+def test_after_its_only_conversation_was_closed_a_customer_has_none_open():
+    """The close itself counts, whatever is stored of the conversation since."""
+    own = other("v", Status.OPEN, 5, ("created", -30), ("closed", 0))
+    assert traits_after(CLOSE, [own]) == Traits(False, minutes(-30), NOON)
+    assert traits_after(CLOSE, []) == Traits(False, None, NOON)
+
+
+@pytest.mark.parametrize("transition", [Transition.CREATED, Transition.REOPENED])
+def test_after_a_conversation_was_opened_a_customer_has_one_open(transition):
+    """Also where it has been closed since, and is read with it."""
+    own = other("v", Status.CLOSED, 5, closed_at=minutes(5))
+    assert traits_after(replace(CLOSE, transition=transition), [own]) == Traits(True, NOON, None)
+
+
+@pytest.mark.parametrize(
+    ("conversation", "is_open"),
+    [
+        pytest.param(other("b", Status.WAITING, -5, ("created", -5)), True, id="waiting"),
+        pytest.param(other("b", Status.OPEN, -5), True, id="open, and nothing was ever sent of it"),
+        pytest.param(other("b", Status.CLOSED, -5, ("created", -9), ("closed", -5)), False, id="closed"),
+        pytest.param(other("b", Status.MERGED, -5, ("created", -9)), False, id="merged into another"),
+        pytest.param(other("b", Status.CLOSED, 5, ("created", -5)), True, id="closed later"),
+        pytest.param(other("b", Status.OPEN, 5), False, id="opened later"),
+        pytest.param(other("b", Status.OPEN, 5, ("closed", -5)), False, id="reopened later"),
+        pytest.param(
+            other("b", Status.OPEN, -5, ("created", -5), is_left_out=True), False, id="of another inbox"
+        ),
+    ],
+)
+def test_another_conversation_counts_as_it_was_then(conversation, is_open):
+    """Not as it became since: changes are read some seconds or a day later."""
+    assert traits_after(CLOSE, [other("v", Status.CLOSED, 0), conversation]).has_open is is_open
+
+
+def test_the_newest_instants_of_all_conversations_count():
+    """What is known of a creation or a close without an event counts as well, up to the change."""
+    known = [
+        other("b", Status.CLOSED, -20, created_at=minutes(-40), closed_at=minutes(-20)),
+        other("c", Status.OPEN, -10, ("closed", -50), ("reopened", -10)),
+        other("d", Status.CLOSED, 9, created_at=minutes(8), closed_at=minutes(9)),
+    ]
+    created = replace(CLOSE, transition=Transition.CREATED, occurred_at=minutes(-15))
+    assert traits_after(created, known[:1]) == Traits(True, minutes(-15), minutes(-20))
+    assert traits_after(CLOSE, known) == Traits(True, minutes(-10), NOON)

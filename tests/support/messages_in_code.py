@@ -79,7 +79,8 @@ def _listed(tree: ast.AST) -> Iterator[str]:
 
 # Where reasons are made: of events, and of lines in quarantine.
 _REASONS = (
-    "sync/pipeline/look_up_step.py",
+    "sync/pipeline/look_up/step.py",
+    "sync/pipeline/look_up/making.py",
     "sync/pipeline/record.py",
     "sync/events/track.py",
     "sync/events/changes.py",
