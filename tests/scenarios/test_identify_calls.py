@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sandbox import Fault
 from state.reader import Reader
 from support.commands import Outcome
 from support.installation import Installation
@@ -87,6 +88,24 @@ def test_a_reopening_makes_the_trait_true_again_though_its_event_is_not_sent(
     ]
     assert with_traits.run("resync", "--since", "10m").returncode == 0
     assert len(with_traits.sandbox.inbox.received) == 5
+
+
+def test_a_changed_write_key_makes_new_ids_for_calls_too(
+    with_traits: Installation, ago: Callable[[float], Any]
+) -> None:
+    """What is still to be sent gets them, and each stays what it is (semantics 4.2)."""
+    world = with_traits.sandbox.world
+    world.open_conversation(world.add_customer("Ana"), at=ago(300))
+    with_traits.sandbox.faults.add("segment", "/v1/batch", Fault(503, times=None))
+    with_traits.run("once")
+    before = {e["type"]: e["message_id"] for e in with_traits.events(status="pending")}
+    with_traits.sandbox.faults.clear()
+    with_traits.settings["SEGMENT_WRITE_KEY"] = "another-key"
+    with_traits.run("once")
+    after = {e["type"]: e for e in with_traits.events(status="pending")}
+    assert before.keys() == after.keys() == {"track", "identify"}
+    assert len({*before.values(), *(e["message_id"] for e in after.values())}) == 4
+    assert all(e["payload"]["messageId"] == e["message_id"] for e in after.values())
 
 
 def test_a_deleted_customer_has_no_calls_either(

@@ -101,7 +101,9 @@ class Lookups:
         self._known_until: datetime | None = None  # all changes recorded before have been noted
         self._agents = KeptNames("/agents", client.limits, self._api.agents, self._api.agent)
         self._topics = KeptNames("/topics", client.limits, self._api.topics)
-        self._inboxes = KeptNames("/inboxes", client.limits, self._api.inboxes)
+        # An inbox that the list does not show is read at once: what is not wanted is suppressed for good.
+        at_once = client.limits._replace(names_unknown_s=0.0)
+        self._inboxes = KeptNames("/inboxes", at_once, self._api.inboxes)
         self._wrong: GladlySegmentError | None = None
         self._failures = 0  # in a row
         self._doubt = threading.Lock()
