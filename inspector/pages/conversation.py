@@ -101,7 +101,9 @@ def history(stored: Row | None, changes: list[Row], events: list[Row], customer:
         events: Its events, oldest first.
         customer: The customer's row of `customers`, where there is one.
     """
-    made = {(event["transition"], event["occurred_at"]): event for event in events}
+    calls = [event for event in events if event.get("type") == "identify"]
+    tracks = [event for event in events if event.get("type") != "identify"]
+    made = {(event["transition"], event["occurred_at"]): event for event in tracks}
     causes = [(change["transition"], change["recorded_at"]) for change in changes]
     moments = [_moment_of(change, made.get(cause)) for change, cause in zip(changes, causes, strict=True)]
     moments += [
@@ -109,6 +111,7 @@ def history(stored: Row | None, changes: list[Row], events: list[Row], customer:
         for cause, event in made.items()
         if cause not in causes
     ]
+    moments += [Moment(call["occurred_at"], "identify", "Traits", event=call) for call in calls]
     if stored and stored["created_at"] and all(moment.kind != "created" for moment in moments):
         moments.append(Moment(stored["created_at"], "known", "Created at Gladly"))
     if stored and stored["status"] in ("MERGED", "DELETED"):

@@ -21,7 +21,7 @@ from state.store import Store
 from sync.errors import BrokenPartError, GladlySegmentError, StoppedError
 from sync.pipeline.delivery import Deliverer, Delivery
 from sync.pipeline.ends import Ends
-from sync.pipeline.look_up import LookUpStage
+from sync.pipeline.look_up.stage import LookUpStage
 from sync.pipeline.poll import Poller
 from sync.printable import printable
 from sync.reports import CycleObserver, CycleReport
