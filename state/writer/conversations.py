@@ -60,11 +60,17 @@ def stored_conversations(
     return found
 
 
+# No customer needs more. A robot's conversations may be many thousands, and each of its events asks for them.
+_MOST_CONVERSATIONS = 200
+
+
 def conversations_of(
     connection: WriterConnection, customers: Iterable[str], until: datetime
 ) -> list[CustomerConversation]:
     """
     Return the stored conversations of some customers, with what `events` records of each up to an instant.
+
+    They are the newest 200, the open ones before the others. Few customers have as many: a robot, perhaps.
 
     Args:
         connection: The connection of the store.
@@ -73,8 +79,9 @@ def conversations_of(
     """
     found = list(
         connection.rows_in(
-            "SELECT id, status, updated_at, created_at, closed_at FROM conversations"
-            " WHERE customer_id IN ({})",
+            "SELECT id, status, updated_at, created_at, closed_at FROM conversations"  # noqa: S608 (a constant)
+            " WHERE customer_id IN ({}) ORDER BY status IN ('OPEN', 'WAITING') DESC, updated_at DESC"
+            f" LIMIT {_MOST_CONVERSATIONS}",
             set(customers),
         )
     )
