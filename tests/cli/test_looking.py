@@ -19,9 +19,10 @@ from state.instants import from_text, to_text, utc_now
 from state.records import CustomerMerge, Event, EventStatus, Poll, PollOutcome, TakenIn, Transition
 from state.store import Store
 from support.inspector_samples import at
-from support.state_samples import EVENT_COLUMNS, commit
+from support.state_samples import EIGHT, EVENT_COLUMNS, commit
 from support.state_samples import event as sample
 from support.terminal import show
+from sync.cli.screens.layout import shown_time
 
 # --- status ---------------------------------------------------------------------------------------------
 
@@ -188,7 +189,26 @@ def test_after_a_failure_the_last_success_and_the_error_are_shown(gladly_segment
     shown = gladly_segment("status").out
     assert "failed" in shown
     assert "Gladly answered 500 (an error)." in shown
-    assert to_text(now - timedelta(hours=3)) in shown
+    assert shown_time(to_text(now - timedelta(hours=3))) in shown
+
+
+def test_the_screens_show_local_times_with_their_zone(
+    gladly_segment, installation, three_events, monkeypatch
+):
+    """`status` and `explain`; what is for programs stays in UTC."""
+    with Store(installation.state_path) as store:
+        store.record_poll(Poll(EIGHT, finished_at=EIGHT))
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        screen, told = (gladly_segment(*words).out for words in (["status"], ["explain", "c-0"]))
+        found = status(gladly_segment)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert "last poll      2026-11-20 17:00:00 JST  ok" in screen
+    assert re.search(r"  \d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d{3} JST  Gladly", told)
+    assert found["last_poll"]["finished_at"] == "2026-11-20T08:00:00.000Z"
 
 
 def test_nothing_is_coloured_for_a_pipe(gladly_segment, three_events):

@@ -213,7 +213,8 @@ def missing_files(text: str) -> list[str]:
 
 # What differs from run to run in what is shown: instants, durations, ids, numbers, addresses, widths.
 _VARIES = re.compile(
-    r"\d{4}-\d\d-\d\d(?:[T ][\d:.]+Z?)?|[0-9a-f]{8}-[0-9a-f-]{27}"
+    r"(?:\d{4}-\d\d-\d\d )?\d\d:\d\d:\d\d(?:\.\d+)? [A-Z]{3,5}\b"
+    r"|\d{4}-\d\d-\d\d(?:[T ][\d:.]+Z?)?|[0-9a-f]{8}-[0-9a-f-]{27}"
     r"|(?<![\w-])(?:[\w-]{22}|[0-9a-f]{24})(?![\w-])"
     r"|https?://\S+|\d[\d,.]*(?:d|h|m|s|%)?(?: \d+(?:h|m|s))?|[─-]{3,}|\s+"
 )

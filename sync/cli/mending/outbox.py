@@ -57,7 +57,7 @@ def retry(options: Options, message_ids: tuple[str, ...], every: bool) -> int:
 @command
 def dismiss(options: Options, ids: tuple[str, ...], every: bool, what: str | None) -> int:
     """
-    Take off the list what `status` says needs you, once you have seen it.
+    Take what you have seen off the list of what needs you.
 
     Rejected events and held back events are given up: they are suppressed and never sent. To send them, use
     `retry` instead. Unreadable lines are erased. To read the time of a line or a gap again, use `resync`; to

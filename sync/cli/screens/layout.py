@@ -27,17 +27,20 @@ def show_line(label: str, text: str) -> None:
     click.echo(f"{label:<{LABEL_WIDTH}}{text}")
 
 
-def shown_time(text: str, *, utc: bool = False) -> str:
+def shown_time(text: str, *, utc: bool = False, exact: bool = False) -> str:
     """
     Return an instant of the state file for a person: `10:15:04 CET`, and with its date where it is not today.
 
     Args:
         text: The instant, as the state file has it.
         utc: Whether to show it in UTC. It is shown in this machine's time zone otherwise.
+        exact: Whether to show the date in any case, and milliseconds: `2026-11-20 10:15:04.123 CET`.
     """
     instant = from_text(text)
     zone = UTC if utc else None
     instant, today = instant.astimezone(zone), datetime.now(UTC).astimezone(zone).date()
+    if exact:
+        return f"{instant.replace(tzinfo=None).isoformat(' ', 'milliseconds')} {instant.tzname()}"
     date = "" if instant.date() == today else f"{instant:%Y-%m-%d} "
     return f"{date}{instant:%H:%M:%S} {instant.tzname()}"
 

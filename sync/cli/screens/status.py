@@ -7,7 +7,7 @@ import click
 
 from state.instants import short_duration
 from state.queries.status import EVENTS_API_REACH_S
-from sync.cli.screens.layout import LABEL_WIDTH, show_line
+from sync.cli.screens.layout import LABEL_WIDTH, show_line, shown_time
 from sync.printable import printable
 
 _OUTCOME_COLORS = {"ok": "green", "degraded": "yellow", "failed": "red"}
@@ -26,12 +26,14 @@ def show_status(status: dict[str, Any], path: Path) -> None:
     if status["watermark"] is None:
         show_line("watermark", "none yet; the first cycle sets it")
     else:
-        show_line("watermark", f"{status['watermark']}  ({short_duration(status['lag_seconds'])} ago)")
+        show_line(
+            "watermark", f"{shown_time(status['watermark'])}  ({short_duration(status['lag_seconds'])} ago)"
+        )
         show_line("gap clock", _gap_clock(status["gap_seconds_left"]))
     show_line("daemon", _daemon(status["daemon"], status["expected_cycles"]))
     show_line("last poll", _last_poll(status["last_poll"]))
     if status["last_poll"] and status["last_poll"]["outcome"] == "failed":
-        show_line("last success", status["last_success"] or "never")
+        show_line("last success", shown_time(status["last_success"]) if status["last_success"] else "never")
     waited_s = status["oldest_pending_seconds"]
     oldest = "" if waited_s is None else f"  (oldest pending: {short_duration(waited_s)})"
     show_line("events", _counts(status["events"]) + oldest)
@@ -58,7 +60,7 @@ def _daemon(daemon: dict[str, Any], expected: dict[str, Any] | None) -> str:
     if daemon["running"]:
         return "running" if daemon["pid"] is None else f"running (process {daemon['pid']})"
     if expected is not None and expected["role"] == "once":
-        return f"not running; `once` last ran at {expected['updated_at']}"
+        return f"not running; `once` last ran at {shown_time(expected['updated_at'])}"
     return click.style("not running", fg="yellow")
 
 
@@ -70,7 +72,7 @@ def _last_poll(poll: dict[str, Any] | None) -> str:
     )
     outcome = click.style(poll["outcome"], fg=_OUTCOME_COLORS.get(poll["outcome"], "red"))
     error = f"\n{'':<{LABEL_WIDTH}}{printable(poll['error'])}" if poll["error"] else ""
-    return f"{poll['finished_at']}  {outcome}  {figures}{error}"
+    return f"{shown_time(poll['finished_at'])}  {outcome}  {figures}{error}"
 
 
 def _counts(counts: dict[str, int]) -> str:
@@ -84,7 +86,7 @@ def _show_needs(needs: list[dict[str, Any]], more: dict[str, int]) -> None:
         many = f" ({need['count']} with the same reason)" if need["count"] > 1 else ""
         said = printable(f"{need['what']}{many}: {need['reason']}")
         show_line("needs you", click.style(said, fg="red"))
-        show_line("", f"{need['since']}  {need['command']}")
+        show_line("", f"{shown_time(need['since'])}  {need['command']}")
     if more:
         kinds = ", ".join(f"{count} {what}" for what, count in more.items())
         show_line("needs you", click.style(f"and {sum(more.values())} more: {kinds}", fg="red"))

@@ -194,3 +194,15 @@ def test_a_delivery_is_noted_at_the_instant_that_the_caller_gives(path, store):
     commit(store, event("m-1"), now=eight(5))
     store.outbox.mark_delivered(["m-1"], eight(7))
     assert row_of(path, "m-1", "created_at, delivered_at") == (to_text(eight(5)), to_text(eight(7)))
+
+
+def test_a_rejected_event_can_be_given_up(path, store):
+    """It is suppressed with the reason, without its payload; nothing else is touched."""
+    commit(store, *(event(f"m-{n}", at=eight(n)) for n in range(4)))
+    for message_id in ("m-1", "m-2", "m-3"):
+        store.outbox.mark_rejected(message_id, "refused")
+    assert store.outbox.dismiss(["m-1", "m-0", "nobody's"]) == 1
+    assert row_of(path, "m-1", "status, reason, payload") == ("suppressed", "dismissed", None)
+    assert [row_of(path, f"m-{n}", "status")[0] for n in (0, 2, 3)] == ["pending", "rejected", "rejected"]
+    assert store.outbox.dismiss(None) == 2
+    assert ids(outbox(store)) == ["m-0"]

@@ -32,3 +32,16 @@ def test_a_line_of_any_bytes_can_be_kept(path, store):
     commit(store, bad_lines=[BadLine("events", "not UTF-8", b"\x00\xff\xfe " + "é".encode() * 3_000)])
     with Reader(path) as reader:
         assert reader.quarantined() == 1
+
+
+def test_the_lines_that_name_somebody_are_erased(path, store):
+    """For a person who asks to be forgotten; ids and reasons stay, and so do the lines of others."""
+    lines = [
+        BadLine("events", "not JSON", text)
+        for text in (b'{"id": "ana",', b'{"id": "ben",', b"wren@example.com")
+    ]
+    commit(store, bad_lines=lines)
+    assert store.quarantine.erase_lines(["ana", "wren@example.com"]) == 2
+    assert query(path, "SELECT line FROM quarantine WHERE line IS NOT NULL") == [('{"id": "ben",',)]
+    assert query(path, "SELECT count(*) FROM quarantine WHERE reason = 'not JSON'") == [(3,)]
+    assert store.quarantine.erase_lines([]) == 0
