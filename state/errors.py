@@ -49,7 +49,7 @@ def damaged(path: Path, finding: str) -> StateFileError:
     """Return the error for a file that is not whole. Its message names the ways out."""
     return StateFileError(
         f"{path} is damaged ({finding}); it was left as it is. Restore it from a copy, or move it away and "
-        "start anew from an instant (sync.start): what is sent again keeps its messageId, and Segment drops "
+        "start again from an instant (sync.start): what is sent again keeps its messageId, and Segment drops "
         "repeats within its 24 hours."
     )
 

@@ -75,8 +75,9 @@ class FileLock:
         create: Whether taking the lock creates a missing state file, which is empty then.
 
     Attributes:
-        note: What `write_note` has written, in this process or an earlier one; empty where the lock file is
-            new. None where an older release wrote the lock file, or the lock has not been taken.
+        note: What `write_note` has written, in this process or an earlier one; empty where nothing has been
+            written since the lock file was made. None where an older release wrote the lock file, or the lock
+            has not been taken.
 
     Raises:
         StateFileError: The lock file cannot be written.
@@ -125,7 +126,8 @@ class FileLock:
 
     def _write(self) -> None:
         with contextlib.suppress(OSError):  # on a full disk nothing is written, and the lock holds
-            written = os.pwrite(self._fd, f"{os.getpid()}\n{self.note or ''}\n".encode(), 0)
+            note = "" if self.note is None else f"{self.note}\n"
+            written = os.pwrite(self._fd, f"{os.getpid()}\n{note}".encode(), 0)
             os.ftruncate(self._fd, written)
 
     def _read(self) -> str:
@@ -190,10 +192,11 @@ class _RangeLock:
 
 
 def _note(content: str) -> str | None:
-    lines = content.split("\n")
     if not content:
         return ""
-    return (lines[1] or None) if len(lines) > 1 else None
+    lines = content.split("\n")
+    # A release that knew no notes wrote one line. An empty second line says that nothing is noted yet.
+    return lines[1] if len(lines) > 2 else None
 
 
 def note_in(path: Path, role: Role) -> str | None:

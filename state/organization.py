@@ -9,13 +9,13 @@ from datetime import datetime
 from state.errors import other_organization
 from state.file import explaining
 from state.instants import from_text, to_text
-from state.records import Transition
+from state.records import EventType, Transition
 from state.writer.connection import WriterConnection
 
 # So many events get their new ids between two looks at the file. All of them are one transaction.
 _PAGE = 1_000
 
-MakeId = Callable[[str, Transition, datetime], str]
+MakeId = Callable[[str, Transition, datetime, EventType], str]
 
 
 class Organization:
@@ -35,7 +35,7 @@ class Organization:
         Args:
             host: The organization's host at Gladly. All addresses of this machine are one host, `localhost`.
             write_key_fingerprint: Tells this write key from others.
-            make_id: Makes the message id of a transition from its conversation, its kind and its instant.
+            make_id: Makes the message id of an event from its conversation, transition, instant and type.
 
         Returns: how many events got another message id.
 
@@ -92,15 +92,16 @@ def _make_ids_anew(db: sqlite3.Connection, make_id: MakeId) -> int:
     changed, last = 0, 0
     while True:
         page = db.execute(
-            "SELECT rowid, message_id, conversation_id, transition, occurred_at FROM events"
+            "SELECT rowid, message_id, conversation_id, transition, occurred_at, type FROM events"
             " WHERE rowid > ? AND status IN ('recorded', 'pending', 'rejected') ORDER BY rowid LIMIT ?",
             (last, _PAGE),
         ).fetchall()
         if not page:
             return changed
         last = page[-1][0]
-        for rowid, old, conversation_id, transition, occurred_at in page:
-            new = make_id(conversation_id, Transition(transition), from_text(occurred_at))
+        for rowid, old, conversation_id, transition, occurred_at, type_ in page:
+            at = from_text(occurred_at)
+            new = make_id(conversation_id, Transition(transition), at, EventType(type_))
             if new != old:
                 # An attempt under the old id went to another source, so it is no attempt of this one.
                 changed += db.execute(

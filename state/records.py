@@ -38,6 +38,13 @@ class Transition(StrEnum):
     REOPENED = "reopened"
 
 
+class EventType(StrEnum):
+    """What an event is sent as: a track event, or an identify call (semantics 1.4)."""
+
+    TRACK = "track"
+    IDENTIFY = "identify"
+
+
 class EventStatus(StrEnum):
     """Where an event stands: recorded, then looked up, then delivered (semantics 2.4)."""
 
@@ -91,7 +98,7 @@ class StoredConversation:
         updated_at: When Gladly recorded the newest change that set the status.
         created_at: When it was created. None while that is not known.
         closed_at: When it was closed. None while it is open, or while that is not known.
-        recorded: Every transition that `events` holds of it.
+        recorded: Every transition of which `events` holds a track event.
         topic_changes: The topics added and removed since its creation, where all of them have been seen. None
             where they are not known.
     """
@@ -128,12 +135,13 @@ class Event:
         conversation_id: The conversation.
         customer_id: The customer whom the event is about.
         transition: What happened.
-        event: The name of the track event.
+        event: The name of the track event; `identify` for an identify call.
         occurred_at: When Gladly recorded the change.
         status: Where the event stands.
         payload: The exact bytes to send. None when it is suppressed, or not looked up yet.
         reason: Why it is rejected or suppressed. None otherwise.
         agent_id: The agent assigned just before the change; empty when nobody was, None when it is not known.
+        type: What it is sent as.
     """
 
     message_id: str
@@ -146,6 +154,7 @@ class Event:
     payload: bytes | None
     reason: str | None = None
     agent_id: str | None = None
+    type: EventType = EventType.TRACK
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +178,34 @@ class ChangeRecord:
     agent_id: str | None = None
 
 
+# Why an event is suppressed where only some inboxes are sent (`sync.inboxes`).
+OTHER_INBOX = "its conversation is in none of the inboxes of sync.inboxes"
+UNKNOWN_INBOX = "its conversation is gone, so sync.inboxes cannot be checked"
+
+
+class CustomerConversation(NamedTuple):
+    """
+    A conversation of a customer, as far as it was known at an instant.
+
+    Attributes:
+        id: Gladly's id.
+        status: Its status as its newest change left it, which may be newer than that instant.
+        updated_at: When Gladly recorded that change.
+        created_at: When it was created. None while that is not known.
+        closed_at: When it was closed. None while it is open, or while that is not known.
+        recorded: The transitions that `events` holds of it up to that instant, in order.
+        is_left_out: Whether its newest event up to then was suppressed because of its inbox.
+    """
+
+    id: str
+    status: Status
+    updated_at: datetime
+    created_at: datetime | None
+    closed_at: datetime | None
+    recorded: list[TransitionRecord]
+    is_left_out: bool
+
+
 class PendingEvent(NamedTuple):
     """An event to deliver: its position in the order, its message id and the exact bytes to send."""
 
@@ -189,6 +226,7 @@ class RecordedEvent:
         agent_id: The agent assigned just before the change; empty when nobody was, None when it is not known.
         payload: The bytes to send, where only its owner has to be looked up again. None otherwise.
         waits_for: The path of the answer that it waits for, when a look-up for it has failed.
+        type: As `Event`'s.
     """
 
     message_id: str
@@ -202,6 +240,7 @@ class RecordedEvent:
     agent_id: str | None
     payload: bytes | None
     waits_for: str | None
+    type: EventType = EventType.TRACK
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,12 +21,12 @@ from state.file import explaining, log_size, open_for_writing, open_here, versio
 from state.instants import from_text, to_text, utc_now
 from state.locks import MAIN, Role, Turn, take_role
 from state.organization import Organization
-from state.records import ChangeRecord, Poll, StoredConversation, TakenIn
+from state.records import ChangeRecord, CustomerConversation, Poll, StoredConversation, TakenIn
 from state.schema.version import CURRENT, Schema
 from state.writer import audits, rows
 from state.writer.conditions import Conditions
 from state.writer.connection import WriterConnection
-from state.writer.conversations import changes_near, stored_conversations
+from state.writer.conversations import changes_near, conversations_of, stored_conversations
 from state.writer.erasure import DEFAULT_WIPE_TIMING, Erasure, WipeTiming, erase_customer
 from state.writer.feed_hours import FeedHours, count_shown
 from state.writer.outbox import Outbox
@@ -256,6 +256,16 @@ class Store:
             with_transitions: Whether to read the transitions that `events` holds of each, too.
         """
         return stored_conversations(self._db, ids, with_transitions=with_transitions)
+
+    def conversations_of(self, customers: Iterable[str], until: datetime) -> list[CustomerConversation]:
+        """
+        Return the stored conversations of customers, with what `events` records of each up to an instant.
+
+        Args:
+            customers: The customers.
+            until: The instant, inclusive.
+        """
+        return conversations_of(self._db, customers, until)
 
     def changes_near(self, moments: Iterable[tuple[str, datetime]], within: timedelta) -> list[ChangeRecord]:
         """

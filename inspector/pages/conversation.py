@@ -1,7 +1,9 @@
-"""Shows one conversation's whole history, and the page from which to choose a conversation."""
+"""Shows one conversation's whole history."""
 
 import sqlite3
 from typing import Any, NamedTuple
+
+from datasette.utils.asgi import Response
 
 from inspector.formatting import pretty_json
 from inspector.pages.frame import database_of, render, time_between
@@ -30,18 +32,17 @@ class _Known(NamedTuple):
     changes: list[Row]
     events: list[Row]
     customer_id: str | None
+    customer_name: str | None
     customer: Row | None
     others: list[Row]
 
 
 async def conversation(datasette: Any, request: Any) -> Any:
-    """Answer with what the state file knows of one conversation, or with the latest to choose from."""
+    """Answer with what the state file knows of one conversation. Without an id, go on to the list of them."""
     database = database_of(datasette)
     conversation_id = (request.args.get("id") or "").strip()
     if not conversation_id:
-        latest = await database.ask(conversations.latest_conversations)
-        context = {"latest": latest, "there": database.is_there}
-        return await render(datasette, request, "inspect_conversations.html", context)
+        return Response.redirect("/conversations")
     known = await database.ask(_known_of, conversation_id)
     stored = known.stored
     return await render(
@@ -52,6 +53,7 @@ async def conversation(datasette: Any, request: Any) -> Any:
             "id": conversation_id,
             "stored": stored,
             "customer_id": known.customer_id,
+            "customer_name": known.customer_name,
             "customer": known.customer,
             "others": known.others,
             "moments": history(stored, known.changes, known.events, known.customer),
@@ -78,6 +80,7 @@ def _known_of(connection: sqlite3.Connection, conversation_id: str) -> _Known:
             for event in events
         ],
         customer_id=customer_id,
+        customer_name=conversations.customer_name_of(connection, conversation_id),
         customer=conversations.customer(connection, customer_id) if customer_id else None,
         others=conversations.other_conversations_of(connection, customer_id, conversation_id)
         if customer_id
@@ -98,7 +101,9 @@ def history(stored: Row | None, changes: list[Row], events: list[Row], customer:
         events: Its events, oldest first.
         customer: The customer's row of `customers`, where there is one.
     """
-    made = {(event["transition"], event["occurred_at"]): event for event in events}
+    calls = [event for event in events if event.get("type") == "identify"]
+    tracks = [event for event in events if event.get("type") != "identify"]
+    made = {(event["transition"], event["occurred_at"]): event for event in tracks}
     causes = [(change["transition"], change["recorded_at"]) for change in changes]
     moments = [_moment_of(change, made.get(cause)) for change, cause in zip(changes, causes, strict=True)]
     moments += [
@@ -106,6 +111,7 @@ def history(stored: Row | None, changes: list[Row], events: list[Row], customer:
         for cause, event in made.items()
         if cause not in causes
     ]
+    moments += [Moment(call["occurred_at"], "identify", "Traits", event=call) for call in calls]
     if stored and stored["created_at"] and all(moment.kind != "created" for moment in moments):
         moments.append(Moment(stored["created_at"], "known", "Created at Gladly"))
     if stored and stored["status"] in ("MERGED", "DELETED"):

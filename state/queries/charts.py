@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from state.instants import from_text, to_text
-from state.queries.rows import Row, rows, value
+from state.queries.rows import Row, has_column, rows, value
 
 # A chart is drawn from at most so many rows, the newest. The page says so.
 CHARTED_EVENTS = 100_000
@@ -28,11 +28,12 @@ def transitions(connection: sqlite3.Connection, since: datetime, step_s: int) ->
         since: Only events recorded at or after this instant.
         step_s: The length of a bucket, in seconds. Bucket number n begins `n * step_s` after 1970-01-01.
     """
+    tracks = "type = 'track'" if has_column(connection, "events", "type") else "true"
     return rows(
         connection,
-        "SELECT cast(strftime('%s', occurred_at) AS integer) / :step AS bucket, transition,"
+        "SELECT cast(strftime('%s', occurred_at) AS integer) / :step AS bucket, transition,"  # noqa: S608 (constants)
         " count(*) AS n FROM (SELECT occurred_at, transition FROM events WHERE occurred_at >= :since"
-        " ORDER BY occurred_at DESC LIMIT :cap) GROUP BY bucket, transition",
+        f" AND {tracks} ORDER BY occurred_at DESC LIMIT :cap) GROUP BY bucket, transition",
         {"step": step_s, "since": to_text(since), "cap": CHARTED_EVENTS},
     )
 

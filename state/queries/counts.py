@@ -79,7 +79,9 @@ def counts_since(connection: sqlite3.Connection, since: str) -> dict[str, int]:
 
 def delivered_by_day(connection: sqlite3.Connection, since: str, until: str) -> dict[str, dict[str, int]]:
     """
-    Return how many events were delivered on each day of UTC: by event name, and by the day as `2026-11-20`.
+    Return how many track events were delivered on each day of UTC.
+
+    The key is the event's name, then the day as `2026-11-20`.
 
     Erasing a payload and deleting a customer leave these counts as they are.
 
@@ -93,7 +95,8 @@ def delivered_by_day(connection: sqlite3.Connection, since: str, until: str) -> 
     for row in rows(
         connection,
         "SELECT event, substr(delivered_at, 1, 10) AS day, count(*) AS n FROM events"
-        " WHERE +status = 'delivered' AND delivered_at >= ? AND delivered_at < ? GROUP BY event, day",
+        " WHERE +status = 'delivered' AND delivered_at >= ? AND delivered_at < ? AND type = 'track'"
+        " GROUP BY event, day",
         (since, until),
     ):
         found.setdefault(row["event"], {})[row["day"]] = row["n"]

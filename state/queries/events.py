@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from state.instants import to_text
-from state.queries.rows import Row, rows, value
+from state.queries.rows import Row, has_column, rows, value
 
 _COLUMNS = (
     "message_id, conversation_id, customer_id, event, occurred_at, status, reason, payload, attempts,"
@@ -83,7 +83,7 @@ def events(
     where, wanted = Filter(status, conversation, customers, since).where()
     order = "occurred_at DESC, rowid DESC" if customers is None else "+occurred_at DESC, +rowid DESC"
     # S608: the conditions are constants of this module, the values are parameters.
-    sql = f"SELECT {_COLUMNS} FROM events WHERE {where} ORDER BY {order} LIMIT :limit"  # noqa: S608
+    sql = f"SELECT {_columns(connection)} FROM events WHERE {where} ORDER BY {order} LIMIT :limit"  # noqa: S608
     return [_with_payload(row) for row in rows(connection, sql, {**wanted, "limit": limit})]
 
 
@@ -104,6 +104,11 @@ def customers_with_email(connection: sqlite3.Connection, address: str) -> list[s
         {"plain": plain, "digest": digest},
     )
     return [row[0] for row in found]
+
+
+def _columns(connection: sqlite3.Connection) -> str:
+    """Return the columns that are shown. In a file of an older schema, every event is a track event."""
+    return _COLUMNS + (", type" if has_column(connection, "events", "type") else ", 'track' AS type")
 
 
 def last_event(connection: sqlite3.Connection) -> int:
@@ -135,7 +140,7 @@ def events_after(
     where, wanted = Filter(status, conversation, customers, since).where()
     found = rows(
         connection,
-        f"SELECT rowid AS place, {_COLUMNS} FROM events"  # noqa: S608 (constants)
+        f"SELECT rowid AS place, {_columns(connection)} FROM events"  # noqa: S608 (constants)
         f" WHERE rowid > :last AND {where} ORDER BY rowid",
         {**wanted, "last": last},
     )
@@ -150,7 +155,7 @@ def events_by_conversation(
     connection: sqlite3.Connection, after: str, page: int
 ) -> list[tuple[str, str, str, str | None, str, str | None, str | bytes | None]]:
     """
-    Return the events of the next conversations, in the order of the conversations' ids and then of time.
+    Return the track events of the next conversations, in the order of their ids and then of time.
 
     Every conversation in the answer has all of its events. An empty answer is the end.
 
@@ -163,8 +168,9 @@ def events_by_conversation(
         Tuples of conversation id, name, `occurred_at`, `delivered_at`, status, reason and payload.
     """
     columns = "conversation_id, event, occurred_at, delivered_at, status, reason, payload"
+    tracks = "type = 'track'" if has_column(connection, "events", "type") else "true"
     found = connection.execute(
-        f"SELECT {columns} FROM events WHERE conversation_id > ?"  # noqa: S608 (constants)
+        f"SELECT {columns} FROM events WHERE conversation_id > ? AND {tracks}"  # noqa: S608 (constants)
         " ORDER BY conversation_id, occurred_at LIMIT ?",
         (after, page),
     ).fetchall()
@@ -174,7 +180,8 @@ def events_by_conversation(
     if whole:
         return whole
     return connection.execute(
-        f"SELECT {columns} FROM events WHERE conversation_id = ? ORDER BY occurred_at",  # noqa: S608 (constants)
+        f"SELECT {columns} FROM events WHERE conversation_id = ? AND {tracks}"  # noqa: S608 (constants)
+        " ORDER BY occurred_at",
         (found[-1][0],),
     ).fetchall()
 
@@ -183,7 +190,7 @@ def covered(connection: sqlite3.Connection) -> tuple[str | None, str | None]:
     """Return the instants from which and up to which the file has every event. None where it has none."""
     begin = value(connection, "SELECT min(occurred_at) FROM events")
     # A file of an older schema does not say when it began. What a resync has read before that is a part only.
-    if any(row["name"] == "began_at" for row in rows(connection, "PRAGMA table_info(organization)")):
+    if has_column(connection, "organization", "began_at"):
         begin = value(connection, "SELECT min(began_at) FROM organization") or begin
     # A change is visible 15 s after it was recorded at the latest, and the watermark lies further back. So up
     # to the newest event next to nothing is missing.

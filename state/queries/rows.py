@@ -24,6 +24,11 @@ def first_row(
     return found[0] if found else None
 
 
+def has_column(connection: sqlite3.Connection, table: str, name: str) -> bool:
+    """Return whether a table has a column. A file of an older schema may lack it."""
+    return any(row["name"] == name for row in rows(connection, f"PRAGMA table_info({table})"))
+
+
 def value(
     connection: sqlite3.Connection, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()
 ) -> Any:

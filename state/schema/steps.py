@@ -102,9 +102,11 @@ def m003_proof(db: Database) -> None:
     db.execute(
         "CREATE TABLE schedules (role TEXT PRIMARY KEY, every_s REAL NOT NULL, updated_at TEXT NOT NULL)"
     )
+    # What an event is sent as: a track event, or an identify call that follows one (semantics 1.4).
+    db.execute("ALTER TABLE events ADD COLUMN type TEXT NOT NULL DEFAULT 'track'")
     # What was delivered on a day is counted once a day, and must not read a file of gigabytes for it.
     db.execute(
-        "CREATE INDEX events_by_delivery ON events (delivered_at, event, status)"
+        "CREATE INDEX events_by_delivery ON events (delivered_at, event, status, type)"
         " WHERE delivered_at IS NOT NULL"
     )
     # Since when this file has followed its organization: days before it are not the audit's business.

@@ -95,19 +95,19 @@ class Audits:
         """
         start = datetime.combine(day, datetime.min.time(), UTC)
         rows = self._connection.rows(
-            "SELECT count(*) FROM events WHERE occurred_at >= ? AND occurred_at < ?"
+            "SELECT count(*) FROM events WHERE type = 'track' AND occurred_at >= ? AND occurred_at < ?"
             " AND status <> 'suppressed' AND transition <> 'reopened'",
             (to_text(start + margin), to_text(start + timedelta(days=1) - margin)),
         )
         return int(rows[0][0])
 
     def delivered_on(self, day: date) -> int:
-        """Return how many events were delivered on a day of UTC."""
+        """Return how many track events were delivered on a day of UTC."""
         start = datetime.combine(day, datetime.min.time(), UTC)
         end = start + timedelta(days=1)
         rows = self._connection.rows(
             # The plus leaves the choice to the index of deliveries.
-            "SELECT count(*) FROM events WHERE +status = 'delivered' AND delivered_at >= ?"
+            "SELECT count(*) FROM events WHERE type = 'track' AND +status = 'delivered' AND delivered_at >= ?"
             " AND delivered_at < ?",
             (to_text(start), to_text(end)),
         )

@@ -5,7 +5,18 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from state.instants import from_text, to_text
-from state.records import ChangeRecord, Status, StoredConversation, TopicChange, Transition, TransitionRecord
+from state.records import (
+    OTHER_INBOX,
+    UNKNOWN_INBOX,
+    ChangeRecord,
+    CustomerConversation,
+    EventStatus,
+    Status,
+    StoredConversation,
+    TopicChange,
+    Transition,
+    TransitionRecord,
+)
 from state.writer.connection import WriterConnection
 
 
@@ -40,13 +51,65 @@ def stored_conversations(
         return found
     for conversation_id, transition, occurred_at in connection.rows_in(
         "SELECT conversation_id, transition, occurred_at FROM events WHERE conversation_id IN ({})"
-        " ORDER BY occurred_at",
+        " AND type = 'track' ORDER BY occurred_at",
         found,
     ):
         found[conversation_id].recorded.append(
             TransitionRecord(Transition(transition), from_text(occurred_at))
         )
     return found
+
+
+# No customer needs more. A robot's conversations may be many thousands, and each of its events asks for them.
+_MOST_CONVERSATIONS = 200
+
+
+def conversations_of(
+    connection: WriterConnection, customers: Iterable[str], until: datetime
+) -> list[CustomerConversation]:
+    """
+    Return the stored conversations of some customers, with what `events` records of each up to an instant.
+
+    They are the newest 200, the open ones before the others. Few customers have as many: a robot, perhaps.
+
+    Args:
+        connection: The connection of the store.
+        customers: The customers.
+        until: The instant, inclusive.
+    """
+    found = list(
+        connection.rows_in(
+            "SELECT id, status, updated_at, created_at, closed_at FROM conversations"  # noqa: S608 (a constant)
+            " WHERE customer_id IN ({}) ORDER BY status IN ('OPEN', 'WAITING') DESC, updated_at DESC"
+            f" LIMIT {_MOST_CONVERSATIONS}",
+            set(customers),
+        )
+    )
+    recorded: dict[str, list[TransitionRecord]] = {row[0]: [] for row in found}
+    left_out: set[str] = set()
+    for conversation_id, transition, occurred_at, status, reason in connection.rows_in(
+        "SELECT conversation_id, transition, occurred_at, status, reason FROM events"  # noqa: S608 (an instant)
+        f" WHERE conversation_id IN ({{}}) AND occurred_at <= '{to_text(until)}'"
+        " ORDER BY occurred_at, rowid",
+        recorded,
+    ):
+        recorded[conversation_id].append(TransitionRecord(Transition(transition), from_text(occurred_at)))
+        if status == EventStatus.SUPPRESSED and reason in (OTHER_INBOX, UNKNOWN_INBOX):
+            left_out.add(conversation_id)
+        elif status != EventStatus.RECORDED:
+            left_out.discard(conversation_id)
+    return [
+        CustomerConversation(
+            id=id_,
+            status=Status(status),
+            updated_at=from_text(updated_at),
+            created_at=from_text(created_at) if created_at else None,
+            closed_at=from_text(closed_at) if closed_at else None,
+            recorded=recorded[id_],
+            is_left_out=id_ in left_out,
+        )
+        for id_, status, updated_at, created_at, closed_at in found
+    ]
 
 
 def changes_near(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from state.failpoints import failpoint
 from state.instants import from_text, to_text
-from state.records import LookedUp, LookedUpEvent, RecordedEvent, Transition
+from state.records import EventType, LookedUp, LookedUpEvent, RecordedEvent, Transition
 from state.writer.connection import WriterConnection
 from state.writer.erasure import Erasure, erase_customer
 
@@ -16,7 +16,7 @@ _LONGEST_WAIT = timedelta(days=1)
 # A held event waits, and so do the later events of its conversation.
 _DUE = """
     SELECT message_id, conversation_id, customer_id, transition, event, occurred_at, created_at, attempts,
-           agent_id, CAST(payload AS BLOB), waits_for
+           agent_id, CAST(payload AS BLOB), waits_for, type
     FROM events AS e
     WHERE status = 'recorded'
     AND NOT (next_attempt_at IS NOT NULL AND next_attempt_at > :now AND next_attempt_at < :far)
@@ -70,6 +70,7 @@ class Recorded:
                 agent_id=row[8],
                 payload=row[9],
                 waits_for=row[10],
+                type=EventType(row[11]),
             )
             for row in found
         ]
@@ -89,6 +90,16 @@ class Recorded:
             " ORDER BY next_attempt_at IS NULL, occurred_at LIMIT 1"
         )
         return found[0] if found else (0, "")
+
+    def was_sent(self, conversation_id: str) -> bool:
+        """Return whether an event of a conversation has left for Segment, or is about to."""
+        return bool(
+            self._connection.rows(
+                "SELECT 1 FROM events WHERE conversation_id = ?"
+                " AND status IN ('pending', 'delivered', 'rejected') LIMIT 1",
+                (conversation_id,),
+            )
+        )
 
     def not_found_since(self, kind: str, ids: Iterable[str]) -> dict[str, datetime]:
         """Return which of *ids* Gladly answered with 404 before, and when it did so first."""

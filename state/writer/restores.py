@@ -19,7 +19,8 @@ class Restores:
     Compares the file with what its lock file says of it, and keeps that up to date.
 
     The lock file notes the watermark and the inode of the state file. A file whose watermark is older, or
-    whose inode is another, was put back. So was a file beside which there has never been a lock file.
+    whose inode is another, was put back. So was a file beside which no process has noted anything, even if
+    `check` has made a lock file there.
 
     Args:
         connection: The connection of the store.
@@ -47,6 +48,7 @@ class Restores:
         """
         rows = self._connection.rows("SELECT position FROM watermark")
         if not rows:
+            self._write("")  # the file is new, and its first watermark may come in another process
             return False
         position = rows[0][0]
         if is_put_back := self._is_put_back(position):

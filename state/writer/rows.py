@@ -120,8 +120,8 @@ def write_events(db: sqlite3.Connection, taken: TakenIn, now: datetime) -> None:
     at = to_text(now)
     db.executemany(
         "INSERT OR IGNORE INTO events (message_id, conversation_id, customer_id, transition, event,"
-        " occurred_at, status, reason, payload, attempts, created_at, agent_id)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?)",
+        " occurred_at, status, reason, payload, attempts, created_at, agent_id, type)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?)",
         (
             (
                 e.message_id,
@@ -135,6 +135,7 @@ def write_events(db: sqlite3.Connection, taken: TakenIn, now: datetime) -> None:
                 e.payload.decode() if e.payload is not None else None,
                 at,
                 e.agent_id,
+                e.type.value,
             )
             for e in taken.events
         ),

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from state.instants import from_text
-from sync.events.options import EventOptions
+from sync.events.options import USER_IDS, EventOptions, hash_name
 from sync.events.track import hash_of
 from sync.printable import printable
 
@@ -70,6 +70,7 @@ def differences(ours: Fields, theirs: Fields, options: EventOptions, *, is_row: 
         options: The settings, which explain some differences.
         is_row: Whether theirs is a row of a warehouse table.
     """
+    ours = _under_plain_names(ours, theirs, options)
     for name in {**ours, **theirs}:
         if is_row and name not in theirs:
             continue  # the table has no such column, which says nothing about the event
@@ -91,10 +92,16 @@ def differences(ours: Fields, theirs: Fields, options: EventOptions, *, is_row: 
             printable(name[:60]),
             kind,
             _expected_by(name, here, there, options, is_closed=is_closed),
-            _shown(name, here),
-            _shown(name, there),
+            _shown(name, here, options),
+            _shown(name, there, options),
             tuple(printable(key[:40]) for key in keys[:3]),
         )
+
+
+def _under_plain_names(ours: Fields, theirs: Fields, options: EventOptions) -> Fields:
+    """Return our fields with each hash under the name of what was hashed, unless they have that hash, too."""
+    plain = {hash_name(name): name for name in options.hashed if hash_name(name) not in theirs}
+    return {plain.get(name, name): value for name, value in ours.items()}
 
 
 def is_same_instant(one: datetime, other: datetime) -> bool:
@@ -142,6 +149,8 @@ def _expected_by(name: str, here: Any, there: Any, options: EventOptions, *, is_
         return "properties.leave_out"
     if name in options.hashed and isinstance(there, str) and here == hash_of(there):
         return "properties.hash"
+    if name == "userId" and options.user_id != USER_IDS[0]:
+        return "properties.user_id"
     if name == "timestamp" and is_closed and options.closed_timestamp == "closed":
         return "sync.closed_timestamp"
     return ""
@@ -193,8 +202,9 @@ def _snake(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", parted.lower()).strip("_")
 
 
-def _shown(name: str, value: Any) -> str:
-    if name not in _SHOWN or value is None:
+def _shown(name: str, value: Any, options: EventOptions) -> str:
+    is_personal = name == "userId" and options.user_id != USER_IDS[0]  # another system's id may be an address
+    if name not in _SHOWN or is_personal or value is None:
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return printable(text if len(text) <= 80 else text[:79] + "…")

@@ -46,6 +46,9 @@ _COLUMNS = {
     "closed_at": "closedAt",
     "inbox_id": "inboxId",
     "topic_names": "topicNames",
+    "email_sha256": "emailSha256",
+    "phone_sha256": "phoneSha256",
+    "external_customer_id": "externalCustomerId",
 }
 ATTRIBUTE_COLUMN = "custom_attributes_"
 

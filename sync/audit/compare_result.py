@@ -3,6 +3,7 @@
 from collections import Counter
 from typing import Any, NamedTuple
 
+from state.records import OTHER_INBOX, UNKNOWN_INBOX
 from sync.audit.compare_fields import Difference
 from sync.audit.compare_files import Unreadable
 from sync.printable import printable
@@ -112,9 +113,14 @@ class Result:
         )
 
     def note_undelivered(self, alone: Alone) -> None:
-        """Count an event that they delivered, and that is known here and not delivered."""
-        self._disagreements += 1
-        self._undelivered.add((alone.status, alone.reason), _named(alone))
+        """
+        Count an event that they delivered, and that is known here and not delivered.
+
+        One whose inbox is not sent is no disagreement.
+        """
+        expected_by = "sync.inboxes" if alone.reason in (OTHER_INBOX, UNKNOWN_INBOX) else ""
+        self._disagreements += not expected_by
+        self._undelivered.add((alone.status, alone.reason, expected_by), _named(alone))
 
     def note_theirs(self, alone: Alone) -> None:
         """Count an event that only they have."""
@@ -157,7 +163,7 @@ class Result:
             "matched": self.matched,
             "erased": self.erased,
             "differences": self._differences.listed("property", "kind", "expected_by"),
-            "not_delivered_here": self._undelivered.listed("status", "reason"),
+            "not_delivered_here": self._undelivered.listed("status", "reason", "expected_by"),
             "only_theirs": self._only_theirs.listed("event"),
             "only_ours": self._only_ours.listed("event", "status", "reason", "expected_by"),
             "outside_the_interval": {"theirs": self.outside_theirs, "ours": self.outside_ours},

@@ -44,11 +44,17 @@ class Phone(_Object):
     primary: bool | None = None
 
 
-class Profile(_Object):
-    """Hold the answer to `GET /customer-profiles/{id}`."""
+class Profile(_Object, omit_defaults=True):
+    """
+    Hold the answer to `GET /customer-profiles/{id}`.
+
+    A customer's ids in other systems are a list in some answers and one id in others. Both are read.
+    """
 
     id: str = ""
     name: str | None = None
     emails: list[Email] | None = None
     phones: list[Phone] | None = None
     custom_attributes: Any = None  # an object; its fields are the organization's own
+    external_customer_ids: list[str] | None = None
+    external_customer_id: str | None = None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from state.instants import to_text
-from state.records import Transition
+from state.records import EventType, Transition
 
 # The namespace of every messageId that this program makes. Another namespace would make other ids, and
 # Segment would no longer recognise a repeat: never change it.
@@ -37,9 +37,15 @@ def fingerprint(write_key: str) -> str:
     return hashlib.sha256(write_key.encode()).hexdigest()[:16]
 
 
-def message_id(origin: Origin, conversation_id: str, transition: Transition, recorded_at: datetime) -> str:
+def message_id(
+    origin: Origin,
+    conversation_id: str,
+    transition: Transition,
+    recorded_at: datetime,
+    type_: EventType = EventType.TRACK,
+) -> str:
     """
-    Return the id of a transition's event: a UUID of version 5.
+    Return the id of a transition's track event, or of its identify call: a UUID of version 5.
 
     Args:
         origin: The organization and the Segment source.
@@ -47,8 +53,11 @@ def message_id(origin: Origin, conversation_id: str, transition: Transition, rec
         transition: What happened to the conversation.
         recorded_at: When Gladly recorded it. Only whole seconds count, because the report may cut fractions.
             A creation's id ignores it, because a conversation is created once.
+        type_: Which of the two it is. The word `identify` stands before the transition in an identify call's
+            id, so that every transition has an id of its own for each.
     """
-    parts = [origin.write_key_fingerprint, origin.gladly_host, conversation_id, transition.value]
+    kinds = [transition.value] if type_ is EventType.TRACK else [type_.value, transition.value]
+    parts = [origin.write_key_fingerprint, origin.gladly_host, conversation_id, *kinds]
     if transition is not Transition.CREATED:
         parts.append(to_text(recorded_at.replace(microsecond=0)))
     return str(uuid.uuid5(NAMESPACE, "\n".join(parts)))

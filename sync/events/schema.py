@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from state.records import Transition
-from sync.events.options import AS_GLADLY, HASHABLE, EventOptions
+from sync.events.options import AS_GLADLY, HASHABLE, USER_IDS, EventOptions, hash_name
 from sync.events.track import NAMES
 
 Document = dict[str, Any]
@@ -85,7 +85,25 @@ _PROPERTIES = {
         is_of_a_close=True,
         is_added=True,
     ),
+    "externalCustomerId": _Property(
+        _TEXT, "The customer's first id in another system, as Gladly's profile has it", is_added=True
+    ),
 }
+
+# The traits of an identify call (semantics 1.4).
+_TRAITS = {
+    "has_open_gladly_conversation": _Property(
+        {"type": "boolean"}, "Whether any Gladly conversation of the customer is open", is_always_there=True
+    ),
+    "gladly_conversation_opened_ts": _Property(
+        _INSTANT, "When a Gladly conversation of the customer was last created or reopened"
+    ),
+    "gladly_conversation_closed_ts": _Property(
+        _INSTANT, "When a Gladly conversation of the customer was last closed"
+    ),
+}
+_IDENTIFY_ID = "gladly_customer_identified"
+_IDENTIFY = "Whether a customer has an open Gladly conversation"
 
 _MEANINGS = {
     Transition.CREATED: "A Gladly conversation was created",
@@ -103,6 +121,8 @@ def sent_transitions(options: EventOptions) -> list[Transition]:
 def json_schema(options: EventOptions = AS_GLADLY) -> Document:
     """Return the JSON Schema (draft 7) that every event as configured fulfils: one of the events' own."""
     forms = [event_schema(transition, options) for transition in sent_transitions(options)]
+    if options.traits:
+        forms.append(identify_schema(options))
     return {"$schema": DRAFT, "title": "Events of gladly-segment-sync", "oneOf": forms}
 
 
@@ -111,7 +131,7 @@ def event_schema(transition: Transition, options: EventOptions = AS_GLADLY) -> D
     fields = {
         "type": {"const": "track"},
         "event": {"const": NAMES[transition]},
-        "userId": _TEXT | {"description": "Gladly's id of the customer"},
+        "userId": _user_id(options),
         "timestamp": _INSTANT,
         "messageId": _MESSAGE_ID,
         "properties": properties_schema(transition, options),
@@ -126,9 +146,39 @@ def event_schema(transition: Transition, options: EventOptions = AS_GLADLY) -> D
     }
 
 
+def identify_schema(options: EventOptions = AS_GLADLY) -> Document:
+    """Return the JSON Schema (draft 7) of an identify call, as it is sent to Segment."""
+    fields = {
+        "type": {"const": "identify"},
+        "userId": _user_id(options),
+        "timestamp": _INSTANT,
+        "messageId": _MESSAGE_ID,
+        "traits": _object_schema(_TRAITS),
+    }
+    return {
+        "$schema": DRAFT,
+        "title": "identify",
+        "description": _IDENTIFY,
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+def _user_id(options: EventOptions) -> Document:
+    described = "Gladly's id of the customer"
+    if options.user_id != USER_IDS[0]:
+        described = "The customer's first id in another system, or Gladly's id where there is none"
+    return _TEXT | {"description": described}
+
+
 def properties_schema(transition: Transition, options: EventOptions = AS_GLADLY) -> Document:
     """Return the JSON Schema of an event's `properties`. It allows no property that is not described."""
-    described = dict(_described(transition, options))
+    return _object_schema(dict(_described(transition, options)))
+
+
+def _object_schema(described: dict[str, _Property]) -> Document:
     return {
         "type": "object",
         "properties": {
@@ -148,24 +198,29 @@ def segment_rules(options: EventOptions = AS_GLADLY) -> Document:
     are the rule's own, and the call's other fields are Segment's, so only the customer and the properties are
     described.
     """
-    return {"rules": [_segment_rule(transition, options) for transition in sent_transitions(options)]}
+    rules = [_segment_rule(transition, options) for transition in sent_transitions(options)]
+    if options.traits:
+        # A rule of identify calls has no key: only track events have names.
+        schema = _segment_schema(_IDENTIFY, "traits", _object_schema(_TRAITS))
+        rules.append({"type": "IDENTIFY", "version": 1, "jsonSchema": schema})
+    return {"rules": rules}
 
 
 def _segment_rule(transition: Transition, options: EventOptions) -> Document:
-    fields = {
-        "context": {},
-        "traits": {},
-        "userId": _TEXT,
-        "properties": properties_schema(transition, options),
-    }
-    schema = {
-        "$schema": DRAFT,
-        "description": _MEANINGS[transition],
-        "type": "object",
-        "properties": fields,
-        "required": ["userId", "properties"],
-    }
+    schema = _segment_schema(_MEANINGS[transition], "properties", properties_schema(transition, options))
     return {"key": NAMES[transition], "type": "TRACK", "version": 1, "jsonSchema": schema}
+
+
+def _segment_schema(meaning: str, field: str, form: Document) -> Document:
+    """Return the schema of a whole call whose own *field* has a form."""
+    fields: Document = {"context": {}, "traits": {}, "userId": _TEXT, "properties": {}}
+    return {
+        "$schema": DRAFT,
+        "description": meaning,
+        "type": "object",
+        "properties": fields | {field: form},
+        "required": ["userId", field],
+    }
 
 
 def rudderstack_plan(options: EventOptions = AS_GLADLY) -> str:
@@ -187,19 +242,12 @@ def rudderstack_plan(options: EventOptions = AS_GLADLY) -> str:
         {"id": _event_id(t), "name": NAMES[t], "event_type": "track", "description": _MEANINGS[t]}
         for t in sent
     ]
-    rules = [
-        {
-            "type": "event_rule",
-            "id": f"{_event_id(transition)}_rule",
-            "event": f"#event:{_event_id(transition)}",
-            "additional_properties": False,
-            "properties": [
-                {"property": f"#property:{_property_id(name)}", "required": property_.is_always_there}
-                for name, property_ in those.items()
-            ],
-        }
-        for transition, those in described.items()
-    ]
+    rules = [_rudderstack_rule(_event_id(transition), those) for transition, those in described.items()]
+    if options.traits:
+        # An identify call has no name there, and its properties are its traits (Rudder CLI, event types).
+        everything |= _TRAITS
+        events.append({"id": _IDENTIFY_ID, "event_type": "identify", "description": _IDENTIFY})
+        rules.append(_rudderstack_rule(_IDENTIFY_ID, _TRAITS) | {"identity_section": "traits"})
     plan = {
         "id": "gladly_conversations",
         "display_name": "Gladly conversations",
@@ -213,6 +261,19 @@ def rudderstack_plan(options: EventOptions = AS_GLADLY) -> str:
         _rudderstack_document("tracking-plan", plan),
     ]
     return "---\n".join("\n".join(_yaml(document)) + "\n" for document in documents)
+
+
+def _rudderstack_rule(event_id: str, described: dict[str, _Property]) -> Document:
+    return {
+        "type": "event_rule",
+        "id": f"{event_id}_rule",
+        "event": f"#event:{event_id}",
+        "additional_properties": False,
+        "properties": [
+            {"property": f"#property:{_property_id(name)}", "required": property_.is_always_there}
+            for name, property_ in described.items()
+        ],
+    }
 
 
 def _rudderstack_document(kind: str, spec: Document) -> Document:
@@ -255,7 +316,7 @@ def _described(transition: Transition, options: EventOptions) -> Iterator[tuple[
             yield name, property_._replace(form={"type": "string", "enum": statuses})
         elif name in HASHABLE and name in options.hashed:
             description = f"SHA-256 of this, in lower case: {property_.description}"
-            yield name, property_._replace(form=_HASH, description=description)
+            yield hash_name(name), property_._replace(form=_HASH, description=description)
         else:
             yield name, property_
 

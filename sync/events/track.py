@@ -1,5 +1,7 @@
 """
-Make the track event of a transition, as Gladly's own Segment integration sends it (semantics 1).
+Make what is sent for a transition (semantics 1).
+
+The track event is as Gladly's own Segment integration sends it. An identify call may follow it.
 
 An event is made from the transition, its conversation, the customer's profile and the agent. Everything here
 is pure: no I/O and no clock.
@@ -16,8 +18,9 @@ import msgspec
 
 from state.instants import from_text, to_text
 from state.records import Transition
+from sync.events.at_the_change import Traits
 from sync.events.gladly_objects import Email, GladlyConversation, Phone, Profile
-from sync.events.options import AS_GLADLY, EventOptions
+from sync.events.options import AS_GLADLY, USER_IDS, EventOptions, hash_name
 
 _Entry = TypeVar("_Entry", Email, Phone)
 
@@ -84,12 +87,57 @@ def track_event(
         {
             "type": "track",
             "event": NAMES[transition],
-            "userId": subject.profile.id,
+            "userId": user_id_of(subject.profile, options),
             "timestamp": to_text(stamp),
             "messageId": message_id,
             "properties": properties,
         }
     )
+
+
+def identify_call(
+    profile: Profile, traits: Traits, at: datetime, message_id: str, options: EventOptions
+) -> bytes:
+    """
+    Return the exact bytes of an identify call: one JSON object in UTF-8 (semantics 1.4).
+
+    A trait whose value is unknown is left out.
+
+    Args:
+        profile: The profile of the customer who remains after all merges.
+        traits: What is true of the customer.
+        at: When Gladly recorded the change after which it is true. So an older call does not overwrite what a
+            newer one means.
+        message_id: The call's id (`sync.events.message_id`).
+        options: Which id the customer has.
+    """
+    known = {
+        "has_open_gladly_conversation": traits.has_open,
+        "gladly_conversation_opened_ts": traits.opened_at and to_text(traits.opened_at),
+        "gladly_conversation_closed_ts": traits.closed_at and to_text(traits.closed_at),
+    }
+    return encode(
+        {
+            "type": "identify",
+            "userId": user_id_of(profile, options),
+            "timestamp": to_text(at),
+            "messageId": message_id,
+            "traits": {name: value for name, value in known.items() if value is not None},
+        }
+    )
+
+
+def user_id_of(profile: Profile, options: EventOptions) -> str:
+    """Return the customer's `userId`: Gladly's id, or the first external id where it is asked for (1.5)."""
+    if options.user_id == USER_IDS[0]:
+        return profile.id
+    return external_id_of(profile) or profile.id
+
+
+def external_id_of(profile: Profile) -> str | None:
+    """Return the first id that the customer has in another system. Return None when there is none."""
+    ids = [*(profile.external_customer_ids or []), profile.external_customer_id]
+    return next(filter(None, map(_known, ids)), None)
 
 
 def _properties(transition: Transition, subject: Subject) -> dict[str, Any]:
@@ -124,13 +172,14 @@ def _as_asked_for(
         "closedAt": to_text(subject.closed_at) if is_closed else None,
         "inboxId": conversation.inbox_id if conversation else None,
         "topicNames": list(subject.topic_names) if is_closed else None,
+        "externalCustomerId": external_id_of(subject.profile),
     }
     added = {name: addable[name] for name in options.add if addable[name] not in (None, "")}
-    return {
-        name: hash_of(value) if name in options.hashed else value
-        for name, value in (properties | added).items()
-        if name not in options.leave_out
-    }
+    sent = {name: value for name, value in (properties | added).items() if name not in options.leave_out}
+    return dict(
+        (hash_name(name), hash_of(value)) if name in options.hashed else (name, value)
+        for name, value in sent.items()
+    )
 
 
 def hash_of(value: str) -> str:

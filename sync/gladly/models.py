@@ -61,6 +61,13 @@ class Topic(_Model):
     name: str | None = None
 
 
+class Inbox(_Model):
+    """Hold an entry of `GET /inboxes`."""
+
+    id: str
+    name: str | None = None
+
+
 class ErrorMeta(_Model):
     """Hold what an error of the code `moved` adds: the id that was asked for, and the id that remains."""
 

@@ -89,7 +89,7 @@ class Report:
                 return ReportRows(bad_lines=[_gap(interval, reason)])
         reasons = []
         if read.stray_quotes:
-            reasons.append(f"{read.stray_quotes} of its rows have a quote where none can be")
+            reasons.append(f"{read.stray_quotes} of its rows have a quote in a wrong place")
         if read.bad_rows > len(read.bad_lines):
             reasons.append(f"{read.bad_rows} of its rows cannot be read")
         if read.doubt:
@@ -158,7 +158,7 @@ class Report:
             log.warning("report.doubtful", day=day.isoformat(), rows=read.rows, reason=read.doubt)
             checksum, doubt = read.checksum, read.doubt
             del read
-        raise RetryableError(f"Gladly's report of {day} was cut each time: {doubt}.")
+        raise RetryableError(f"Gladly cut its report of {day} each time: {doubt}.")
 
     def _ask_once(self, day: date, hour: int) -> ReportRows:
         zone, local_day = UTC, day

@@ -71,7 +71,7 @@ class ReportRows:
         is_ordered: Whether the rows came in the order of their instants.
         has_known_type: Whether any row has a type that is documented.
         unknown_type: The first type that is not.
-        stray_quotes: How many rows have a quote where none can be.
+        stray_quotes: How many rows have a quote in a wrong place.
         doubt: Why the answer may have been cut; None where it told its end and came to it.
         checksum: Of the header and all rows, in any order: two answers that were cut hardly have the same.
     """
@@ -243,7 +243,7 @@ def rows_of(lines: Iterator[str], zone: timezone = UTC) -> ReportRows:
         read.checksum += zlib.crc32(record.text.encode("utf-8", "replace"))
         if record.cells is None:
             read.stray_quotes += 1
-            _keep(read, record.text, "a quote where none can be: the row cannot be read")
+            _keep(read, record.text, "a quote in a wrong place: the row cannot be read")
         elif len(record.cells) < columns.width or _is_trailer(record.cells, record.text):
             last = record.cells, record.text
         elif any(cell.strip(_BLANK) for cell in record.cells[columns.width :]):
@@ -325,7 +325,7 @@ def _instant(text: str, filter_: str, zone: timezone) -> datetime:
     is_utc, is_asked = filter_.lower() in _UTC_NAMES, filter_.lower() == str(zone).lower()
     if filter_ and not is_asked and not (is_utc and zone is UTC):
         raise UnexpectedAnswerError(
-            f"Gladly answered with a report of the time zone {filter_[:40]!r}. Asked for was {zone}."
+            f"Gladly answered with a report of the time zone {filter_[:40]!r}. The program asked for {zone}."
         )
     day, time, offset = found[1], found[2], (found[3] or "").upper()
     if offset in ("Z", "UTC", "GMT"):

@@ -21,7 +21,7 @@ from state.store import Store
 from sync.errors import BrokenPartError, GladlySegmentError, StoppedError
 from sync.pipeline.delivery import Deliverer, Delivery
 from sync.pipeline.ends import Ends
-from sync.pipeline.look_up import LookUpStage
+from sync.pipeline.look_up.stage import LookUpStage
 from sync.pipeline.poll import Poller
 from sync.printable import printable
 from sync.reports import CycleObserver, CycleReport
@@ -175,9 +175,7 @@ class Cycle:
             log.error("part.failed", part=part, error=what)
             log.debug("part.failed", part=part, exc_info=True)
             self._broken.append(
-                BrokenPartError(
-                    f"To {part} failed: {what}. The other parts of the cycle went on. Report this."
-                )
+                BrokenPartError(f"The cycle failed to {part}: {what}. Its other parts went on. Report this.")
             )
 
     def _record(self, poll: Poll, delivery: Delivery) -> None:

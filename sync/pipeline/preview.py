@@ -7,7 +7,7 @@ from state.store import Store
 from sync.errors import RetryableError
 from sync.gladly.feed import ChangeFeed
 from sync.pipeline.delivery import pending_events
-from sync.pipeline.look_up import LookUpStage
+from sync.pipeline.look_up.stage import LookUpStage
 from sync.pipeline.poll import Poller
 from sync.pipeline.record import RecordStage
 from sync.segment.limits import SegmentLimits

@@ -18,6 +18,7 @@ from state.records import (
     CustomerMerge,
     Event,
     EventStatus,
+    EventType,
     MissingEvents,
     StoredConversation,
     TakenIn,
@@ -166,7 +167,7 @@ class RecordStage:
                 seen_since=seen_since,
                 conversations=list(diff.conversations.values()),
                 changes=[_record(d, self._is_sent(d.transition)) for d in diff.decisions],
-                events=[self._event(d, diff.conversations) for d in decisions],
+                events=self._events(diff.decisions, diff.conversations),
                 merges=_merges(changes),
                 deletions=deletions,
                 bad_lines=bad_lines,
@@ -209,7 +210,7 @@ class RecordStage:
                 TakenIn(
                     conversations=[c for c in diff.conversations.values() if c.id in ids],
                     changes=[_record(d, self._is_sent(d.transition)) for d in new],
-                    events=[self._event(d, diff.conversations) for d in missing],
+                    events=self._events(new, diff.conversations),
                     merges=merges,
                     bad_lines=bad_lines,
                     audit=MissingEvents(day.isoformat(), len(missing)) if missing else None,
@@ -249,20 +250,46 @@ class RecordStage:
             return self._options.reopened
         return transition is not None
 
-    def _event(self, decision: Decision, conversations: Mapping[str, StoredConversation]) -> Event:
-        """Return the event of a transition, as it is recorded: with what its change carries."""
-        change, transition = decision.change, decision.transition
-        assert transition is not None
+    def _events(
+        self, decisions: Iterable[Decision], conversations: Mapping[str, StoredConversation]
+    ) -> list[Event]:
+        """
+        Return what is sent for decisions, as it is recorded: with what each change carries.
+
+        An identify call follows its track event. It also follows a reopening whose track event is not sent,
+        so that the traits stay true (semantics 1.4).
+        """
+        events = []
+        for decision in decisions:
+            if (transition := decision.transition) is None:
+                continue
+            if self._is_sent(transition):
+                events.append(self._event(decision, transition, EventType.TRACK, conversations))
+            if self._options.traits:
+                events.append(self._event(decision, transition, EventType.IDENTIFY, conversations))
+        return events
+
+    def _event(
+        self,
+        decision: Decision,
+        transition: Transition,
+        type_: EventType,
+        conversations: Mapping[str, StoredConversation],
+    ) -> Event:
+        change = decision.change
         return Event(
-            message_id=message_id(self._origin, change.conversation_id, transition, change.recorded_at),
+            message_id=message_id(
+                self._origin, change.conversation_id, transition, change.recorded_at, type_
+            ),
             conversation_id=change.conversation_id,
             customer_id=conversations[change.conversation_id].customer_id,
             transition=transition,
-            event=NAMES[transition],
+            event=NAMES[transition] if type_ is EventType.TRACK else type_.value,
             occurred_at=change.recorded_at,
             status=EventStatus.RECORDED,
             payload=None,
             agent_id=change.agent_id,
+            type=type_,
         )
 
 

@@ -9,7 +9,7 @@ from state.store import Store
 from sync.gladly.feed import ChangeFeed
 from sync.pipeline.delivery import Deliverer
 from sync.pipeline.ends import Ends
-from sync.pipeline.look_up import LookUpStage
+from sync.pipeline.look_up.stage import LookUpStage
 from sync.pipeline.record import Figures, RecordStage
 from sync.stop import Stop
 

@@ -30,8 +30,8 @@ from sync.http.retry import RetryPolicy
 from sync.pipeline.cycle import Cycle, CycleTiming
 from sync.pipeline.delivery import Deliverer, DeliveryTiming
 from sync.pipeline.ends import REFUSED_PAUSE_S, Ends
-from sync.pipeline.look_up import LookUpStage
-from sync.pipeline.look_up_step import LookUpTiming
+from sync.pipeline.look_up.stage import LookUpStage
+from sync.pipeline.look_up.timing import LookUpTiming
 from sync.pipeline.poll import Poller
 from sync.pipeline.preview import Preview
 from sync.pipeline.record import RecordStage

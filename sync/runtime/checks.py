@@ -52,6 +52,8 @@ def run_checks(load: Callable[[], Config], schema: Schema = CURRENT) -> Iterator
         ("write key", prove_write_key),
         ("state file", lambda config: _state(config, schema)),
     ]
+    if config.settings.sync.inboxes:
+        looks.insert(1, ("inboxes", _inboxes))
     if config.settings.metrics.listen is not None:
         looks.append(("metrics", _metrics))
     if config.secrets.heartbeat_url is not None:
@@ -108,10 +110,21 @@ def _gladly(config: Config) -> str:
     )
     if not shows_profiles:
         note += (
-            "\nIts feed does not know CUSTOMER_PROFILE. So each profile is looked up anew, and a deletion is "
-            "noticed at the next look-up."
+            "\nIts feed does not know CUSTOMER_PROFILE. So the program looks up each profile again, and "
+            "notices a deletion only then."
         )
     return f"accepts the API token of {config.settings.gladly.username}{note}"
+
+
+def _inboxes(config: Config) -> str:
+    """Prove that the inboxes whose conversations are sent are there."""
+    from sync.gladly.objects.inboxes import find_inboxes
+
+    client = gladly_client(config, Stop())
+    try:
+        return find_inboxes(client, config.settings.sync.inboxes)
+    finally:
+        client.close()
 
 
 def _segment(config: Config) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from state.records import PendingEvent
+from state.records import EventType, PendingEvent
 from sync.segment.limits import SegmentLimits
 
 _HEAD, _BETWEEN, _TAIL = b'{"batch":[', b",", b"]}"
@@ -55,8 +55,9 @@ def probes_of(batch: Sequence[PendingEvent], count: int) -> list[PendingEvent]:
     Return the events of a refused batch that are tried alone, to see whether events are at fault at all.
 
     They are the first two, in order, and others by chance. Each of the others is the first of its
-    conversation in the batch, so that no conversation's events leave out of order. Chance finds a good event
-    at some attempt, even where the first ones are all bad.
+    conversation in the batch, so that no conversation's events leave out of order. None is an identify call,
+    which follows its track event. Chance finds a good event at some attempt, even where the first ones are
+    all bad.
 
     Args:
         batch: The batch.
@@ -64,7 +65,8 @@ def probes_of(batch: Sequence[PendingEvent], count: int) -> list[PendingEvent]:
     """
     first_of: dict[str, PendingEvent] = {}
     for event in batch:
-        first_of.setdefault(_conversation_of(event), event)
+        if (conversation := _conversation_of(event)) is not None:
+            first_of.setdefault(conversation, event)
     leading = list(batch[: min(2, count)])
     others = [event for event in first_of.values() if event not in leading]
     chosen = random.SystemRandom().sample(others, min(count - len(leading), len(others)))
@@ -75,16 +77,24 @@ class _Properties(msgspec.Struct, rename="camel"):
     conversation_id: str
 
 
-class _Track(msgspec.Struct):
-    properties: _Properties
+class _Sent(msgspec.Struct):
+    type: str = EventType.TRACK.value
+    properties: _Properties | None = None
 
 
-_decode = msgspec.json.Decoder(_Track).decode
+_decode = msgspec.json.Decoder(_Sent).decode
 
 
-def _conversation_of(event: PendingEvent) -> str:
-    """Return the id of the event's conversation; the event's own where an older payload names none."""
+def _conversation_of(event: PendingEvent) -> str | None:
+    """
+    Return the id of a track event's conversation; the event's own where an older payload names none.
+
+    Return None for an identify call.
+    """
     try:
-        return _decode(event.payload).properties.conversation_id
+        sent = _decode(event.payload)
     except (ValueError, RecursionError):
         return event.message_id
+    if sent.type == EventType.IDENTIFY:
+        return None
+    return sent.properties.conversation_id if sent.properties else event.message_id

@@ -121,7 +121,7 @@ def _mistakes_in(secret: str, source: _Source) -> list[str]:
         return [f"{named} contains a space or a line break."]
     if not (secret.isascii() and secret.isprintable()):
         return [
-            f"{named} contains a character that no key has: an invisible or an accented one. Copy it anew."
+            f"{named} contains a character that no key has: an invisible or an accented one. Copy it again."
         ]
     return []
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
-from sync.events.options import ADDABLE, HASHABLE, OPTIONAL, EventOptions
+from sync.events.options import ADDABLE, HASHABLE, OPTIONAL, USER_IDS, EventOptions
 from sync.settings import values
 from sync.settings.secrets import Secrets
 from sync.settings.values import Secret, one_of, some_of
@@ -71,6 +71,7 @@ class SyncSettings(NamedTuple):
     audit: Annotated[timedelta | None, values.duration_or_off] = timedelta(hours=24)
     closed_timestamp: Annotated[Literal["created", "closed"], one_of("created", "closed")] = "created"
     reopened: Annotated[bool, values.true_or_false] = False
+    inboxes: Annotated[tuple[str, ...], values.names] = ()
 
 
 class PropertiesSettings(NamedTuple):
@@ -79,6 +80,13 @@ class PropertiesSettings(NamedTuple):
     add: Annotated[tuple[str, ...], some_of(*ADDABLE)] = ()
     leave_out: Annotated[tuple[str, ...], some_of(*OPTIONAL)] = ()
     hash: Annotated[tuple[str, ...], some_of(*HASHABLE)] = ()
+    user_id: Annotated[str, one_of(*USER_IDS)] = USER_IDS[0]
+
+
+class IdentifySettings(NamedTuple):
+    """`[identify]`: whether identify calls are sent as well (semantics 1.4)."""
+
+    traits: Annotated[bool, values.true_or_false] = False
 
 
 class StateSettings(NamedTuple):
@@ -123,6 +131,7 @@ class Settings(NamedTuple):
     segment: SegmentSettings = SegmentSettings()
     sync: SyncSettings = SyncSettings()
     properties: PropertiesSettings = PropertiesSettings()
+    identify: IdentifySettings = IdentifySettings()
     state: StateSettings = StateSettings()
     log: LogSettings = LogSettings()
     metrics: MetricsSettings = MetricsSettings()
@@ -144,9 +153,17 @@ class Config(NamedTuple):
     @property
     def event_options(self) -> EventOptions:
         """Return how events differ from those of Gladly's own integration."""
-        add, leave_out, hashed = self.settings.properties
-        sync = self.settings.sync
-        return EventOptions(sync.closed_timestamp, sync.reopened, add, leave_out, hashed)
+        sync, properties = self.settings.sync, self.settings.properties
+        return EventOptions(
+            closed_timestamp=sync.closed_timestamp,
+            reopened=sync.reopened,
+            add=properties.add,
+            leave_out=properties.leave_out,
+            hashed=properties.hash,
+            user_id=properties.user_id,
+            traits=self.settings.identify.traits,
+            inboxes=sync.inboxes,
+        )
 
     @property
     def state_path(self) -> Path:

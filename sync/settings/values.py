@@ -9,6 +9,7 @@ raises `ValueError` for every other mistake; the error then says what is wrong.
 import contextlib
 import math
 import re
+import tomllib
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -107,6 +108,30 @@ def some_of(*allowed: str) -> Callable[[Any], tuple[str, ...]]:
         raise KindError(f"a list of some of: {', '.join(allowed)}")
 
     return read
+
+
+def names(value: Any) -> tuple[str, ...]:
+    """
+    Read a list of names of any kind.
+
+    The environment separates them with commas. Where a name contains a comma, it writes the list as
+    config.toml does.
+    """
+    found = value
+    if isinstance(value, str):
+        is_list = value.lstrip().startswith("[")
+        found = _listed(value) if is_list else [part.strip() for part in value.split(",")]
+    if isinstance(found, list) and all(isinstance(name, str) and name.strip() for name in found):
+        return tuple(found)
+    raise KindError('a list of names in quotes: ["General", "Returns"]')
+
+
+def _listed(text: str) -> Any:
+    """Return the list that a text of TOML holds. Return None where it holds none."""
+    try:
+        return tomllib.loads(f"list = {text}")["list"]
+    except tomllib.TOMLDecodeError:
+        return None
 
 
 def duration(value: Any) -> timedelta:

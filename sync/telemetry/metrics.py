@@ -156,7 +156,10 @@ class Metrics(CycleObserver):
 
 class _Named(msgspec.Struct):
     event: str = ""
+    type: str = ""
 
 
 def _name_of(event: PendingEvent) -> str:
-    return msgspec.json.decode(event.payload, type=_Named).event
+    """Return the name of a track event, and the type of anything else."""
+    named = msgspec.json.decode(event.payload, type=_Named)
+    return named.event or named.type

@@ -73,16 +73,36 @@ def test_hostile_text_of_theirs_stays_on_its_line():
 def test_which_setting_explains_a_difference():
     """And the wrong hash is explained by none."""
     options = EventOptions("closed", add=("inboxId",), leave_out=("customerName",), hashed=("email",))
-    ours = {**OURS, "inboxId": "i", "email": hash_of(OURS["email"]), "timestamp": "2026-11-21T08:00:00.000Z"}
-    del ours["customerName"]
+    hashed = hash_of(OURS["email"])
+    ours = {**OURS, "inboxId": "i", "emailSha256": hashed, "timestamp": "2026-11-21T08:00:00.000Z"}
+    del ours["customerName"], ours["email"]
     assert sorted(found(OURS, options, ours=ours)) == [
         ("customerName", "missing here", "properties.leave_out"),
         ("email", "other value", "properties.hash"),
         ("inboxId", "missing there", "properties.add"),
         ("timestamp", "other value", "sync.closed_timestamp"),
     ]
-    assert ("email", "other value", "") in found(OURS, options, ours=ours | {"email": "0" * 64})
+    assert ("email", "other value", "") in found(OURS, options, ours=ours | {"emailSha256": "0" * 64})
     assert ("phone", "other value", "") in found(OURS | {"phone": "+1"}, options, ours=ours)
+
+
+def test_a_hash_that_both_sides_have_is_the_same():
+    """What is compared may be our own source: both have it under the name of a hash."""
+    ours = {**OURS, "emailSha256": hash_of(OURS["email"])}
+    del ours["email"]
+    assert found(ours, EventOptions(hashed=("email",)), ours=ours) == []
+
+
+def test_the_id_of_another_system_is_explained_and_not_shown():
+    """It may be an e-mail address (SECURITY.md, privacy)."""
+    options = EventOptions(user_id="externalCustomerId", add=("externalCustomerId",))
+    ours = OURS | {"userId": "zoe@example.com", "externalCustomerId": "zoe@example.com"}
+    shown = {d.name: d for d in differences(ours, OURS, options, is_row=False)}
+    assert {name: d.expected_by for name, d in shown.items()} == {
+        "userId": "properties.user_id",
+        "externalCustomerId": "properties.add",
+    }
+    assert "zoe@example.com" not in repr(shown)
 
 
 def test_a_row_of_a_warehouse_is_compared_as_far_as_its_columns_go():

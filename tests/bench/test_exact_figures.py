@@ -13,7 +13,7 @@ from sandbox.world.bulk import fill
 from state.store import Store
 from support.installation import Installation
 from sync.gladly.limits import GladlyLimits
-from sync.pipeline.look_up_step import LookUpTiming
+from sync.pipeline.look_up.timing import LookUpTiming
 from sync.reports import CycleReport
 from sync.runtime.build import build_pipeline
 from sync.segment.limits import SegmentLimits

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from state.records import Transition
+from state.records import EventType, Transition
 from sync.events.message_id import Origin, fingerprint, message_id
 
 CREATED_AT = datetime(2022, 7, 8, 18, 46, 37, 946_000, tzinfo=UTC)
@@ -51,6 +51,16 @@ def test_whatever_makes_another_event_makes_another_id():
     }
     assert len(ids) == 7
     assert all(len(id_) < 100 for id_ in ids)
+
+
+def test_an_identify_call_has_an_id_of_its_own_for_each_transition():
+    """Fixed for ever as well. A creation and a close of one second are two calls (1.4)."""
+    ids = [message_id(ORIGIN, "conv", t, CLOSED_AT, EventType.IDENTIFY) for t in Transition]
+    ids += [message_id(ORIGIN, "conv", t, CLOSED_AT) for t in Transition]
+    assert len(set(ids)) == 6
+    assert ids[0] == "d78c4423-7917-5417-9f9c-bb73c6914ee0"
+    later = CREATED_AT + timedelta(days=1)
+    assert message_id(ORIGIN, "conv", Transition.CREATED, later, EventType.IDENTIFY) == ids[0]
 
 
 def test_a_write_key_cannot_be_read_from_its_fingerprint():

@@ -14,6 +14,7 @@ from support.track_samples import CONVERSATION, PROFILE, SUBJECT, event
 from sync.events.options import ADDABLE, AS_GLADLY, HASHABLE, OPTIONAL, EventOptions
 from sync.events.schema import (
     event_schema,
+    identify_schema,
     json_schema,
     properties_schema,
     rudderstack_plan,
@@ -23,7 +24,10 @@ from sync.events.schema import (
 from sync.events.track import NAMES
 
 FULL = replace(
-    SUBJECT, conversation=msgspec.structs.replace(CONVERSATION, inbox_id="inbox-1"), topic_names=["Sizes"]
+    SUBJECT,
+    conversation=msgspec.structs.replace(CONVERSATION, inbox_id="inbox-1"),
+    topic_names=["Sizes"],
+    profile=msgspec.structs.replace(PROFILE, external_customer_id="crm-7"),
 )
 BARE = replace(
     SUBJECT,
@@ -145,3 +149,45 @@ def test_one_property_of_rudderstacks_takes_the_words_of_all_events():
 def test_what_is_printed_is_json():
     """A schema holds nothing that JSON lacks."""
     assert json.loads(json.dumps(json_schema())) == json_schema()
+
+
+TRAITS = EventOptions(traits=True)
+CALL = {
+    "type": "identify",
+    "userId": "u-1",
+    "timestamp": "2022-07-09T10:00:00.005Z",
+    "messageId": "m-1",
+    "traits": {
+        "has_open_gladly_conversation": True,
+        "gladly_conversation_opened_ts": "2022-07-09T10:00:00.005Z",
+    },
+}
+
+
+def test_an_identify_call_has_a_form_where_it_is_sent():
+    """It stands beside the events', in JSON Schema and in Segment's rules, where it has no key."""
+    assert validator(identify_schema()).is_valid(CALL)
+    assert validator(json_schema(TRAITS)).is_valid(CALL)
+    assert not validator(json_schema()).is_valid(CALL)
+    assert not validator(identify_schema()).is_valid(CALL | {"traits": {"email": "zoe@example.com"}})
+    *events, call = segment_rules(TRAITS)["rules"]
+    assert events == segment_rules()["rules"]
+    assert call.keys() == {"type", "version", "jsonSchema"}
+    assert call["type"] == "IDENTIFY"
+    assert validator(call["jsonSchema"]).is_valid(CALL | {"context": {}})
+    assert not validator(call["jsonSchema"]).is_valid(CALL | {"traits": {}})
+
+
+def test_rudderstacks_plan_puts_the_traits_of_an_identify_call_where_they_are():
+    """There an identify call has no name, and its properties are in a section that is named."""
+    events, properties, plan = yaml.safe_load_all(rudderstack_plan(TRAITS))
+    assert events["spec"]["events"][-1].keys() == {"id", "event_type", "description"}
+    rule = plan["spec"]["rules"][-1]
+    assert rule["event"] == f"#event:{events['spec']['events'][-1]['id']}"
+    assert rule["identity_section"] == "traits"
+    described = {f"#property:{p['id']}": p["name"] for p in properties["spec"]["properties"]}
+    assert [described[p["property"]] for p in rule["properties"]] == [
+        "has_open_gladly_conversation",
+        "gladly_conversation_opened_ts",
+        "gladly_conversation_closed_ts",
+    ]

@@ -7,8 +7,10 @@ import pytest
 
 from state.records import Transition
 from support.track_samples import CLOSED_AT, CONVERSATION, PROFILE, SUBJECT, event
+from sync.events.at_the_change import Traits
 from sync.events.gladly_objects import Email, Phone, Profile
-from sync.events.track import created_at_of, email_of, phone_of
+from sync.events.options import AS_GLADLY
+from sync.events.track import created_at_of, email_of, identify_call, phone_of
 
 
 def test_a_created_event_is_gladlys_to_the_field():
@@ -204,3 +206,18 @@ def test_custom_attributes_are_always_an_object(wrong):
 def test_a_creation_time_that_cannot_be_read_falls_back(text):
     """To what else is known of it (5.2)."""
     assert created_at_of(msgspec.structs.replace(CONVERSATION, created_at=text), CLOSED_AT) == CLOSED_AT
+
+
+def test_an_identify_call_holds_three_traits_and_nothing_personal():
+    """Its timestamp is when the change was recorded (1.4). What is not known is left out (1.3)."""
+    traits = Traits(has_open=False, opened_at=None, closed_at=CLOSED_AT)
+    assert msgspec.json.decode(identify_call(PROFILE, traits, CLOSED_AT, "message-1", AS_GLADLY)) == {
+        "type": "identify",
+        "userId": "OOrlNMXeS72gs_WEX2TtMg",
+        "timestamp": "2022-07-09T10:00:00.005Z",
+        "messageId": "message-1",
+        "traits": {
+            "has_open_gladly_conversation": False,
+            "gladly_conversation_closed_ts": "2022-07-09T10:00:00.005Z",
+        },
+    }

@@ -244,7 +244,9 @@ def test_a_local_time_counts_in_the_zone_that_was_asked_for():
 
 def test_a_report_of_another_zone_is_another_day():
     """Its rows have offsets and are right, and those of some hours are missing (faults H1.7)."""
-    with pytest.raises(UnexpectedAnswerError, match=r"of the time zone 'America/Denver'. Asked for was UTC"):
+    with pytest.raises(
+        UnexpectedAnswerError, match=r"of the time zone 'America/Denver'. The program asked for UTC"
+    ):
         read(f"{GOOD},America/Denver", header=HEADER + ",Timezone Filter")
 
 

@@ -18,8 +18,8 @@ from sync.gladly.feed import ChangeFeed
 from sync.gladly.objects.lookups import Lookups
 from sync.pipeline.delivery import Deliverer
 from sync.pipeline.ends import Ends
-from sync.pipeline.look_up import LookUpStage
-from sync.pipeline.look_up_step import LookUpTiming
+from sync.pipeline.look_up.stage import LookUpStage
+from sync.pipeline.look_up.timing import LookUpTiming
 from sync.pipeline.poll import Poller
 from sync.pipeline.record import RecordStage
 from sync.reports import CycleObserver

@@ -194,7 +194,7 @@ def test_what_nobody_expected_fails_one_part_and_no_other(begin, sandbox, part):
         report = program.run()
     assert [line["part"] for line in logs if line["log_level"] == "error"] == [part]
     (error,) = report.errors
-    assert f"To {part} failed: LookupError" in str(error)
+    assert f"The cycle failed to {part}: LookupError" in str(error)
     assert cycles_written(program)[-1][0] == "failed"
     setattr(owner, name, works)
     assert program.run().errors == []

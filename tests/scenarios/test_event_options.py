@@ -37,10 +37,10 @@ def test_what_a_person_asks_for_arrives_and_nothing_else_changes(installation: I
     for properties in closed:
         talk, hashed = talks[properties["conversationId"]]
         assert properties.keys() == {
-            *("agentId", "agentName", "conversationId", "customAttributes", "email", "status", "topicIds"),
-            *("closedAt", "inboxId", "topicNames"),
+            *("agentId", "agentName", "conversationId", "customAttributes", "status", "topicIds"),
+            *("closedAt", "inboxId", "topicNames", "emailSha256"),
         }
-        assert (properties["email"], properties["inboxId"]) == (hashed, talk.wire()["inboxId"])
+        assert (properties["emailSha256"], properties["inboxId"]) == (hashed, talk.wire()["inboxId"])
         assert properties["topicNames"] == ["Sizes", "Returns"]
     assert [request.path for request in sandbox.gladly_requests].count("/api/v1/topics") == 1
     assert b"Zoe" not in installation.state_path.read_bytes()
@@ -54,3 +54,22 @@ def test_topics_are_asked_for_only_where_their_names_are_wanted(installation: In
     world.close(talk)
     assert installation.run("once").returncode == 0
     assert "/api/v1/topics" not in {request.path for request in installation.sandbox.gladly_requests}
+
+
+def test_a_customer_can_be_known_by_the_id_of_another_system(installation: Installation) -> None:
+    """`userId` is the profile's first external id; Gladly's where it has none (semantics 1.5)."""
+    world = installation.sandbox.world
+    known = world.add_customer("Ana", external_customer_id="crm-7")
+    unknown = world.add_customer("Ben")
+    for customer in (known, unknown):
+        world.open_conversation(customer)
+    installation.settings |= {
+        "GLADLY_SEGMENT_PROPERTIES__USER_ID": "externalCustomerId",
+        "GLADLY_SEGMENT_PROPERTIES__ADD": "externalCustomerId",
+    }
+    assert installation.run("once").returncode == 0
+    users = {e["userId"]: e["properties"] for e in installation.sandbox.inbox.received}
+    assert users.keys() == {"crm-7", unknown.id}
+    assert users["crm-7"]["externalCustomerId"] == "crm-7"
+    assert "externalCustomerId" not in users[unknown.id]
+    assert {e["customer_id"] for e in installation.events()} == {known.id, unknown.id}

@@ -18,7 +18,7 @@ from support.endpoints import CONVERSATIONS, EVENTS, PROFILES
 from support.installation import Installation
 from support.proxy import Proxy
 from support.worlds import busy_minutes
-from sync.pipeline.look_up_step import LookUpTiming
+from sync.pipeline.look_up.timing import LookUpTiming
 
 
 def answering_500_at_random(share, seed):

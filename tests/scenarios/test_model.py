@@ -23,7 +23,7 @@ from state.store import Store
 from support.installation import Installation
 from sync.gladly.limits import GladlyLimits
 from sync.pipeline.delivery import DeliveryTiming
-from sync.pipeline.look_up_step import LookUpTiming
+from sync.pipeline.look_up.timing import LookUpTiming
 from sync.runtime.build import DEFAULT_TUNING, build_pipeline
 from sync.settings.loading import load
 from sync.stop import Stop

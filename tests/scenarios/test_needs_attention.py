@@ -169,7 +169,9 @@ def test_67_rejected_events_of_one_reason_are_one_line(gladly_segment, installat
     write(installation, "UPDATE events SET status = 'rejected', reason = 'Segment answered 400: no'")
     (need,) = needs().values()
     assert (need["count"], need["command"]) == (67, "gladly-segment retry --all")
-    assert "rejected event (67, of one reason): Segment answered 400: no" in gladly_segment("status").out
+    assert (
+        "rejected event (67 with the same reason): Segment answered 400: no" in gladly_segment("status").out
+    )
     assert gladly_segment("retry", "--all").out == "Events pending again: 67.\n"
     assert needs() == {}
 

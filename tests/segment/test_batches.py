@@ -100,3 +100,11 @@ def test_an_event_that_names_no_conversation_is_its_own():
     """An older release may have stored anything."""
     batch = pending(b"{}", b"[]", b'{"properties":{"conversationId":7}}', b"\xff", payload_of(1))
     assert probes_of(batch, 9) == batch
+
+
+def test_an_identify_call_is_never_tried_alone_by_chance():
+    """It follows its track event, which may be in the same batch (semantics 1.4)."""
+    call = b'{"type":"identify","userId":"u","messageId":"m","traits":{"has_open_gladly_conversation":true}}'
+    batch = pending(*(payload for n in range(20) for payload in (payload_of(n), call)))
+    for _ in range(20):
+        assert [e for e in probes_of(batch, 6)[2:] if e.payload == call] == []

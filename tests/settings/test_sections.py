@@ -50,10 +50,14 @@ def test_everything_can_be_said(settings):
         overlap = "2m"
         closed_timestamp = "closed"
         reopened = true
+        inboxes = ["Shop A", "inbox-2"]
         [properties]
         add = ["closedAt"]
         leave_out = ["phone", "topicIds"]
         hash = ["email"]
+        user_id = "externalCustomerId"
+        [identify]
+        traits = true
         [state]
         path = "/var/lib/sync/state.db"
         retention = "7d"
@@ -71,9 +75,16 @@ def test_everything_can_be_said(settings):
         timedelta(minutes=2),
     )
     assert (read.sync.closed_timestamp, read.sync.reopened) == ("closed", True)
-    assert read.properties == (("closedAt",), ("phone", "topicIds"), ("email",))
+    assert read.properties == (("closedAt",), ("phone", "topicIds"), ("email",), "externalCustomerId")
     assert config.event_options == EventOptions(
-        "closed", True, ("closedAt",), ("phone", "topicIds"), ("email",)
+        "closed",
+        True,
+        ("closedAt",),
+        ("phone", "topicIds"),
+        ("email",),
+        "externalCustomerId",
+        traits=True,
+        inboxes=("Shop A", "inbox-2"),
     )
     assert (config.state_path, read.state.retention) == (Path("/var/lib/sync/state.db"), timedelta(days=7))
     assert (read.log.level, read.log.format) == ("debug", "json")

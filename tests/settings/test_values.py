@@ -6,6 +6,7 @@ import pytest
 
 from support.config_samples import CANARY, WHO
 from sync.errors import SettingsError
+from sync.settings import values
 from sync.settings.values import organization_of
 
 
@@ -51,6 +52,11 @@ from sync.settings.values import organization_of
         ),
         ("[properties]\nhash = [['email']]", "properties.hash", "a list of some of: email, phone"),
         ("[properties]\nhash = 'name'", "properties.hash", "a list of some of: email, phone"),
+        ("[properties]\nuser_id = 'email'", "properties.user_id", "'customerId' or 'externalCustomerId'"),
+        ("[sync]\ninboxes = [1]", "sync.inboxes", "a list of names in quotes"),
+        ("[sync]\ninboxes = [' ']", "sync.inboxes", "a list of names in quotes"),
+        ("[sync]\ninboxes = '[Shop A]'", "sync.inboxes", "a list of names in quotes"),
+        ("[identify]\ntraits = 'maybe'", "identify.traits", "true or false"),
         ("[state]\npath = 4", "state.path", "a path in quotes"),
         ("[state]\nretention = 'for ever'", "state.retention", "90s, 15m, 36h or 7d"),
         ("[log]\nlevel = 3", "log.level", "'debug', 'info', 'warning' or 'error'"),
@@ -255,3 +261,17 @@ def test_a_url_of_the_wrong_type_is_not_repeated(settings, url):
         settings(WHO + f"[heartbeat]\nurl = {url}\n")
     assert "heartbeat.url: must be a URL" in str(refused.value)
     assert "271828" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("General, Shop A", ("General", "Shop A")),
+        ('["Returns, repairs", "Shop A"]', ("Returns, repairs", "Shop A")),
+        ("[]", ()),
+        (["Shop A"], ("Shop A",)),
+    ],
+)
+def test_names_are_a_list_in_the_file_and_have_commas_between_in_the_environment(written, expected):
+    """Where a name contains a comma, the environment writes the list as the file does."""
+    assert values.names(written) == expected

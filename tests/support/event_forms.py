@@ -1,5 +1,5 @@
 """
-Check every track event that a sandbox receives against the published form of the events (semantics 1.6).
+Check every event that a sandbox receives against the published form of the events (semantics 1.6).
 
 A test's settings are not known here, so an event must have the form that some settings give it. What a test
 has made by hand, to fill an outbox or a batch, has no messageId as the program makes them, and any form.
@@ -12,8 +12,8 @@ from jsonschema import Draft7Validator, FormatChecker
 
 from sandbox.segment.inbox import Inbox
 from state.records import Transition
-from sync.events.options import ADDABLE, HASHABLE, EventOptions
-from sync.events.schema import event_schema
+from sync.events.options import ADDABLE, HASHABLE, EventOptions, hash_name
+from sync.events.schema import event_schema, identify_schema
 from sync.events.track import NAMES
 
 _arrived: list[Any] = []
@@ -25,15 +25,23 @@ def form_of_any_settings(transition: Transition) -> dict[str, Any]:
     properties = schema["properties"]["properties"]
     hashed = event_schema(transition, EventOptions(hashed=HASHABLE))["properties"]["properties"]["properties"]
     for name in HASHABLE:
-        properties["properties"][name] = {"anyOf": [properties["properties"][name], hashed[name]]}
+        # A hash has a name of its own, and never the plain one (semantics 1.3).
+        plain, hash_ = properties["properties"][name], hashed[hash_name(name)]
+        properties["properties"] |= {name: {"allOf": [plain, {"not": hash_}]}, hash_name(name): hash_}
     properties["required"] = ["conversationId"]
     return schema
 
 
+FORMS = {NAMES[transition]: form_of_any_settings(transition) for transition in Transition}
 VALIDATORS = {
-    NAMES[transition]: Draft7Validator(form_of_any_settings(transition), format_checker=FormatChecker())
-    for transition in Transition
+    name: Draft7Validator(form, format_checker=FormatChecker())
+    for name, form in (FORMS | {"identify": identify_schema()}).items()
 }
+
+
+def name_of(event: dict[str, Any]) -> str | None:
+    """Return the name of a track event, and the type of any other call."""
+    return event.get("event") or event.get("type")
 
 
 def is_made_by_the_program(event: dict[str, Any]) -> bool:
@@ -61,6 +69,6 @@ def of_another_form() -> list[str]:
     return [
         f"{event.get('messageId')}: {error.json_path}: {error.message}"
         for event in arrived
-        if event.get("event") in VALIDATORS and is_made_by_the_program(event)
-        for error in VALIDATORS[event["event"]].iter_errors(event)
+        if (name := name_of(event)) in VALIDATORS and is_made_by_the_program(event)
+        for error in VALIDATORS[name].iter_errors(event)
     ]

@@ -79,7 +79,8 @@ def _listed(tree: ast.AST) -> Iterator[str]:
 
 # Where reasons are made: of events, and of lines in quarantine.
 _REASONS = (
-    "sync/pipeline/look_up_step.py",
+    "sync/pipeline/look_up/step.py",
+    "sync/pipeline/look_up/making.py",
     "sync/pipeline/record.py",
     "sync/events/track.py",
     "sync/events/changes.py",
@@ -109,7 +110,10 @@ def _reasons_in(node: ast.AST, path: str) -> Iterator[str | None]:
     is_of_the_outbox = path == "state/writer/outbox.py" and isinstance(node, ast.Constant)
     if is_of_the_outbox and "duplicate:" in str(node.value):
         yield re.sub(r".*'(may be .*?)'.*", r"\1", str(node.value))
-    is_assigned = isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "INTERRUPTED"
+    name = getattr(node.targets[0], "id", "") if isinstance(node, ast.Assign) else ""
+    if path == "state/records.py" and isinstance(node, ast.Assign) and name.endswith("_INBOX"):
+        yield text_of(node.value)
+    is_assigned = isinstance(node, ast.Assign) and name == "INTERRUPTED"
     if path == "state/writer/audits.py" and is_assigned:
         yield text_of(node.value)
     if path == "sync/audit/audit.py" and getattr(node, "name", "") == "_why_unproved":

@@ -3,7 +3,7 @@
 from typing import Any
 
 from sync.pipeline.cycle import CycleTiming
-from sync.pipeline.look_up_step import LookUpTiming
+from sync.pipeline.look_up.timing import LookUpTiming
 from sync.runtime.build import Tuning
 
 # A 404 is believed as soon as it is answered twice, and no event waits for changes that show late.

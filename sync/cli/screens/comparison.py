@@ -30,7 +30,8 @@ def show_comparison(found: dict[str, Any]) -> None:
         expected = f" (expected: {row['expected_by']})" if row["expected_by"] else ""
         _show("differs", f"{row['count']} x {row['property']}: {row['kind']}{expected}", row)
     for row in found["not_delivered_here"]:
-        _show("not delivered", f"{row['count']} of theirs, here {_status(row)}", row)
+        note = f" (expected: {row['expected_by']})" if row["expected_by"] else ""
+        _show("not delivered", f"{row['count']} of theirs, here {_status(row)}{note}", row)
     for row in found["only_theirs"]:
         _show("only theirs", f"{row['count']} x {row['event']}", row)
     for row in found["only_ours"]:

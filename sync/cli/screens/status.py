@@ -26,12 +26,10 @@ def show_status(status: dict[str, Any], path: Path) -> None:
     if status["watermark"] is None:
         show_line("watermark", "none yet; the first cycle sets it")
     else:
-        left_s = status["gap_seconds_left"]
-        left = click.style(f"{short_duration(left_s)} left", fg=_gap_color(left_s))
         show_line(
             "watermark", f"{shown_time(status['watermark'])}  ({short_duration(status['lag_seconds'])} ago)"
         )
-        show_line("gap clock", f"{left} of the Events API's 24h")
+        show_line("gap clock", _gap_clock(status["gap_seconds_left"]))
     show_line("daemon", _daemon(status["daemon"], status["expected_cycles"]))
     show_line("last poll", _last_poll(status["last_poll"]))
     if status["last_poll"] and status["last_poll"]["outcome"] == "failed":
@@ -44,6 +42,12 @@ def show_status(status: dict[str, Any], path: Path) -> None:
     requests, share = status["requests_last_hour"], status["rate_limit_share"]
     show_line("requests", f"{requests} in the last hour, {share:.1%} of what Gladly allows")
     _show_needs(status["needs_attention"], status["needs_attention_more"])
+
+
+def _gap_clock(left_s: float) -> str:
+    left = f"{short_duration(left_s)} left" if left_s > 0 else "run out"
+    older = "" if left_s > 0 else "; the report has older days"
+    return click.style(left, fg=_gap_color(left_s)) + f"; Gladly's Events API goes back 24h{older}"
 
 
 def _gap_color(left_s: float) -> str:
@@ -79,7 +83,7 @@ def _show_needs(needs: list[dict[str, Any]], more: dict[str, int]) -> None:
     if not needs:
         show_line("needs you", click.style("nothing", fg="green"))
     for need in needs:
-        many = f" ({need['count']}, of one reason)" if need["count"] > 1 else ""
+        many = f" ({need['count']} with the same reason)" if need["count"] > 1 else ""
         said = printable(f"{need['what']}{many}: {need['reason']}")
         show_line("needs you", click.style(said, fg="red"))
         show_line("", f"{shown_time(need['since'])}  {need['command']}")

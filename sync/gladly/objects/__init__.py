@@ -9,4 +9,5 @@ Doors:
 * `objects_api`: `ObjectsApi` makes the requests.
 * `reading`: from an answer's bytes to an object, with tolerance.
 * `names`: `KeptNames` is one list of names.
+* `inboxes`: `WantedInboxes` are those whose conversations are sent; `find_inboxes` proves that they exist.
 """

@@ -101,6 +101,9 @@ class Lookups:
         self._known_until: datetime | None = None  # all changes recorded before have been noted
         self._agents = KeptNames("/agents", client.limits, self._api.agents, self._api.agent)
         self._topics = KeptNames("/topics", client.limits, self._api.topics)
+        # An inbox that the list does not show is read at once: what is not wanted is suppressed for good.
+        at_once = client.limits._replace(names_unknown_s=0.0)
+        self._inboxes = KeptNames("/inboxes", at_once, self._api.inboxes)
         self._wrong: GladlySegmentError | None = None
         self._failures = 0  # in a row
         self._doubt = threading.Lock()
@@ -262,6 +265,15 @@ class Lookups:
         """Return the name of a topic. Return None when Gladly does not know it."""
         return self._name(self._topics, id_)
 
+    def inbox_name(self, id_: str) -> str | Failed | None:
+        """Return the name of an inbox. Return None when Gladly does not know it."""
+        return self._name(self._inboxes, id_)
+
+    @property
+    def inboxes(self) -> dict[str, str]:
+        """Return the names of all inboxes by id, as they were read last."""
+        return self._inboxes.names
+
     def _name(self, names: KeptNames, id_: str) -> str | Failed | None:
         """Return a name. When Gladly refuses more requests, return that it failed."""
         try:
@@ -270,7 +282,7 @@ class Lookups:
             raise
         except GladlySegmentError as error:
             self._wrong = error
-            return Failed("/agents" if names is self._agents else "/topics", str(error))
+            return Failed(names.path, str(error))
 
     def _fetch(self, asks: list[_Ask], between_requests: Callable[[], None]) -> dict[_Ask, Any]:
         """

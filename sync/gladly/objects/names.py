@@ -1,4 +1,4 @@
-"""One list of names: of agents, or of topics."""
+"""One list of names: of agents, of topics or of inboxes."""
 
 import time
 from collections.abc import Callable
@@ -44,7 +44,7 @@ class KeptNames:
         read: Callable[[], dict[str, str]],
         read_one: Callable[[str], str | None] | None = None,
     ) -> None:
-        self._path = path
+        self.path = path
         self._limits = limits
         self._read, self._read_one = read, read_one
         self._names: dict[str, str | None] = {}  # None: Gladly knows none by that id
@@ -52,6 +52,11 @@ class KeptNames:
         self._failures = 0
         self._not_before = 0.0  # monotonic
         self._reason = ""
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Return the names by id, as they were read last."""
+        return {id_: name for id_, name in self._names.items() if name is not None}
 
     def name_of(self, id_: str) -> str | Failed | None:
         """
@@ -72,7 +77,7 @@ class KeptNames:
             return self._names[id_]
         if self._read_one is None:
             if self._read_at is None or self._failures:
-                return Failed(self._path, self._reason)
+                return Failed(self.path, self._reason)
             self._names[id_] = None
             return None
         try:
@@ -80,7 +85,7 @@ class KeptNames:
         except (CredentialsRefusedError, RateLimitedError, StoppedError):
             raise
         except GladlySegmentError as error:
-            return Failed(self._path, self._reason or str(error))
+            return Failed(self.path, self._reason or str(error))
         return self._names[id_]
 
     def _read_list(self) -> None:

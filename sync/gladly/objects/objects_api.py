@@ -12,7 +12,7 @@ from sync.errors import ForbiddenError, NotFoundError, UnexpectedAnswerError
 from sync.events.changes import checked_id
 from sync.events.gladly_objects import GladlyConversation, Profile
 from sync.gladly.client import GladlyClient, MovedError, path_segment
-from sync.gladly.models import Agent, Topic
+from sync.gladly.models import Agent, Inbox, Topic
 from sync.gladly.objects import reading
 
 T = TypeVar("T")
@@ -110,6 +110,11 @@ class ObjectsApi:
         """Return the names of all topics, by id. A topic without a name is left out."""
         found, _ = self._get("/topics", list[Topic], reading.topics, self._limits.body_max_bytes)
         return {topic.id: topic.name for topic in found if topic.name}
+
+    def inboxes(self) -> dict[str, str]:
+        """Return the names of all inboxes, by id. An inbox without a name has an empty one."""
+        found, _ = self._get("/inboxes", list[Inbox], reading.inboxes, self._limits.body_max_bytes)
+        return {inbox.id: inbox.name or "" for inbox in found}
 
     def _get(
         self, path: str, type_: type[T], tolerant: Callable[[Any], T], most_bytes: int

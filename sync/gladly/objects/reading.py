@@ -13,7 +13,7 @@ import msgspec
 
 from sync.events.changes import checked_id
 from sync.events.gladly_objects import Email, GladlyConversation, Phone, Profile
-from sync.gladly.models import Agent, Topic
+from sync.gladly.models import Agent, Inbox, Topic
 
 T = TypeVar("T")
 
@@ -90,6 +90,8 @@ def profile(value: Any) -> Profile:
             for entry in _entries(found.get("phones"))
         ],
         custom_attributes=found.get("customAttributes"),
+        external_customer_ids=_texts(found.get("externalCustomerIds")),
+        external_customer_id=_text(found.get("externalCustomerId")),
     )
 
 
@@ -128,6 +130,20 @@ def topics(value: Any) -> list[Topic]:
     ]
 
 
+def inboxes(value: Any) -> list[Inbox]:
+    """
+    Return the inboxes that decoded JSON lists, without the entries that are none.
+
+    Raises:
+        ValueError: It is no list.
+    """
+    return [
+        Inbox(id=id_, name=_text(entry.get("name")))
+        for entry in _listed(value)
+        if (id_ := _text(entry.get("id")))
+    ]
+
+
 def _fields(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict) or "errors" in value:
         raise ValueError("it is another object")
@@ -142,6 +158,12 @@ def _listed(value: Any) -> list[dict[str, Any]]:
 
 def _entries(value: Any) -> list[dict[str, Any]]:
     return [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+
+
+def _texts(value: Any) -> list[str]:
+    """Return the entries of a list that are texts or numbers, as texts."""
+    entries = value if isinstance(value, list) else []
+    return [text for text in map(_text, entries) if text is not None]
 
 
 def _needed(found: dict[str, Any], name: str) -> str:

@@ -6,6 +6,8 @@ from datetime import timedelta
 import pytest
 
 from state.instants import utc_now
+from state.locks import MAIN, take_role
+from state.store import Store
 from support.checker import problems, sent_twice
 from support.state_samples import query
 from support.worlds import busy_minutes, history
@@ -36,6 +38,12 @@ def on_another_machine(path, kept):
     shutil.copy(kept / path.name, path)
 
 
+def on_another_machine_and_checked(path, kept):
+    """Look at the copy with `check` before the first cycle. That makes a lock file, which notes nothing."""
+    on_another_machine(path, kept)
+    take_role(path, MAIN).close()
+
+
 def with_the_whole_directory(path, kept):
     """Put the whole directory back, with the lock files as they were then."""
     old = parts(path)
@@ -64,7 +72,14 @@ def program(begin, sandbox, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "put_back", [copied_over, moved_into_place, on_another_machine, with_the_whole_directory]
+    "put_back",
+    [
+        copied_over,
+        moved_into_place,
+        on_another_machine,
+        on_another_machine_and_checked,
+        with_the_whole_directory,
+    ],
 )
 def test_what_goes_out_again_after_a_day_is_marked(program, sandbox, tmp_path, put_back):
     """Segment drops repeats for about a day, so only older ones may be duplicates (faults H1.20)."""
@@ -116,3 +131,17 @@ def test_a_file_of_an_older_release_is_no_copy_put_back(program):
     program.restart()
     program.run()
     assert query(program.path, "SELECT * FROM restores") == []
+
+
+def test_a_new_file_is_no_copy_put_back(tmp_path):
+    """The process that commits the first watermark may be killed before it notes it (faults H1.20)."""
+    path = tmp_path / "new.db"
+    lock = path.with_name("new.db.lock")
+    with Store(path) as store:
+        assert not store.restores.note_if_put_back(utc_now())
+        noted = lock.read_text()
+        store.reset_watermark(utc_now())
+    lock.write_text(noted)
+    with Store(path) as store:
+        assert not store.restores.note_if_put_back(utc_now())
+    assert query(path, "SELECT * FROM restores") == []

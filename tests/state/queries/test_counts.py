@@ -3,6 +3,7 @@
 import re
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from state.instants import to_text, utc_now
 from state.queries.counts import EVENT_STATUSES
 from state.reader import Reader
-from state.records import Status
+from state.records import EventType, Status
 from support.state_samples import commit, conversation, eight, event, query, row_of
 
 
@@ -85,9 +86,10 @@ def test_what_a_reset_concerns_is_counted(path, busy):
 
 
 def test_deliveries_are_counted_by_name_and_day(path, store):
-    """The start counts and the end does not. What was not delivered does not count. An index answers."""
-    commit(store, event("m-1"), event("m-2"), event("m-3"))
-    store.outbox.mark_delivered(["m-1", "m-2"])
+    """The start counts and the end does not. What was not delivered, or is an identify call, does not."""
+    call = replace(event("m-4"), type=EventType.IDENTIFY, event="identify")
+    commit(store, event("m-1"), event("m-2"), event("m-3"), call)
+    store.outbox.mark_delivered(["m-1", "m-2", "m-4"])
     (name, at), (day, until) = (
         row_of(path, "m-1", "event, delivered_at"),
         row_of(path, "m-2", "delivered_at, '~'"),

@@ -59,7 +59,7 @@ def test_the_delay_of_each_delivery_is_listed(path, store):
 PUBLIC = {
     "watermark": {"feed", "position", "updated_at"},
     "conversations": {"id", "customer_id", "status", "created_at", "closed_at", "updated_at"},
-    "events": EVENT_COLUMNS,
+    "events": EVENT_COLUMNS | {"type"},
     "polls": {
         "id",
         "started_at",

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from state.records import RecordedEvent, Transition
-from sync.pipeline.look_up_step import LookUpTiming
+from sync.pipeline.look_up.timing import LookUpTiming
 
 BEGAN = datetime(2026, 11, 20, 8, tzinfo=UTC)
 

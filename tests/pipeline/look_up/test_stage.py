@@ -10,8 +10,8 @@ from support.endpoints import AGENTS, CONVERSATIONS, PROFILES
 from support.state_file import rows
 from support.worlds import busy_minutes
 from sync.errors import CredentialsRefusedError, RetryableError
-from sync.pipeline.look_up import LookUpFigures
-from sync.pipeline.look_up_step import LookUpTiming
+from sync.pipeline.look_up.stage import LookUpFigures
+from sync.pipeline.look_up.timing import LookUpTiming
 from sync.segment.limits import SegmentLimits
 
 

@@ -19,7 +19,8 @@ from state.store import Store
 from sync.events.options import EventOptions
 from sync.gladly.objects.lookups import Lookups
 from sync.pipeline.delivery import Outgoing
-from sync.pipeline.look_up_step import LookUpStep, LookUpTiming
+from sync.pipeline.look_up.step import LookUpStep
+from sync.pipeline.look_up.timing import LookUpTiming
 from sync.segment.limits import SegmentLimits
 from sync.stop import Stop
 
