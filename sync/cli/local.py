@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sync.cli.options import command
+from sync.cli.options import command, read_duration
 from sync.errors import GladlySegmentError
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from sandbox import Sandbox
 
 
@@ -34,18 +36,35 @@ class PortTakenError(GladlySegmentError):
 @click.option(
     "--tempo", type=float, default=10.0, show_default=True, help="How fast things happen. 1 is natural."
 )
+@click.option(
+    "--history",
+    callback=read_duration,
+    metavar="DURATION",
+    help="How long a past the organization has, for example 7d, with about 40 conversations a day. The "
+    "default is none.",
+)
 @command
-def sandbox(gladly_port: int, segment_port: int, public_api_port: int, seed: int, tempo: float) -> None:
+def sandbox(
+    gladly_port: int,
+    segment_port: int,
+    public_api_port: int,
+    seed: int,
+    tempo: float,
+    history: "timedelta | None",
+) -> None:
     """
     Serve a local Gladly and a local Segment.
 
     In them, simulated customers write and agents answer. Set the variables that the command prints, and every
-    other command works against the sandbox.
+    other command works against the sandbox. With --history, there is a past for resync and audit to read.
 
     \b
     Example:
       gladly-segment sandbox --tempo 60
+      gladly-segment sandbox --history 7d
     """
+    from datetime import timedelta
+
     from sandbox.server import serve
 
     try:
@@ -55,6 +74,7 @@ def sandbox(gladly_port: int, segment_port: int, public_api_port: int, seed: int
             public_api_port=public_api_port,
             seed=seed,
             tempo=tempo,
+            history=history or timedelta(0),
             ready=_show_addresses,
         )
     except OSError as error:
@@ -65,6 +85,7 @@ def sandbox(gladly_port: int, segment_port: int, public_api_port: int, seed: int
 
 
 def _show_addresses(sandbox: "Sandbox") -> None:
+    from sync.cli.screens.layout import pasteable
     from sync.settings.secrets import GLADLY_TOKEN_VARIABLE, PUBLIC_API_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 
     click.echo(
@@ -78,7 +99,7 @@ def _show_addresses(sandbox: "Sandbox") -> None:
         f"  export {SEGMENT_KEY_VARIABLE}={sandbox.segment.write_key}\n"
         f"  export GLADLY_SEGMENT_SEGMENT__PUBLIC_API_URL={sandbox.public_api_url}\n"
         f"  export {PUBLIC_API_TOKEN_VARIABLE}={sandbox.segment.public_api_token}\n"
-        "  gladly-segment check\n"
+        f"  {pasteable('check')}\n"
         "\nCtrl-C ends it."
     )
 

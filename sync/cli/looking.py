@@ -56,6 +56,11 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None") -> int:
         from sync.cli.screens.status import show_status
 
         show_status(found, path)
+        # A health check is silent while all is well.
+        if max_lag is None and not any(found["events"].values()):
+            from sync.cli.screens.silence import say_why, why_no_events
+
+            say_why(why_no_events(path, options.again))
     if max_lag is not None and (why := is_behind(found, max_lag)):
         complain(f"Behind: {why} (--max-lag). See the last poll in `gladly-segment status`, or the log.")
         return FAILED
@@ -96,16 +101,21 @@ def events(
     from state.file import is_there
     from state.reader import Reader
     from sync.cli.screens.events import event_lines
+    from sync.cli.screens.silence import say_why, why_no_events
 
     path = options.state_path
     show = json.dumps if as_json else event_lines
+    is_filtered = status is not None or conversation is not None
     if not follow and not is_there(path):
+        say_why(why_no_events(path, options.again))
         return
     with Reader(path) as reader:
         last = reader.last_event()
         latest = reader.events(status=status, conversation=conversation, limit=limit)
         for event in reversed(latest) if follow else latest:
             click.echo(show(event))
+        if not latest:
+            say_why(why_no_events(path, options.again, is_filtered=is_filtered))
         if follow:
             with contextlib.suppress(KeyboardInterrupt):
                 for event in _new_events(reader, last, status=status, conversation=conversation):
@@ -128,7 +138,7 @@ def _new_events(
 @json_option("Print one JSON object.")
 @click.pass_obj
 @command
-def explain(options: Options, conversation_id: str, as_json: bool) -> int:
+def explain(options: Options, conversation_id: str, as_json: bool) -> None:
     """
     Show everything that is stored about one conversation.
 
@@ -139,19 +149,19 @@ def explain(options: Options, conversation_id: str, as_json: bool) -> int:
       gladly-segment explain OOrlNMXeS72gs_WEX2TtMg
     """
     from sync.cli.screens.explanation import show_explanation
+    from sync.cli.screens.silence import say_why
+    from sync.printable import printable
 
     found = _explanation(options.state_path, conversation_id)
     if found is None:
-        complain(
-            f"Nothing is stored about conversation {conversation_id}. Check the id, or read the time of the "
-            "conversation again: gladly-segment resync --since INSTANT"
+        say_why(
+            f"Nothing is stored about conversation {printable(conversation_id)}. Check the id. To read a "
+            "conversation from before the sync began: " + options.again("resync", "--since", "7d")
         )
-        return FAILED
     if as_json:
-        click.echo(json.dumps(found))
-    else:
+        click.echo(json.dumps(found or {"conversation": None, "changes": [], "events": []}))
+    elif found is not None:
         show_explanation(found)
-    return 0
 
 
 def _explanation(path: Path, conversation_id: str) -> dict[str, Any] | None:

@@ -15,10 +15,11 @@ import click
 
 from state.errors import StateError
 from sync import __version__
-from sync.cli import local, looking, outbox, running, setting_up, watermark
+from sync.cli import local, looking, outbox, running, watermark
 from sync.cli.errors import FAILED, complain, exit_code_of
 from sync.cli.options import Options
 from sync.cli.proof import audit, comparing, schema
+from sync.cli.set_up import checking, configuration, initialize
 from sync.errors import GladlySegmentError
 from sync.telemetry.streams import prepare_standard_streams
 
@@ -50,7 +51,7 @@ def cli(context: click.Context, config: str | None, debug: bool) -> None:
 
 
 for _command in (
-    *(setting_up.init, setting_up.completion, setting_up.check),
+    *(initialize.init, checking.completion, checking.check, configuration.config),
     *(running.run, running.once),
     *(looking.status, looking.events, looking.explain, looking.inspect),
     *(watermark.watermark, watermark.resync),

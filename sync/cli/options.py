@@ -43,6 +43,17 @@ class Options:
         return self._tuning or DEFAULT_TUNING
 
     @property
+    def config_given(self) -> str | None:
+        """The config file's path, as given on the command line. None when it was not given."""
+        return self._config
+
+    def again(self, *arguments: str) -> str:
+        """Return a command of this program with the same config file, as a person can paste it."""
+        from sync.cli.screens.layout import pasteable
+
+        return pasteable(*(("--config", self._config) if self._config else ()), *arguments)
+
+    @property
     def config_path(self) -> Path:
         """The path of the config file. The file may be missing."""
         return Path(self._config or os.environ.get("GLADLY_SEGMENT_CONFIG") or "config.toml")

@@ -1,6 +1,10 @@
-"""What `check` prints: a line for each check."""
+"""What `check` prints: a line for each check, and how long the present one takes."""
 
+import contextlib
 import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Literal
 
 import click
@@ -15,6 +19,12 @@ _MARKS: dict[State, tuple[str, str]] = {
     "unproved": ("unsure", "yellow"),
 }
 
+# A check of an end that is down takes up to 20 s. How often the seconds are shown, in seconds.
+_SHOWN_EVERY_S = 1.0
+
+# The line is overwritten with blanks, because NO_COLOR takes control sequences out.
+_ERASE = f"\r{'':<40}\r"
+
 
 def state_of(finding: Finding) -> State:
     """Return the state of a check, given what it found."""
@@ -23,14 +33,47 @@ def state_of(finding: Finding) -> State:
     return "passed" if isinstance(finding, str) else "unproved"
 
 
-def show_check(name: str) -> None:
+@contextlib.contextmanager
+def shown_waiting() -> Iterator[Callable[[str | None], None]]:
     """
-    Print the name of a check that has begun, on a terminal only.
+    Show on standard error which check goes on, and for how many seconds, where that is a terminal.
 
-    A check of an end that is down takes seconds. The finding then overwrites this line.
+    Yields: a function to call with the name of a check that begins, and with None when it has ended.
     """
-    if sys.stdout.isatty():
-        click.echo(f"…       {name}\r", nl=False)
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    waiting = _Waiting()
+    try:
+        yield waiting.wait_for
+    finally:
+        waiting.wait_for(None)
+
+
+class _Waiting:
+    """A line that a thread writes anew each second. The finding then takes its place."""
+
+    def __init__(self) -> None:
+        self._over = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def wait_for(self, name: str | None) -> None:
+        """End the line that is shown, and begin one for the check *name*."""
+        if self._thread is not None:
+            self._over.set()
+            self._thread.join()
+            self._thread = None
+            click.echo(_ERASE, nl=False, err=True)
+        if name is not None:
+            self._over.clear()
+            self._thread = threading.Thread(target=self._show, args=(name,), daemon=True)
+            self._thread.start()
+
+    def _show(self, name: str) -> None:
+        begun = time.monotonic()
+        click.echo(f"…       {name}", nl=False, err=True)
+        while not self._over.wait(_SHOWN_EVERY_S):
+            click.echo(f"{_ERASE}…       {name:<11} {time.monotonic() - begun:.0f} s", nl=False, err=True)
 
 
 def show_finding(name: str, finding: Finding) -> None:
