@@ -5,12 +5,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sync.cli.options import command, read_duration
+from sync.cli.options import check_duration, command
 from sync.errors import GladlySegmentError
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from sandbox import Sandbox
 
 
@@ -38,7 +36,7 @@ class PortTakenError(GladlySegmentError):
 )
 @click.option(
     "--history",
-    callback=read_duration,
+    callback=check_duration,
     metavar="DURATION",
     help="How long a past the organization has, for example 7d, with about 40 conversations a day. The "
     "default is none.",
@@ -50,7 +48,7 @@ def sandbox(
     public_api_port: int,
     seed: int,
     tempo: float,
-    history: "timedelta | None",
+    history: str | None,
 ) -> None:
     """
     Serve a local Gladly and a local Segment.
@@ -63,9 +61,10 @@ def sandbox(
       gladly-segment sandbox --tempo 60
       gladly-segment sandbox --history 7d
     """
-    from datetime import timedelta
+    from functools import partial
 
     from sandbox.server import serve
+    from state.instants import parse_duration
 
     try:
         serve(
@@ -74,8 +73,8 @@ def sandbox(
             public_api_port=public_api_port,
             seed=seed,
             tempo=tempo,
-            history=history or timedelta(0),
-            ready=_show_addresses,
+            history=parse_duration(history or "0s"),
+            ready=partial(_show_addresses, history=history),
         )
     except OSError as error:
         raise PortTakenError(
@@ -84,7 +83,7 @@ def sandbox(
         ) from error
 
 
-def _show_addresses(sandbox: "Sandbox") -> None:
+def _show_addresses(sandbox: "Sandbox", *, history: str | None) -> None:
     from sync.cli.screens.layout import pasteable
     from sync.settings.secrets import GLADLY_TOKEN_VARIABLE, PUBLIC_API_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 
@@ -100,7 +99,8 @@ def _show_addresses(sandbox: "Sandbox") -> None:
         f"  export GLADLY_SEGMENT_SEGMENT__PUBLIC_API_URL={sandbox.public_api_url}\n"
         f"  export {PUBLIC_API_TOKEN_VARIABLE}={sandbox.segment.public_api_token}\n"
         f"  {pasteable('check')}\n"
-        "\nCtrl-C ends it."
+        + (f"  {pasteable('resync', '--since', history)}\n" if history else "")
+        + "\nCtrl-C ends it."
     )
 
 

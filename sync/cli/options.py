@@ -140,6 +140,12 @@ def check_instant(context: click.Context, parameter: click.Parameter, value: str
     return value
 
 
+def check_duration(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check a DURATION that is shown again as it was given. A click callback."""
+    read_duration(context, parameter, value)
+    return value
+
+
 def read_duration(_: click.Context, __: click.Parameter, value: str | None) -> "timedelta | None":
     """Read a DURATION (interface 2). A click callback."""
     from state.instants import parse_duration

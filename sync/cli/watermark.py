@@ -274,7 +274,8 @@ def _run_resync(config: "Config", store: "Store", since: "datetime", until: "dat
             show(progress)
     click.echo(
         f"Read {to_text(since)} to {to_text(until)}. Changes: {progress.figures.changes}. "
-        f"New: {progress.figures.created} created and {progress.figures.closed} closed."
+        f"New: {progress.figures.created} created and {progress.figures.closed} closed. "
+        f"Events delivered: {progress.delivered}."
     )
     with Reader(config.state_path) as reader:
         counts = reader.event_counts_between(to_text(since), to_text(until))

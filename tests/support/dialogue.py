@@ -1,10 +1,12 @@
 """A command that asks a person, and the person's answers."""
 
+import fcntl
 import os
 import pty
 import select
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +39,10 @@ class Dialogue:
             self._read(until - time.monotonic(), f"{words!r}")
         self._heard = self.said.index(words, self._heard) + len(words)
 
+    def interrupt(self) -> None:
+        """Press Ctrl-C. The terminal sends SIGINT to all that run in its foreground."""
+        os.write(self._person, b"\x03")
+
     def end(self, *, within_s: float = 20.0) -> int:
         """Wait until the command has ended, and return its exit code."""
         until = time.monotonic() + within_s
@@ -66,6 +72,7 @@ def dialogue(*arguments: str, directory: Path, environment: Mapping[str, str]) -
         stdout=program,
         stderr=program,
         start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),  # noqa: PLW1509
     )
     os.close(program)
     try:

@@ -51,7 +51,7 @@ format = "console"
 _OPENING_S = 300.0
 
 # A shorter demo shows the beginning of the scene only.
-_SHORTEST_OPENING_S = 5.0
+_SHORTEST_OPENING_S = 15.0
 
 # Gladly shows its changes up to 15 s late. The demo is short, so its sandbox shows them 1 s late.
 _LATENESS_S = 1.0
@@ -231,8 +231,8 @@ def _show_summary(
     twice = len(received) - len(set(received))
     click.echo(
         f"\nConversations created or closed: {len(stored)}. Track events at Segment: {len(received)}, "
-        f"{twice or 'none'} twice.\nNot sent, because the customer was deleted: {counts['suppressed']}. "
-        + (f"Lost: {len(missing)}." if is_whole else "")
+        f"{twice or 'none'} twice.\nNot sent, because the customer was deleted: {counts['suppressed']}."
+        + (f" Lost: {len(missing)}." if is_whole else "")
     )
     if not is_whole:
         unsent = counts["recorded"] + counts["pending"]

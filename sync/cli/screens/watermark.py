@@ -59,11 +59,8 @@ def resync_result(counts: dict[str, int], delivered: int) -> str:
     """
     listed = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none"
     sentences = [f"Events of this interval: {listed}."]
-    if counts["delivered"]:
-        others = max(0, counts["delivered"] - delivered)
-        sentences.append(
-            f"Delivered by this command: {delivered}; earlier, or by a running daemon: {others}."
-        )
+    if others := max(0, counts["delivered"] - delivered):
+        sentences.append(f"A running daemon, or an earlier cycle, delivered {others} of them.")
     if counts["recorded"] or counts["pending"]:
-        sentences.append("The daemon, or the next cycle, delivers what is recorded or pending.")
+        sentences.append("The daemon, or the next cycle, sends what is recorded or pending.")
     return " ".join(sentences)
