@@ -98,9 +98,19 @@ def _show_addresses(sandbox: "Sandbox", *, history: str | None) -> None:
         f"  export {SEGMENT_KEY_VARIABLE}={sandbox.segment.write_key}\n"
         f"  export GLADLY_SEGMENT_SEGMENT__PUBLIC_API_URL={sandbox.public_api_url}\n"
         f"  export {PUBLIC_API_TOKEN_VARIABLE}={sandbox.segment.public_api_token}\n"
-        f"  {pasteable('check')}\n"
-        + (f"  {pasteable('resync', '--since', history)}\n" if history else "")
-        + "\nCtrl-C ends it."
+        f"  {pasteable('check')}\n" + (_past(history) if history else "") + "\nCtrl-C ends it."
+    )
+
+
+def _past(history: str) -> str:
+    """Return what a sandbox with a past lets a person try."""
+    from sync.cli.screens.layout import pasteable
+
+    return (
+        f"  {pasteable('resync', '--since', history)}\n"
+        "\nTo see audit prove past days, begin in the past, in another directory:\n"
+        f"  export GLADLY_SEGMENT_SYNC__START={history}\n"
+        f"  {pasteable('once')} && {pasteable('audit')}\n"
     )
 
 

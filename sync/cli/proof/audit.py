@@ -66,7 +66,7 @@ def audit(options: Options, days: tuple[str, ...], dry_run: bool, as_json: bool)
     if not count:
         say_why(
             "No day is due: every whole day since the sync began that ended six hours ago or more is proved. "
-            "An earlier day can be named with --day."
+            "Earlier days are read with: " + options.again("resync", "--since", "7d")
         )
     if found and dry_run:
         complain(f"Nothing was stored or sent. Without --dry-run, {found} missing events would be sent.")
