@@ -8,20 +8,38 @@ DEMO_SECONDS ?= 30
 help:
 	@echo "make demo     the real job against a local Gladly and Segment, no account needed (DEMO_SECONDS=n)"
 	@echo "make install  the environment in .venv: $(BIN)/gladly-segment"
+	@echo "make dev      the same, with what the tests and the linters need"
 	@echo "make test     the test suite, in under three minutes; LONG=1 adds crashes, clocks, browsers"
 	@echo "make soak     the long runs: faults for ten minutes, 200 kills, a backlog of 20,000 events"
 	@echo "make bench    figures beside their floors and peers (BENCH_ARGS=--quick)"
 	@echo "make lint     ruff, mypy and the import contract"
 	@echo "make audit    known vulnerabilities among the pinned dependencies"
 	@echo "make lock     renew the pinned dependencies in requirements/"
+	@echo "make clean    removes .venv and every cache, and no settings and no state file"
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; name one with: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+# What the project needs of Python. Debian and Ubuntu have venv in a package of its own, and without it `python3 -m venv`
+# leaves half an environment behind. The last file that venv makes is pip, so half an environment is made anew.
+define NEEDED
+import sys
+if sys.version_info < (3, 11):
+    sys.exit("Python 3.11 or newer is needed. Name one with: make PYTHON=python3.12")
+try:
+    import ensurepip, venv
+except ImportError:
+    package = "python%d.%d-venv" % sys.version_info[:2]
+    sys.exit("This Python cannot make an environment. On Debian and Ubuntu, install what is missing with\n"
+             "  sudo apt-get install " + package + "\nand give the same make command again.")
+endef
+export NEEDED
+
+$(BIN)/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "There is no $(PYTHON). Install Python 3.11 or newer, or name one with: make PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c "$$NEEDED"
+	@$(PYTHON) -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }
 
 # Everything installed is pinned by hash, and the locks are complete, so nothing is left to resolve; the project
 # itself is built with the pinned backend.
-$(VENV)/.run: requirements/run.lock pyproject.toml | $(VENV)/bin/python
+$(VENV)/.run: requirements/run.lock pyproject.toml | $(BIN)/pip
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/run.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -4,7 +4,7 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -32,6 +32,7 @@ class Sandbox:
     Args:
         seed: Decides everything that is drawn in the world.
         tempo: How lively the world is on its own; at 0 nothing happens without the caller.
+        history: How much of a past the world has when it begins to live. Above tempo 0 only.
         pace: World seconds per real second. At 0 time stands still until `clock.advance` or `clock.set`.
         start: The clock's first reading; None means the real time.
         lateness_s: The longest delay of the feed in world seconds. Each change's delay is drawn from 0 to
@@ -55,6 +56,7 @@ class Sandbox:
         *,
         seed: int = 1,
         tempo: float = 0.0,
+        history: timedelta = timedelta(0),
         pace: float = 1.0,
         start: datetime | None = None,
         lateness_s: float = 15.0,
@@ -78,7 +80,9 @@ class Sandbox:
         segment_requests_per_second: float | None = None,
     ) -> None:
         self.clock = Clock(start, pace)
-        self.world, catch_up = _world(self.clock, seed=seed, tempo=tempo, lateness_s=lateness_s)
+        self.world, catch_up = _world(
+            self.clock, seed=seed, tempo=tempo, lateness_s=lateness_s, history=history
+        )
         self.inbox = Inbox(self.clock, seed)
         self.faults = Faults()
         self.gladly = GladlySettings(
@@ -206,11 +210,13 @@ class Sandbox:
         self._segment.stop()
 
 
-def _world(clock: Clock, *, seed: int, tempo: float, lateness_s: float) -> tuple[World, Callable[[], None]]:
+def _world(
+    clock: Clock, *, seed: int, tempo: float, lateness_s: float, history: timedelta
+) -> tuple[World, Callable[[], None]]:
     """Return a world and what lets it catch up with the clock. Above tempo 0 the world lives on its own."""
     if tempo <= 0:
         return World(clock, seed=seed, lateness_s=lateness_s), lambda: None
-    living = LivingWorld(clock, seed=seed, tempo=tempo, lateness_s=lateness_s)
+    living = LivingWorld(clock, seed=seed, tempo=tempo, lateness_s=lateness_s, history=history)
     return living, living.run_to_now
 
 
@@ -221,6 +227,7 @@ def serve(
     public_api_port: int = PUBLIC_API_PORT,
     seed: int = 1,
     tempo: float = 1.0,
+    history: timedelta = timedelta(0),
     pace: float = 1.0,
     ready: Callable[[Sandbox], None] | None = None,
     stop: threading.Event | None = None,
@@ -234,6 +241,7 @@ def serve(
         public_api_port: The port of Segment's Public API; 0 takes a free one.
         seed: As for `Sandbox`.
         tempo: As for `Sandbox`.
+        history: As for `Sandbox`.
         pace: As for `Sandbox`.
         ready: Called with the sandbox once both services listen. `serve` itself prints nothing.
         stop: Ends the sandbox when it is set. A thread other than the main one needs it, because signals only
@@ -248,6 +256,7 @@ def serve(
         public_api_port=public_api_port,
         seed=seed,
         tempo=tempo,
+        history=history,
         pace=pace,
     )
     with _signals_set(stop), sandbox:

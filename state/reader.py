@@ -28,9 +28,10 @@ from state.queries.counts import (
     counts_since,
     delivered_by_day,
     event_counts,
+    event_counts_between,
     oldest_pending,
 )
-from state.queries.cycles import last_poll, last_success, requests_since, watermark
+from state.queries.cycles import last_poll, last_success, requests_since, watched_since, watermark
 from state.queries.events import (
     covered,
     customers_with_email,
@@ -124,7 +125,9 @@ class Reader:
     last_poll = _asked(last_poll)
     last_success = _asked(last_success)
     requests_since = _asked(requests_since)
+    watched_since = _asked(watched_since)
     event_counts = _asked(event_counts)
+    event_counts_between = _asked(event_counts_between)
     conversation_counts = _asked(conversation_counts)
     oldest_pending = _asked(oldest_pending)
     counts_since = _asked(counts_since)

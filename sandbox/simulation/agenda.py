@@ -37,6 +37,13 @@ class Agenda:
         wait = timedelta(seconds=max(natural_s / self.tempo, at_least_s))
         heapq.heappush(self._planned, (floor_ms(at + wait), next(self._order), step))
 
+    def hasten(self, now: datetime, tempo: float) -> None:
+        """Go on at another tempo from *now* on. What is planned comes sooner, or later, in proportion."""
+        ratio, self.tempo = self.tempo / tempo, tempo
+        later = [(floor_ms(now + (at - now) * ratio), order, step) for at, order, step in self._planned]
+        self._planned = later
+        heapq.heapify(self._planned)
+
     def run(self, until: datetime) -> None:
         """Do every step planned up to *until*, included. Include steps that are planned meanwhile."""
         while self._planned and self._planned[0][0] <= until:

@@ -28,6 +28,9 @@ AGENT_JOINS_EVERY_S = 900.0
 
 CUSTOMERS_AT_FIRST = 12
 
+# How lively the past of a world is, whatever its present: about 40 conversations a day.
+HISTORY_TEMPO = 0.01
+
 
 class Simulation:
     """
@@ -36,21 +39,30 @@ class Simulation:
     Args:
         world: Where they happen. The simulation adds agents, topics and customers to it at once.
         tempo: How lively the world is: 1 like a small support team, 20 twenty times as busy. Must be above 0.
+        history: How much of a past the world has, at `HISTORY_TEMPO`. It happens at once.
     """
 
-    def __init__(self, world: World, tempo: float) -> None:
+    def __init__(self, world: World, tempo: float, history: timedelta = timedelta(0)) -> None:
         self._world = world
         # This text is part of the seed: another text would draw another world.
         self._rng = random.Random(f"life {world.seed}")  # noqa: S311  # a small world, not a secret
-        self._agenda = Agenda(tempo)
+        self._agenda = Agenda(HISTORY_TEMPO if history else tempo)
         self._steps = Steps(world, self._agenda, self._rng)
         self._customer_ids: list[str] = []
         start = floor_ms(world.clock.now())
-        self._with_own_draws(lambda: self._furnish(start))
+        self._with_own_draws(lambda: self._furnish(start - history))
         # Nothing else happens to the customers of the opening until it is over.
         opening_ids = [self._customer_ids.pop() for _ in range(CUSTOMERS_NEEDED)]
+        if history:
+            self._plan_what_repeats(start - history)
+            self.run(start)
+            self._agenda.hasten(start, tempo)
         plan_opening(world, self._agenda, self._steps, opening_ids, start)
         self._agenda.plan(start, OPENING_LASTS_S, lambda _: self._customer_ids.extend(opening_ids))
+        if not history:
+            self._plan_what_repeats(start)
+
+    def _plan_what_repeats(self, start: datetime) -> None:
         for every_s, step in (
             (WRITES_IN_EVERY_S, self._someone_writes_in),
             (PROFILE_CHANGES_EVERY_S, self._a_profile_changes),

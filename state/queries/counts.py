@@ -77,6 +77,22 @@ def counts_since(connection: sqlite3.Connection, since: str) -> dict[str, int]:
     return found
 
 
+def event_counts_between(connection: sqlite3.Connection, since: str, until: str) -> dict[str, int]:
+    """
+    Return how many events there are of each status for the transitions of an interval.
+
+    Args:
+        connection: The state file.
+        since, until: The interval, as text, both inclusive.
+    """
+    found = rows(
+        connection,
+        "SELECT status, count(*) AS n FROM events WHERE occurred_at BETWEEN ? AND ? GROUP BY +status",
+        (since, until),
+    )
+    return dict.fromkeys(EVENT_STATUSES, 0) | {row["status"]: row["n"] for row in found}
+
+
 def delivered_by_day(connection: sqlite3.Connection, since: str, until: str) -> dict[str, dict[str, int]]:
     """
     Return how many events were delivered on each day of UTC: by event name, and by the day as `2026-11-20`.

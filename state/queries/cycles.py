@@ -30,6 +30,16 @@ def last_success(connection: sqlite3.Connection) -> str | None:
     return finished_at
 
 
+def watched_since(connection: sqlite3.Connection) -> str | None:
+    """
+    Return where the first poll began that is still kept. Return None before the first poll.
+
+    Cycles are kept for `state.retention`.
+    """
+    began: str | None = value(connection, "SELECT min(window_start) FROM polls")
+    return began
+
+
 def latest_polls(connection: sqlite3.Connection, limit: int = 40) -> list[Row]:
     """Return the latest cycles, newest first, at most *limit*."""
     return rows(connection, "SELECT * FROM polls ORDER BY id DESC LIMIT ?", (limit,))

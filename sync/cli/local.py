@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sync.cli.options import command
+from sync.cli.options import check_duration, command
 from sync.errors import GladlySegmentError
 
 if TYPE_CHECKING:
@@ -34,19 +34,37 @@ class PortTakenError(GladlySegmentError):
 @click.option(
     "--tempo", type=float, default=10.0, show_default=True, help="How fast things happen. 1 is natural."
 )
+@click.option(
+    "--history",
+    callback=check_duration,
+    metavar="DURATION",
+    help="How long a past the organization has, for example 7d, with about 40 conversations a day. The "
+    "default is none.",
+)
 @command
-def sandbox(gladly_port: int, segment_port: int, public_api_port: int, seed: int, tempo: float) -> None:
+def sandbox(
+    gladly_port: int,
+    segment_port: int,
+    public_api_port: int,
+    seed: int,
+    tempo: float,
+    history: str | None,
+) -> None:
     """
     Serve a local Gladly and a local Segment.
 
     In them, simulated customers write and agents answer. Set the variables that the command prints, and every
-    other command works against the sandbox.
+    other command works against the sandbox. With --history, there is a past for resync and audit to read.
 
     \b
     Example:
       gladly-segment sandbox --tempo 60
+      gladly-segment sandbox --history 7d
     """
+    from functools import partial
+
     from sandbox.server import serve
+    from state.instants import parse_duration
 
     try:
         serve(
@@ -55,7 +73,8 @@ def sandbox(gladly_port: int, segment_port: int, public_api_port: int, seed: int
             public_api_port=public_api_port,
             seed=seed,
             tempo=tempo,
-            ready=_show_addresses,
+            history=parse_duration(history or "0s"),
+            ready=partial(_show_addresses, history=history),
         )
     except OSError as error:
         raise PortTakenError(
@@ -64,7 +83,8 @@ def sandbox(gladly_port: int, segment_port: int, public_api_port: int, seed: int
         ) from error
 
 
-def _show_addresses(sandbox: "Sandbox") -> None:
+def _show_addresses(sandbox: "Sandbox", *, history: str | None) -> None:
+    from sync.cli.screens.layout import pasteable
     from sync.settings.secrets import GLADLY_TOKEN_VARIABLE, PUBLIC_API_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 
     click.echo(
@@ -78,8 +98,19 @@ def _show_addresses(sandbox: "Sandbox") -> None:
         f"  export {SEGMENT_KEY_VARIABLE}={sandbox.segment.write_key}\n"
         f"  export GLADLY_SEGMENT_SEGMENT__PUBLIC_API_URL={sandbox.public_api_url}\n"
         f"  export {PUBLIC_API_TOKEN_VARIABLE}={sandbox.segment.public_api_token}\n"
-        "  gladly-segment check\n"
-        "\nCtrl-C ends it."
+        f"  {pasteable('check')}\n" + (_past(history) if history else "") + "\nCtrl-C ends it."
+    )
+
+
+def _past(history: str) -> str:
+    """Return what a sandbox with a past lets a person try."""
+    from sync.cli.screens.layout import pasteable
+
+    return (
+        f"  {pasteable('resync', '--since', history)}\n"
+        "\nTo see audit prove past days, begin in the past, in another directory:\n"
+        f"  export GLADLY_SEGMENT_SYNC__START={history}\n"
+        f"  {pasteable('once')} && {pasteable('audit')}\n"
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sync.cli.errors import FAILED, complain, note
+from sync.cli.errors import FAILED, complain
 from sync.cli.options import Options, command, json_option, read_duration, read_instant
 from sync.cli.program import CommandOfAnId
 
@@ -61,6 +61,11 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None", watch: 
             _watch_status(path, as_json=as_json)
         return 0
     found = _show_status(path, as_json=as_json)
+    # A health check is silent while all is well.
+    if max_lag is None and not as_json and not any(found["events"].values()):
+        from sync.cli.screens.silence import say_why, why_no_events
+
+        say_why(why_no_events(path, options.again))
     if max_lag is not None:
         from state.queries.status import is_behind
 
@@ -183,18 +188,19 @@ def events(
     from state.reader import Reader
     from sync.cli.screens.events import event_lines
     from sync.cli.screens.layout import terminal_width
+    from sync.cli.screens.silence import say_why, why_no_events
 
     path = options.state_path
     if not follow and not is_there(path):
-        note(f"No events: there is no state file at {path} yet. The first cycle creates it.")
+        say_why(why_no_events(path, options.again))
         return
     with Reader(path) as reader:
         wanted: dict[str, Any] = {"status": status, "conversation": conversation, "since": since}
         wanted["customers"] = _customers(reader, customer, email)
         if email is not None and not wanted["customers"]:
-            note(
-                "No events: no payload that is kept has this e-mail address. Payloads are erased some time "
-                "after their delivery (state.retention). Ask by id: gladly-segment events --customer ID"
+            say_why(
+                "No payload that is kept has this e-mail address. Payloads are erased some time after their "
+                "delivery (state.retention). Ask by id: " + options.again("events", "--customer", "ID")
             )
             return
 
@@ -204,7 +210,8 @@ def events(
         last = reader.last_event()
         latest = reader.events(**wanted, limit=limit)
         if not latest:
-            note(_why_none(reader, any(value is not None for value in wanted.values())))
+            is_filtered = any(value is not None for value in wanted.values())
+            say_why(why_no_events(path, options.again, is_filtered=is_filtered))
         for event in reversed(latest) if follow else latest:
             show(event)
         if follow:
@@ -221,19 +228,6 @@ def _customers(reader: "Reader", customer: str | None, email: str | None) -> lis
     return found if customer is None else [id_ for id_ in found if id_ == customer]
 
 
-def _why_none(reader: "Reader", is_filtered: bool) -> str:
-    """Return why there are no events to show."""
-    count = sum(reader.event_counts().values())
-    if count and is_filtered:
-        return f"No event matches. Without these options there are {count}."
-    since, _ = reader.covered()
-    if since is None:
-        return "No events yet: no cycle has come to its end. See: gladly-segment status"
-    from sync.cli.screens.layout import shown_time
-
-    return f"Nothing yet: watching since {shown_time(since)}. Earlier ones: gladly-segment resync --since 7d"
-
-
 def _new_events(reader: "Reader", last: int, wanted: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield each event after the event number *last* as it arrives in the state file, without end."""
     while True:
@@ -248,7 +242,7 @@ def _new_events(reader: "Reader", last: int, wanted: dict[str, Any]) -> Iterator
 @json_option("Print one JSON object.")
 @click.pass_obj
 @command
-def explain(options: Options, conversation_id: str, as_json: bool) -> int:
+def explain(options: Options, conversation_id: str, as_json: bool) -> None:
     """
     Show everything that is stored about one conversation.
 
@@ -259,19 +253,19 @@ def explain(options: Options, conversation_id: str, as_json: bool) -> int:
       gladly-segment explain OOrlNMXeS72gs_WEX2TtMg
     """
     from sync.cli.screens.explanation import show_explanation
+    from sync.cli.screens.silence import say_why
+    from sync.printable import printable
 
     found = _explanation(options.state_path, conversation_id)
     if found is None:
-        complain(
-            f"Nothing is stored about conversation {conversation_id}. Check the id, or read the time of the "
-            "conversation again: gladly-segment resync --since INSTANT"
+        say_why(
+            f"Nothing is stored about conversation {printable(conversation_id)}. Check the id. To read a "
+            "conversation from before the sync began: " + options.again("resync", "--since", "7d")
         )
-        return FAILED
     if as_json:
-        click.echo(json.dumps(found))
-    else:
+        click.echo(json.dumps(found or {"conversation": None, "changes": [], "events": []}))
+    elif found is not None:
         show_explanation(found)
-    return 0
 
 
 def _explanation(path: Path, conversation_id: str) -> dict[str, Any] | None:

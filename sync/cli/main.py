@@ -15,12 +15,13 @@ import click
 
 from state.errors import StateError
 from sync import __version__
-from sync.cli import local, looking, running, setting_up
+from sync.cli import local, looking, running
 from sync.cli.errors import FAILED, complain, exit_code_of
 from sync.cli.mending import forget, outbox, watermark
 from sync.cli.options import Options
 from sync.cli.program import Program, Section
 from sync.cli.proof import audit, comparing, schema
+from sync.cli.set_up import checking, configuration, initialize
 from sync.errors import GladlySegmentError
 from sync.telemetry.streams import prepare_standard_streams
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     sections=(
         Section(
             "Set up",
-            (setting_up.init, setting_up.check, setting_up.completion),
+            (initialize.init, checking.check, configuration.config, checking.completion),
             "gladly-segment init && gladly-segment check",
         ),
         Section("Run", (running.run, running.once), "gladly-segment run --config config.toml"),

@@ -44,6 +44,17 @@ class Options:
         return self._tuning or DEFAULT_TUNING
 
     @property
+    def config_given(self) -> str | None:
+        """The config file's path, as given on the command line. None when it was not given."""
+        return self.config
+
+    def again(self, *arguments: str) -> str:
+        """Return a command of this program with the same config file, as a person can paste it."""
+        from sync.cli.screens.layout import pasteable
+
+        return pasteable(*(("--config", self.config) if self.config else ()), *arguments)
+
+    @property
     def config_path(self) -> Path:
         """The path of the config file. The file may be missing."""
         return Path(self.config or os.environ.get("GLADLY_SEGMENT_CONFIG") or "config.toml")
@@ -127,6 +138,12 @@ def read_instant(_: click.Context, __: click.Parameter, value: str | None) -> "d
 def check_instant(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     """Check an INSTANT that is read later, by Gladly's clock. A click callback."""
     read_instant(context, parameter, value)
+    return value
+
+
+def check_duration(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Check a DURATION that is shown again as it was given. A click callback."""
+    read_duration(context, parameter, value)
     return value
 
 

@@ -153,12 +153,19 @@ def print_preview(
         GladlySegmentError: Gladly failed.
         StateError: The state file cannot be read.
     """
+    from sync.cli.screens.silence import say_why
     from sync.runtime.build import build_pipeline
 
+    count = 0
     with copied_store(config.state_path) as store, build_pipeline(config, store, stop) as pipeline:
         preview = pipeline.preview
         for payload in preview.of_a_resync(*interval) if interval else preview.of_a_cycle():
+            count += 1
             click.echo(payload)
+    if not count and interval:
+        say_why("Nothing would be sent: every conversation created or closed in this interval is known here.")
+    elif not count:
+        say_why("Nothing would be sent: Gladly recorded no new conversation created or closed.")
 
 
 @contextlib.contextmanager

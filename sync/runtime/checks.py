@@ -12,7 +12,7 @@ from state.reader import Reader
 from state.schema.version import CURRENT, Schema
 from sync.errors import GladlySegmentError, SettingsError
 from sync.gladly.feed import ChangeFeed
-from sync.runtime.build import gladly_client, organization_host, segment_client
+from sync.runtime.build import DEFAULT_TUNING, Tuning, gladly_client, organization_host, segment_client
 from sync.runtime.write_key import Unproved, prove_write_key
 from sync.segment.limits import is_segments_own, looks_like_a_write_key
 from sync.settings.secrets import SEGMENT_KEY_VARIABLE
@@ -27,7 +27,13 @@ Finding = str | Unproved | GladlySegmentError | StateError
 _CLOCK_WARNING_S = 5.0
 
 
-def run_checks(load: Callable[[], Config], schema: Schema = CURRENT) -> Iterator[tuple[str, Finding | None]]:
+def run_checks(
+    load: Callable[[], Config],
+    schema: Schema = CURRENT,
+    *,
+    offline: bool = False,
+    tuning: Tuning = DEFAULT_TUNING,
+) -> Iterator[tuple[str, Finding | None]]:
     """
     Check one thing after another. Yield the name of each, and what was found.
 
@@ -37,6 +43,8 @@ def run_checks(load: Callable[[], Config], schema: Schema = CURRENT) -> Iterator
     Args:
         load: Reads the settings.
         schema: The schema of this release, to which the state file is compared.
+        offline: Whether to check the settings and the state file alone, and to make no request.
+        tuning: The numbers behind the settings.
     """
     try:
         config = load()
@@ -46,15 +54,17 @@ def run_checks(load: Callable[[], Config], schema: Schema = CURRENT) -> Iterator
     log.configure(config.settings.log)
     good = f"good; Gladly is {config.settings.gladly.url}, Segment is {config.settings.segment.url}"
     yield "settings", "\n".join([good, *_secrets_others_can_read(config), *_odd_write_key(config)])
-    looks: list[tuple[str, Callable[[Config], str | Unproved]]] = [
-        ("gladly", _gladly),
-        ("segment", _segment),
-        ("write key", prove_write_key),
-        ("state file", lambda config: _state(config, schema)),
-    ]
-    if config.settings.metrics.listen is not None:
+    looks: list[tuple[str, Callable[[Config], str | Unproved]]] = []
+    if not offline:
+        looks += [
+            ("gladly", lambda config: prove_gladly(config, tuning)),
+            ("segment", lambda config: reach_segment(config, tuning)),
+            ("write key", prove_write_key),
+        ]
+    looks.append(("state file", lambda config: _state(config, schema)))
+    if config.settings.metrics.listen is not None and not offline:
         looks.append(("metrics", _metrics))
-    if config.secrets.heartbeat_url is not None:
+    if config.secrets.heartbeat_url is not None and not offline:
         looks.append(("heartbeat", _heartbeat))
     for name, look in looks:
         yield name, None
@@ -93,8 +103,15 @@ def _odd_write_key(config: Config) -> Iterator[str]:
         )
 
 
-def _gladly(config: Config) -> str:
-    client = gladly_client(config, Stop())
+def prove_gladly(config: Config, tuning: Tuning = DEFAULT_TUNING) -> str:
+    """
+    Ask Gladly for its clock and its feed, and return what that proves.
+
+    Raises:
+        CredentialsRefusedError: Gladly refused the user name or the token.
+        RetryableError, UnexpectedAnswerError: Gladly is not there, or something else answered.
+    """
+    client = gladly_client(config, Stop(), tuning)
     try:
         client.clock()
         skew = client.gladly_clock.skew.total_seconds()
@@ -114,8 +131,15 @@ def _gladly(config: Config) -> str:
     return f"accepts the API token of {config.settings.gladly.username}{note}"
 
 
-def _segment(config: Config) -> str:
-    client = segment_client(config, Stop())
+def reach_segment(config: Config, tuning: Tuning = DEFAULT_TUNING) -> str:
+    """
+    Reach Segment without making an event, and return what that proves.
+
+    Raises:
+        CredentialsRefusedError: It refused the write key.
+        RetryableError, UnexpectedAnswerError: Segment is not there, or something else answered.
+    """
+    client = segment_client(config, Stop(), tuning)
     try:
         client.reach()
     finally:

@@ -31,7 +31,7 @@ class Secrets(NamedTuple):
     public_api_token: Secret | None = None
 
 
-class _Source(NamedTuple):
+class SecretSource(NamedTuple):
     """
     Hold where a secret comes from.
 
@@ -47,6 +47,11 @@ class _Source(NamedTuple):
     variable: str
 
     @property
+    def in_a_sentence(self) -> str:
+        """Return what the secret is called in the middle of a sentence."""
+        return self.secret.replace("The ", "the ", 1)
+
+    @property
     def file_setting(self) -> str:
         """Return the setting that names the secret's file."""
         return f"{self.section}.{self.key}_file"
@@ -58,36 +63,43 @@ _NAME_BEFORE_IT = re.compile(r"(?:export\s+|set\s+|\$env:)?[A-Za-z_]\w*\s*=\s*[^
 _QUOTES = "\"'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _PLACEHOLDER = re.compile(r"\$\{.*\}|\$\(.*\)|\$[A-Z_]+|%[A-Z_]+%|\{\{.*\}\}|<.*>", re.DOTALL)
 
-API_TOKEN = _Source("Gladly's API token", "gladly", "api_token", GLADLY_TOKEN_VARIABLE)
-WRITE_KEY = _Source("Segment's write key", "segment", "write_key", SEGMENT_KEY_VARIABLE)
-PUBLIC_API_TOKEN = _Source(
+API_TOKEN = SecretSource("Gladly's API token", "gladly", "api_token", GLADLY_TOKEN_VARIABLE)
+WRITE_KEY = SecretSource("Segment's write key", "segment", "write_key", SEGMENT_KEY_VARIABLE)
+PUBLIC_API_TOKEN = SecretSource(
     "The token for Segment's Public API", "segment", "public_api_token", PUBLIC_API_TOKEN_VARIABLE
 )
 
 
-def read_secret(source: _Source, named: object, directory: Path) -> tuple[Secret, list[str]]:
+def read_secret(source: SecretSource, named: object, place: str, directory: Path) -> tuple[Secret, list[str]]:
     """
     Read a secret from its environment variable, or else from its file.
 
     Args:
         source: Which secret to read.
         named: The value of the setting that names the file, not typed yet.
+        place: Where that setting stands: `config.toml: gladly.api_token_file`, or `The variable …`.
         directory: The directory of the config file. A relative path starts there.
 
     Returns: the secret, empty if it cannot be read, and the mistakes found.
     """
     secret = _trimmed(os.environ.get(source.variable, ""))
+    where = f"the variable {source.variable}"
     if not secret and isinstance(named, (str, Path)):
         file = directory / named
+        where = f"{file}, the file of {source.file_setting}"
         try:
             secret = _trimmed(file.read_text("utf-8"))
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", "not UTF-8 text")
-            return Secret(), [f"{source.file_setting}: {file} cannot be read ({why})."]
-    return Secret(secret), _mistakes_in(secret, source)
+            return Secret(), [f"{place}: {file} cannot be read ({why})."]
+        if not secret:
+            return Secret(), [f"{place}: {file} is empty. Write {source.in_a_sentence} to it."]
+    return Secret(secret), mistakes_in(secret, source, where)
 
 
-def read_optional_secret(source: _Source, named: object, directory: Path) -> tuple[Secret | None, list[str]]:
+def read_optional_secret(
+    source: SecretSource, named: object, place: str, directory: Path
+) -> tuple[Secret | None, list[str]]:
     """
     Read a secret as `read_secret` does. Return None without a mistake where neither place is given.
 
@@ -95,7 +107,7 @@ def read_optional_secret(source: _Source, named: object, directory: Path) -> tup
     """
     if not _trimmed(os.environ.get(source.variable, "")) and named is None:
         return None, []
-    return read_secret(source, named, directory)
+    return read_secret(source, named, place, directory)
 
 
 def _trimmed(written: str) -> str:
@@ -103,9 +115,16 @@ def _trimmed(written: str) -> str:
     return written.strip().strip("\ufeff").strip()
 
 
-def _mistakes_in(secret: str, source: _Source) -> list[str]:
-    """Return what shows that *secret* is not the secret alone. No sentence repeats any part of it."""
-    named = f"{source.secret} ({source.variable} or {source.file_setting})"
+def mistakes_in(secret: str, source: SecretSource, where: str) -> list[str]:
+    """
+    Return what shows that *secret* is not the secret alone. No sentence repeats any part of it.
+
+    Args:
+        secret: What was given.
+        source: Which secret it should be.
+        where: Where it was given, such as `the variable GLADLY_API_TOKEN`.
+    """
+    named = f"{source.secret} ({where})"
     if not secret:
         return [
             f"{source.secret} is missing: set the variable {source.variable}, or write the secret to a file "
@@ -127,7 +146,7 @@ def _mistakes_in(secret: str, source: _Source) -> list[str]:
 
 
 def read_heartbeat_url(
-    url: Secret | None, url_file: Path | None, directory: Path
+    url: Secret | None, url_file: Path | None, place: str, directory: Path
 ) -> tuple[Secret | None, list[str]]:
     """
     Read the heartbeat's URL from its setting, or else from its file.
@@ -135,6 +154,7 @@ def read_heartbeat_url(
     Args:
         url: The value of `heartbeat.url`.
         url_file: The value of `heartbeat.url_file`.
+        place: Where that setting stands: `config.toml: heartbeat.url_file`, or `The variable …`.
         directory: The directory of the config file. A relative path starts there.
 
     Returns: the URL, None for no heartbeat, and the mistakes found.
@@ -145,11 +165,11 @@ def read_heartbeat_url(
     try:
         return heartbeat_url(_trimmed(file.read_text("utf-8"))), []
     except UnicodeDecodeError:
-        return None, [f"heartbeat.url_file: {file} cannot be read (not UTF-8 text)."]
+        return None, [f"{place}: {file} cannot be read (not UTF-8 text)."]
     except OSError as error:
-        return None, [f"heartbeat.url_file: {file} cannot be read ({error.strerror})."]
+        return None, [f"{place}: {file} cannot be read ({error.strerror})."]
     except ValueError as error:
-        return None, [f"heartbeat.url_file: the URL in {file} {error}."]
+        return None, [f"{place}: the URL in {file} {error}."]
 
 
 def without_secrets(content: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:

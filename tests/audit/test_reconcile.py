@@ -1,6 +1,5 @@
 """Reconcile compares quiet open conversations with Gladly, and takes in what the feed never showed."""
 
-import subprocess
 import threading
 import time
 
@@ -14,7 +13,7 @@ from state.reader import Reader
 from state.records import Status, StoredConversation, TakenIn
 from support.checker import problems
 from support.endpoints import CONVERSATIONS
-from support.state_file import a_minute_later
+from support.state_file import a_minute_later, rows
 from sync.audit.reconcile import BUDGET
 
 
@@ -130,12 +129,9 @@ def test_a_conversation_that_is_gone_is_found_too(installation, ago):
         assert installation.run("once").returncode == 0
         a_minute_later(installation.state_path)
         time.sleep(1.1)
-    query = "SELECT id, status FROM conversations ORDER BY status"
-    shown = subprocess.run(
-        ["sqlite3", installation.state_path, query], capture_output=True, text=True, check=True
-    ).stdout
-    assert f"{merged.id}|MERGED" in shown
-    assert f"{deleted.id}|DELETED" in shown
+    shown = rows(installation.state_path, "SELECT id, status FROM conversations")
+    assert (merged.id, "MERGED") in shown
+    assert (deleted.id, "DELETED") in shown
     assert [e["payload"] for e in installation.events() if e["customer_id"] == eve.id] == [None]
 
 

@@ -109,7 +109,7 @@ def test_2_for_wrong_settings_before_anybody_is_asked(installation):
     installation.settings["GLADLY_SEGMENT_SYNC__EVERY"] = "often"
     ended = installation.run("once")
     assert ended.returncode == 2
-    assert "sync.every: 'often' is not a duration" in ended.stderr
+    assert "The variable GLADLY_SEGMENT_SYNC__EVERY: 'often' is not a duration" in ended.stderr
     assert (installation.sandbox.gladly_requests, installation.sandbox.segment_requests) == ([], [])
 
 

@@ -14,14 +14,13 @@ from sync.cli.main import cli
 from sync.settings.loading import load
 from sync.settings.sections import Settings
 
-README = (PROJECT / "README.md").read_text()
-SECTION = README[README.index("## Under a supervisor") : README.index("## The events")]
 DOCUMENT = (PROJECT / "docs" / "deploying.md").read_text()
+SECTION = DOCUMENT[DOCUMENT.index("## A trial with systemd") : DOCUMENT.index("## systemd\n")]
 FILES = {
     str(path.relative_to(PROJECT)): path.read_text()
     for room in ("systemd", "container", "cron", "kubernetes")
     for path in (DEPLOY / room).iterdir()
-} | {"docs/deploying.md": DOCUMENT, "README.md": SECTION}
+} | {"docs/deploying.md": DOCUMENT, "README.md": (PROJECT / "README.md").read_text()}
 
 
 @pytest.mark.parametrize("name", FILES)

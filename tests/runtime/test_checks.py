@@ -104,8 +104,8 @@ def test_mistakes_in_the_settings_are_all_there_is_to_say(gladly_segment, instal
     """The command ends with exit 2, names every mistake on its own line, and makes no request."""
     ended = gladly_segment("check", GLADLY_SEGMENT_SYNC__EVERY="often", GLADLY_SEGMENT_LOG__LEVEL="loud")
     assert (ended.code, verdicts(ended)) == (2, {"settings": False})
-    assert "sync.every" in ended.out
-    assert "log.level" in ended.out
+    assert "GLADLY_SEGMENT_SYNC__EVERY" in ended.out
+    assert "GLADLY_SEGMENT_LOG__LEVEL" in ended.out
     assert installation.sandbox.gladly_requests == []
 
 

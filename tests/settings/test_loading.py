@@ -158,20 +158,36 @@ def test_what_the_sandbox_says_to_export_works_beside_a_config(settings, bare):
 
 
 @pytest.mark.parametrize(
-    ("variable", "value", "named"),
+    ("variable", "value", "said"),
     [
-        ("GLADLY_SEGMENT_SYNC__EVERY", "often", "sync.every"),
-        ("GLADLY_SEGMENT_SYNC__EVRY", "30s", "sync.evry"),
-        ("GLADLY_SEGMENT_SYNC", "often", "sync"),
-        ("GLADLY_SEGMENT_SYNC__EVERY__X", "30s", "sync.every"),
+        ("GLADLY_SEGMENT_SYNC__EVERY", "often", ": 'often' is not a duration"),
+        ("GLADLY_SEGMENT_SEGMENT__REGION", "mars", " is 'mars'; it must be 'us' or 'eu'"),
+        ("GLADLY_SEGMENT_SYNC__EVRY", "30s", " is not a setting. The settings of [sync] are every"),
+        ("GLADLY_SEGMENT_SYNK__EVERY", "30s", " names no section"),
+        ("GLADLY_SEGMENT_SYNC", "often", " names a section and no key"),
+        ("GLADLY_SEGMENT_SYNC__EVERY__X", "30s", " is not a setting"),
+        ("GLADLY_SEGMENT_GLADLY__API_TOKEN_FILE", "nowhere", ": nowhere cannot be read"),
+        ("GLADLY_SEGMENT_HEARTBEAT__URL_FILE", "nowhere", ": nowhere cannot be read"),
     ],
 )
-def test_a_mistake_in_the_environment_is_named_too(command, tmp_path, variable, value, named):
-    """Exit 2, and what is wrong."""
+def test_a_mistake_in_the_environment_is_blamed_on_the_environment(
+    command, bare, tmp_path, variable, value, said
+):
+    """Exit 2. The sentence begins with the variable, and does not name config.toml."""
     (tmp_path / "config.toml").write_text(WHO)
+    bare.delenv("GLADLY_API_TOKEN")
     ended = command("once", **{variable: value})
-    assert ended.code == 2
-    assert re.search(rf"\b{named}\b|{variable}", ended.err)
+    blamed = [line for line in ended.err.splitlines() if variable in line]
+    assert (ended.code, len(blamed)) == (2, 1)
+    assert blamed[0].startswith(f"error: The variable {variable}{said}")
+
+
+def test_a_mistake_in_both_is_blamed_on_each(mistakes, bare):
+    """The file's mistakes name the file, as before."""
+    bare.setenv("GLADLY_SEGMENT_LOG__LEVEL", "loud")
+    of_the_file, of_the_variable = sorted(mistakes(WHO + '[sync]\nevery = "often"\n'), reverse=True)
+    assert of_the_file.startswith("config.toml: sync.every: ")
+    assert of_the_variable.startswith("The variable GLADLY_SEGMENT_LOG__LEVEL is 'loud'")
 
 
 def test_an_empty_variable_is_not_set(settings, bare):
@@ -198,12 +214,15 @@ def test_the_file_is_found_by_option_then_variable_then_here(command, bare, tmp_
 
 def test_a_file_that_was_named_has_to_be_there(command):
     """By option or variable: exit 2, and its name."""
-    for ended in (
-        command("--config", "nowhere.toml", "status"),
-        command("status", GLADLY_SEGMENT_CONFIG="nowhere.toml"),
+    for ended, said in (
+        (command("--config", "nowhere.toml", "status"), "nowhere.toml does not exist"),
+        (
+            command("status", GLADLY_SEGMENT_CONFIG="nowhere.toml"),
+            "The variable GLADLY_SEGMENT_CONFIG names nowhere.toml, which does not exist",
+        ),
     ):
         assert ended.code == 2
-        assert "nowhere.toml does not exist" in ended.err
+        assert said in ended.err
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ NOT_RUN = [
     NotRun(r"(?:.* \| )?sudo ", "changes the machine: users, /etc, services", "tests/deploy, and its files"),
     NotRun(r"kubectl ", "needs a cluster", "tests/deploy"),
     NotRun(r"gladly-segment demo$", "takes half a minute", "tests/cli/test_local.py"),
-    NotRun(r"gladly-segment init$", "asks a person for three things", "tests/cli/test_setting_up.py"),
+    NotRun(r"gladly-segment init$", "asks a person", "tests/cli/set_up/test_initialize.py"),
 ]
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 # Where a value stands in a sentence.
 GAP = "\0"
 
-_ERRORS = re.compile(r"(?:\w+Error|BadParameter|complain)$")
+_ERRORS = re.compile(r"(?:\w+Error|BadParameter|complain|say_why)$")
 
 # What its caller catches, so that nobody reads it.
 _CAUGHT = ("AssertionError", "NotFoundError", "TooOldError", "MovedError")

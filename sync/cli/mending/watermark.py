@@ -268,7 +268,9 @@ def _run_resync(config: "Config", store: "Store", since: "datetime", until: "dat
         GladlySegmentError, StateError: The resync was interrupted. The same command continues it.
     """
     from state.instants import to_text
+    from state.reader import Reader
     from sync.cli.screens.progress import shown_progress
+    from sync.cli.screens.watermark import resync_result
     from sync.pipeline.record import Figures
     from sync.pipeline.resync import Progress
     from sync.runtime.build import build_pipeline
@@ -277,8 +279,11 @@ def _run_resync(config: "Config", store: "Store", since: "datetime", until: "dat
     with build_pipeline(config, store, stop) as pipeline, shown_progress(since, until) as show:
         for progress in pipeline.resync.run(since, until):
             show(progress)
-    read = progress.figures
     click.echo(
-        f"Read {to_text(since)} to {to_text(until)}. Changes: {read.changes}. "
-        f"New: {read.created} created and {read.closed} closed. Events delivered: {progress.delivered}."
+        f"Read {to_text(since)} to {to_text(until)}. Changes: {progress.figures.changes}. "
+        f"New: {progress.figures.created} created and {progress.figures.closed} closed. "
+        f"Events delivered: {progress.delivered}."
     )
+    with Reader(config.state_path) as reader:
+        counts = reader.event_counts_between(to_text(since), to_text(until))
+    click.echo(resync_result(counts, progress.delivered))

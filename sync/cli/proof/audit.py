@@ -45,6 +45,7 @@ def audit(options: Options, days: tuple[str, ...], dry_run: bool, as_json: bool)
       gladly-segment audit
       gladly-segment audit --day 2026-11-20 --dry-run
     """
+    from sync.cli.screens.silence import say_why
     from sync.runtime.build import build_pipeline, refuse_other_organization
 
     wanted = [_day(text) for text in days] or None
@@ -62,8 +63,11 @@ def audit(options: Options, days: tuple[str, ...], dry_run: bool, as_json: bool)
                 code = max(code, exit_code_of(audited.error) if audited.error else FAILED)
         if found and not dry_run:
             pipeline.resync.send()
-    if not count and not as_json:
-        click.echo("No day is due: every whole day that ended six hours ago or more is proved.")
+    if not count:
+        say_why(
+            "No day is due: every whole day since the sync began that ended six hours ago or more is proved. "
+            "Earlier days are read with: " + options.again("resync", "--since", "7d")
+        )
     if found and dry_run:
         complain(f"Nothing was stored or sent. Without --dry-run, {found} missing events would be sent.")
     return code

@@ -11,6 +11,8 @@ from sync.cli.options import Options, command, json_option, read_instant
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from sync.audit.compare_result import Result
+
 
 @click.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
@@ -56,6 +58,7 @@ def compare(
     from sync.audit.compare_files import BadInputError, Input, files_of
     from sync.cli.screens.comparison import show_comparison
     from sync.cli.screens.progress import shown_comparing
+    from sync.cli.screens.silence import say_why
 
     if since is not None and until is not None and since >= until:
         raise click.UsageError("--since must be before --until. Give an earlier --since or a later --until.")
@@ -77,4 +80,13 @@ def compare(
         click.echo(json.dumps(result.as_object()))
     else:
         show_comparison(result.as_object())
+    if result.interval is None or not result.matched:
+        say_why(_why_nothing_matched(result))
     return 0 if result.agree else FAILED
+
+
+def _why_nothing_matched(result: "Result") -> str:
+    """Return why no event of one side is an event of the other."""
+    if result.interval is None:
+        return "Nothing was compared: both sides have events of no common time, or none are stored here."
+    return f"Nothing matched between {result.interval[0]} and {result.interval[1]}."

@@ -6,10 +6,13 @@ environment. Only the addresses differ.
 """
 
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,7 @@ from sandbox import Sandbox
 from state.errors import StateFileError
 from state.instants import to_text, utc_now
 from state.reader import Reader
+from sync.cli.screens.layout import pasteable
 from sync.errors import GladlySegmentError
 from sync.settings.secrets import GLADLY_TOKEN_VARIABLE, SEGMENT_KEY_VARIABLE
 from sync.stop import Stop, stop_on_signals
@@ -46,6 +50,9 @@ format = "console"
 # The world opens with a scene in which everything happens once. At tempo 1 the scene takes about 300 s.
 _OPENING_S = 300.0
 
+# A shorter demo shows the beginning of the scene only.
+_SHORTEST_OPENING_S = 15.0
+
 # Gladly shows its changes up to 15 s late. The demo is short, so its sandbox shows them 1 s late.
 _LATENESS_S = 1.0
 
@@ -68,6 +75,8 @@ def run_demo(seconds: float, directory: Path) -> None:
 
     Raises:
         DemoFailedError: The daemon ended early, or Segment did not receive exactly what happened.
+
+    Ctrl-C ends the demo early, with what arrived until then.
     """
     stop = Stop()
     stop_on_signals(stop)
@@ -75,7 +84,7 @@ def run_demo(seconds: float, directory: Path) -> None:
     state = directory / "gladly-segment.db"
     for old in directory.glob("gladly-segment.db*"):
         old.unlink()
-    tempo = _OPENING_S / max(5.0, 0.5 * seconds)
+    tempo = _OPENING_S / max(_SHORTEST_OPENING_S, 0.5 * seconds)
     with Sandbox(seed=7, tempo=tempo, lateness_s=_LATENESS_S) as sandbox:
         config = directory / "config.toml"
         config.write_text(
@@ -92,15 +101,18 @@ def run_demo(seconds: float, directory: Path) -> None:
         with log.open("w") as log_file:
             daemon = _start_daemon(config, sandbox, log_file)
             try:
-                shown = _show_events(state, daemon, stop, seconds)
+                screen = _Screen(state)
+                _show_events(screen, daemon, stop, seconds)
                 happened = _visible(sandbox)
-                _wait_for_the_last(state, daemon, stop, happened)
+                _show_the_last(screen, daemon, stop, happened)
             finally:
+                signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C would leave the daemon behind
                 daemon.send_signal(signal.SIGTERM)
                 code = daemon.wait(timeout=15)
-        if code:
+        # A signal that comes before the daemon listens for it ends the process by itself.
+        if code and not (stop.is_set() and code == -signal.SIGTERM):
             raise DemoFailedError(f"The daemon ended with exit code {code}; its log is {log}.")
-        _show_summary(shown, happened, sandbox, directory, state)
+        _show_summary(happened, sandbox, directory, state, is_whole=not stop.is_set())
 
 
 def _start_daemon(config: Path, sandbox: Sandbox, log: Any) -> "subprocess.Popen[bytes]":
@@ -117,33 +129,45 @@ def _start_daemon(config: Path, sandbox: Sandbox, log: Any) -> "subprocess.Popen
         env=environment | secrets,
         stdout=log,
         stderr=log,
+        process_group=0,  # Ctrl-C is for the demo, which then ends the daemon
     )
 
 
-def _show_events(state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, seconds: float) -> list[Any]:
-    """Print each event once it is no longer pending, for *seconds* seconds. Return the printed events."""
-    shown: dict[str, dict[str, Any]] = {}
-    closes: dict[str, int] = {}
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and daemon.poll() is None and not stop.wait(0.2):
+class _Screen:
+    """The events that were printed, each once, when it is neither recorded nor pending any more."""
+
+    def __init__(self, state: Path) -> None:
+        self._state = state
+        self._shown: set[str] = set()
+        self._closes: Counter[str] = Counter()
+
+    def show_new(self) -> list[dict[str, Any]]:
+        """Print the events that are new. Return all that are stored."""
         try:
-            with Reader(state) as reader:
-                latest = reader.events(limit=1_000)
+            with Reader(self._state) as reader:
+                stored = reader.events(limit=1_000_000)
         except StateFileError:
-            continue  # the daemon has not created the file yet
-        for event in reversed(latest):
-            if event["status"] in ("recorded", "pending") or event["message_id"] in shown:
+            return []  # the daemon has not created the file yet
+        for event in reversed(stored):
+            if event["status"] in ("recorded", "pending") or event["message_id"] in self._shown:
                 continue
-            shown[event["message_id"]] = event
+            self._shown.add(event["message_id"])
             note = _outcome(event)
             if event["transition"] == "closed":
-                closes[event["conversation_id"]] = closes.get(event["conversation_id"], 0) + 1
-                if closes[event["conversation_id"]] > 1:
+                self._closes[event["conversation_id"]] += 1
+                if self._closes[event["conversation_id"]] > 1:
                     note += " (closed again, after a reopening)"
             click.echo(
                 f"{event['occurred_at'][11:23]}  {event['event']:<27}  {event['conversation_id']:<22}  {note}"
             )
-    return list(shown.values())
+        return stored
+
+
+def _show_events(screen: _Screen, daemon: "subprocess.Popen[bytes]", stop: Stop, seconds: float) -> None:
+    """Print the events as they arrive, for *seconds* seconds."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and daemon.poll() is None and not stop.wait(0.2):
+        screen.show_new()
 
 
 def _outcome(event: dict[str, Any]) -> str:
@@ -158,18 +182,15 @@ def _visible(sandbox: Sandbox) -> list[Any]:
     return [t for t in sandbox.world.truth() if t.kind != "reopened" and t.visible_at < now]
 
 
-def _wait_for_the_last(
-    state: Path, daemon: "subprocess.Popen[bytes]", stop: Stop, happened: list[Any]
+def _show_the_last(
+    screen: _Screen, daemon: "subprocess.Popen[bytes]", stop: Stop, happened: list[Any]
 ) -> None:
-    """Wait until everything that happened has arrived. At 7 requests a second, this may take seconds."""
+    """Go on until everything that happened has arrived. At 7 requests a second, this may take seconds."""
     until = time.monotonic() + _ARRIVES_WITHIN_S
-    while time.monotonic() < until and daemon.poll() is None and not stop.wait(0.3):
-        try:
-            with Reader(state) as reader:
-                if not _missing(reader.events(limit=1_000_000), happened):
-                    return
-        except StateFileError:
-            continue
+    while time.monotonic() < until and daemon.poll() is None and not stop.is_set():
+        if not _missing(screen.show_new(), happened):
+            return
+        stop.wait(0.2)
 
 
 def _missing(stored: list[dict[str, Any]], happened: list[Any]) -> list[Any]:
@@ -183,31 +204,58 @@ def _missing(stored: list[dict[str, Any]], happened: list[Any]) -> list[Any]:
 
 
 def _show_summary(
-    shown: list[Any], happened: list[Any], sandbox: Sandbox, directory: Path, state: Path
+    happened: list[Any], sandbox: Sandbox, directory: Path, state: Path, *, is_whole: bool
 ) -> None:
     """
     Compare what arrived with what happened, and print the result and what to try next.
 
+    Args:
+        happened: What Gladly had shown when the demo's time was over.
+        sandbox: What Segment received.
+        directory: The directory of the demo.
+        state: The state file.
+        is_whole: Whether the demo ran to its end. One that was stopped may have left events unsent.
+
     Raises:
         DemoFailedError: The two differ.
     """
-    with Reader(state) as reader:
-        stored = reader.events(limit=1_000_000)
+    stored: list[dict[str, Any]] = []
+    if state.exists():
+        with Reader(state) as reader:
+            stored = reader.events(limit=1_000_000)
     missing = _missing(stored, happened)
     received = [event["messageId"] for event in sandbox.inbox.received]
+    counts = Counter(event["status"] for event in stored)
     delivered = {e["message_id"] for e in stored if e["status"] == "delivered"}
-    command = f"gladly-segment --config {directory / 'config.toml'}"
-    suppressed = sum(event["status"] == "suppressed" for event in stored)
+    is_right = len(received) == len(set(received)) and delivered <= set(received)
+    twice = len(received) - len(set(received))
     click.echo(
-        f"\nConversations created or closed: {len(stored)}. Track events at Segment: {len(received)},"
-        f" none twice.\nNot sent, because the customer was deleted: {suppressed}. Lost: {len(missing)}.\n"
-        f"\nThe state file is {state}. Try next:\n"
-        f"  {command} status\n"
-        f"  {command} events --limit 3\n"
-        f'  sqlite3 {state} "SELECT * FROM daily_counts"\n'
-        'With an account: fill in config.toml, then run gladly-segment check (README, "Set up").'
+        f"\nConversations created or closed: {len(stored)}. Track events at Segment: {len(received)}, "
+        f"{twice or 'none'} twice.\nNot sent, because the customer was deleted: {counts['suppressed']}."
+        + (f" Lost: {len(missing)}." if is_whole else "")
     )
-    if missing or not shown or len(received) != len(set(received)) or not delivered <= set(received):
+    if not is_whole:
+        unsent = counts["recorded"] + counts["pending"]
+        click.echo(f"Stopped early. Events that are stored and were not sent yet: {unsent}.")
+    if stored:
+        _show_what_to_try(directory, state)
+    if is_whole and (missing or not is_right):
         raise DemoFailedError(
             f"Segment did not receive exactly what happened in Gladly. Missing transitions: {len(missing)}."
         )
+
+
+def _show_what_to_try(directory: Path, state: Path) -> None:
+    config = ("--config", str(directory / "config.toml"))
+    commands = [
+        pasteable(*config, "status"),
+        pasteable(*config, "events", "--limit", "3"),
+        pasteable(*config, "inspect"),
+    ]
+    if shutil.which("sqlite3"):
+        commands.append(f'sqlite3 {shlex.quote(str(state))} "SELECT * FROM daily_counts"')
+    listed = "".join(f"  {each}\n" for each in commands)
+    click.echo(
+        f"\nThe state file is {state}. Try next:\n{listed}With an account, set it up with:\n"
+        f"  {pasteable('--config', str(Path('~/gladly-segment/config.toml').expanduser()), 'init')}"
+    )

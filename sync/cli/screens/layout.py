@@ -2,6 +2,7 @@
 
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
@@ -52,3 +53,29 @@ def terminal_width() -> int | None:
     import shutil  # its import costs milliseconds, and `status` does without
 
     return max(_NARROWEST, shutil.get_terminal_size().columns)
+
+
+def pasteable(*arguments: str) -> str:
+    """
+    Return a command that runs this program again, and that a person can paste into the same shell.
+
+    The program is named as it was called, because it may not be on the path.
+    """
+    import shlex
+    import shutil
+
+    called = sys.argv[0]
+    if Path(called).name == "__main__.py":
+        python = Path(sys.executable)
+        words = [_short(python), "-m", "sync"]
+    elif "/" not in called or shutil.which(Path(called).name) == called:
+        words = [Path(called).name]
+    else:
+        words = [_short(Path(called))]
+    return shlex.join([*words, *arguments])
+
+
+def _short(program: Path) -> str:
+    """Return the path from the working directory on, where the program is below it."""
+    here = Path.cwd()
+    return str(program.relative_to(here)) if program.is_relative_to(here) else str(program)

@@ -1,4 +1,4 @@
-"""What `watermark reset` prints before it moves the watermark."""
+"""What `watermark reset` prints before it moves the watermark, and `resync` when it has ended."""
 
 from datetime import datetime, timedelta
 
@@ -44,3 +44,23 @@ def reset_meaning(
                 "Older events arrive in your destinations twice."
             )
     return "\n".join(sentences)
+
+
+def resync_result(counts: dict[str, int], delivered: int) -> str:
+    """
+    Return the sentences that say what became of the events of a resync's interval.
+
+    A daemon that runs beside the resync delivers from the same outbox. So the resync alone may have delivered
+    none, and nothing is lost.
+
+    Args:
+        counts: The events of the interval, by status.
+        delivered: How many events the resync itself delivered.
+    """
+    listed = ", ".join(f"{count} {status}" for status, count in counts.items() if count) or "none"
+    sentences = [f"Events of this interval: {listed}."]
+    if others := max(0, counts["delivered"] - delivered):
+        sentences.append(f"A running daemon, or an earlier cycle, delivered {others} of them.")
+    if counts["recorded"] or counts["pending"]:
+        sentences.append("The daemon, or the next cycle, sends what is recorded or pending.")
+    return " ".join(sentences)

@@ -41,4 +41,4 @@ def test_wrong_settings_are_named(command, settings):
     """Exit 2, and a sentence."""
     done = command("schema", **settings)
     assert done.code == 2
-    assert "properties.add" in done.err
+    assert "The variable GLADLY_SEGMENT_PROPERTIES__ADD is 'shoeSize'" in done.err

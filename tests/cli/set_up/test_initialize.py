@@ -1,4 +1,4 @@
-"""`init` and `completion`; what `check` finds is in tests/runtime/test_checks.py."""
+"""`init` without a terminal; its questions are in test_questions.py."""
 
 import pytest
 
@@ -49,11 +49,3 @@ def test_init_replaces_a_file_only_when_told(installation, tmp_path):
     assert (refused.returncode, (tmp_path / "config.toml").read_text()) == (2, "# mine\n")
     assert installation.run("init", "--force", *ASKED).returncode == 0
     assert "acme.us-1" in (tmp_path / "config.toml").read_text()
-
-
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_a_shell_can_complete(installation, shell):
-    """The script names the program."""
-    done = installation.run("completion", shell)
-    assert done.returncode == 0
-    assert "gladly-segment" in done.stdout
