@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from sync.cli.errors import FAILED, complain, note
+from sync.cli.errors import FAILED, complain
 from sync.cli.options import Options, command, json_option, read_duration, read_instant
 from sync.cli.program import CommandOfAnId
 
@@ -61,6 +61,11 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None", watch: 
             _watch_status(path, as_json=as_json)
         return 0
     found = _show_status(path, as_json=as_json)
+    # A health check is silent while all is well.
+    if max_lag is None and not as_json and not any(found["events"].values()):
+        from sync.cli.screens.silence import say_why, why_no_events
+
+        say_why(why_no_events(path, options.again))
     if max_lag is not None:
         from state.queries.status import is_behind
 
@@ -197,9 +202,9 @@ def events(
         wanted: dict[str, Any] = {"status": status, "conversation": conversation, "since": since}
         wanted["customers"] = _customers(reader, customer, email)
         if email is not None and not wanted["customers"]:
-            note(
-                "No events: no payload that is kept has this e-mail address. Payloads are erased some time "
-                "after their delivery (state.retention). Ask by id: gladly-segment events --customer ID"
+            say_why(
+                "No payload that is kept has this e-mail address. Payloads are erased some time after their "
+                "delivery (state.retention). Ask by id: " + options.again("events", "--customer", "ID")
             )
             return
 

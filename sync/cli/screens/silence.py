@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from sync.cli.screens.layout import shown_time
+
 
 def say_why(sentence: str) -> None:
     """Print why a result is empty. Standard output stays empty, and the exit code is 0."""
@@ -36,6 +38,6 @@ def why_no_events(path: Path, again: Callable[..., str], *, is_filtered: bool = 
             return f"Nothing yet: no cycle has succeeded. See: {again('status')}"
         since = reader.watched_since() or watermark["position"]
     return (
-        f"Nothing yet: watching since {since}, and no conversation was created or closed since then. "
-        f"Earlier ones: {again('resync', '--since', '7d')}"
+        f"Nothing yet: watching since {shown_time(since)}, and no conversation was created or closed since "
+        f"then. Earlier ones: {again('resync', '--since', '7d')}"
     )

@@ -5,11 +5,18 @@ import json
 import click
 
 from sync.cli.options import Options, command, json_option
+from sync.cli.program import CommandGroup
 
 
-@click.group()
+@click.group(cls=CommandGroup, subcommand_metavar="COMMAND [ARGUMENTS]")
 def config() -> None:
-    """Show the settings in effect."""
+    """
+    Show the settings in effect.
+
+    \b
+    Example:
+      gladly-segment config show
+    """
 
 
 @config.command("show")

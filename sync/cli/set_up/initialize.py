@@ -34,7 +34,7 @@ def init(
     \b
     Example:
       gladly-segment init
-      gladly-segment --config ~/gladly-segment/config.toml init
+      gladly-segment init --config ~/gladly-segment/config.toml
       gladly-segment init --config /etc/gladly-segment/config.toml \\
           --organization acme --username segment-sync@example.com --region eu
     """
