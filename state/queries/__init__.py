@@ -11,6 +11,6 @@ that two million events take no longer to look at than two hundred.
 * `state.queries.attention`: what needs a person, grouped.
 * `state.queries.schedules`: how often a cycle is expected.
 * `state.queries.events`: events for `events`; `state.queries.event_list`: events for the debugger page.
-* `state.queries.conversations`: one conversation, its changes, its customer.
+* `state.queries.conversations`: one conversation, its changes, its customer; the list of conversations.
 * `state.queries.charts`: the figures of the Overview's charts.
 """

@@ -100,6 +100,11 @@ def needs_attention(connection: sqlite3.Connection, limit: int = -1) -> list[Row
     ]
 
 
+def command_for_all(what: str) -> str | None:
+    """Return the command that reaches all things of a kind. Return None where each has its own."""
+    return _FOR_ALL.get(what)
+
+
 def attention_counts(connection: sqlite3.Connection) -> dict[str, int]:
     """Return how many things of each kind need a person. Every kind of `WHATS` is named."""
     found = rows(connection, "SELECT what, count(*) AS n FROM needs_attention GROUP BY what")

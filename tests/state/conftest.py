@@ -68,8 +68,8 @@ def older(path: Path) -> Path:
 def answer(path: Path, store: Store) -> Callable[..., Any]:
     """Ask a question of `state.queries` about the store's file, as it is then."""
 
-    def ask(question: Callable[..., Any], *arguments: object) -> Any:
+    def ask(question: Callable[..., Any], *arguments: object, **named: object) -> Any:
         with Reader(path) as opened:
-            return opened.ask(question, *arguments)
+            return opened.ask(question, *arguments, **named)
 
     return ask
