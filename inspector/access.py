@@ -8,7 +8,8 @@ site get nothing. The answers forbid the browser to load anything from elsewhere
 `assets/`.
 
 Every user of this machine can reach a loopback port, too. So every request must carry a token, which is told
-only to the person who started the inspector.
+only to the person who started the inspector. A browser without it gets a page that says where the address
+with the token is.
 """
 
 import hashlib
@@ -18,8 +19,11 @@ import re
 import secrets
 import socket
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
+
+from inspector.pages.frame import NOT_FOUND
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,7 +31,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _PATHS = re.compile(
-    r"/|/(overview|conversation|favicon\.ico)|/(api|assets)/[\w.-]+|/state(\.json|\.csv)?|/state/.+"
+    r"/|/(overview|conversations?|favicon\.ico)|/(api|assets)/[\w.-]+|/state(\.json|\.csv)?|/state/.+"
 )
 
 _LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -50,8 +54,21 @@ _REPLACED = frozenset(name for name, _ in _HEADERS) | {
     b"set-cookie"
 }  # no page needs a cookie but the one made here
 
+# What the page for a browser without the token is made of. They say nothing of the state file.
+_NO_TOKEN_PAGE = Path(__file__).parent / "templates" / "no_token.html"
+_OPEN_TO_ALL = frozenset({"/assets/inspector.css", "/assets/icon.svg"})
+
+_NO_TOKEN = "Open the address that gladly-segment printed: it carries the token of this inspector."  # noqa: S105
+
 # The name of the token in an address.
 TOKEN = "token"  # noqa: S105 (a name)
+
+
+class _Refusal(NamedTuple):
+    """Why a request is refused."""
+
+    status: int
+    sentence: str
 
 
 class AccessControl:
@@ -87,10 +104,15 @@ class AccessControl:
             await send(message)
 
         if refusal := self._refusal(scope):
-            status, sentence = refusal
-            body = f"{sentence}\n".encode()
-            headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"allow", b"GET, HEAD")]
-            await send_guarded({"type": "http.response.start", "status": status, "headers": headers})
+            if refusal.status == 404 and _is_for_a_person(scope):
+                elsewhere = {"path": NOT_FOUND, "raw_path": NOT_FOUND.encode(), "query_string": b""}
+                await self._app({**scope, **elsewhere}, receive, send_guarded)
+                return
+            kind, body = b"text/plain", f"{refusal.sentence}\n".encode()
+            if refusal.sentence == _NO_TOKEN and _is_for_a_person(scope):
+                kind, body = b"text/html", _NO_TOKEN_PAGE.read_bytes()
+            headers = [(b"content-type", kind + b"; charset=utf-8"), (b"allow", b"GET, HEAD")]
+            await send_guarded({"type": "http.response.start", "status": refusal.status, "headers": headers})
             await send_guarded({"type": "http.response.body", "body": body})
             return
         if location := self._without_token(scope):
@@ -101,26 +123,27 @@ class AccessControl:
             return
         await self._app(scope, receive, send_guarded)
 
-    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Return the status and the sentence that refuse a request. Return None for one that is allowed."""
-        headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    def _refusal(self, scope: Scope) -> _Refusal | None:
+        """Return why a request is refused. Return None for one that is allowed."""
+        headers = _headers_of(scope)
         host = headers.get(b"host", "")
         if not self._is_ours(host):
-            return 403, "This is not an address of the inspector. Open the one that gladly-segment printed."
+            return _Refusal(
+                403, "This is not an address of the inspector. Open the one that gladly-segment printed."
+            )
         origin = headers.get(b"origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
-            return 403, "Another site may not read the state file."
+            return _Refusal(403, "Another site may not read the state file.")
         if headers.get(b"sec-fetch-site") in ("cross-site", "same-site") and not _is_link(scope, headers):
-            return 403, "Another site may not read the state file."
+            return _Refusal(403, "Another site may not read the state file.")
         if scope["method"] not in ("GET", "HEAD"):
-            return 405, "The inspector only shows; nothing here can be changed."
-        if not _PATHS.fullmatch(scope["path"]):
-            return 404, "There is no such page."
+            return _Refusal(405, "The inspector only shows; nothing here can be changed.")
+        if scope["path"] in _OPEN_TO_ALL:
+            return None
         if not (self._is_token(_token_in_address(scope)) or self._is_token(self._cookie_of(headers))):
-            return (
-                403,
-                "Open the address that gladly-segment printed: it carries the token of this inspector.",
-            )
+            return _Refusal(403, _NO_TOKEN)
+        if not _PATHS.fullmatch(scope["path"]):
+            return _Refusal(404, "There is no such page.")
         return None
 
     def _is_token(self, value: str | None) -> bool:
@@ -158,6 +181,15 @@ class AccessControl:
 def new_token() -> str:
     """Return a token that nobody can guess."""
     return secrets.token_urlsafe(24)
+
+
+def _headers_of(scope: Scope) -> dict[bytes, str]:
+    return {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+
+
+def _is_for_a_person(scope: Scope) -> bool:
+    """Return whether a browser asks for a page, and not a script or a program for data."""
+    return "text/html" in _headers_of(scope).get(b"accept", "")
 
 
 def _token_in_address(scope: Scope) -> str | None:

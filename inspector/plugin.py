@@ -10,14 +10,15 @@ from urllib.parse import urlencode
 
 from datasette import hookimpl
 from datasette.database import QueryInterrupted
-from datasette.utils.asgi import Base400, Response
+from datasette.utils.asgi import Base400, NotFound, Response
 from datasette.views.base import DatasetteError
 from markupsafe import Markup, escape
 
 from inspector.database import NAME
 from inspector.formatting import pretty_json, visible
-from inspector.pages import conversation, debugger, frame, overview
+from inspector.pages import conversation, conversations, debugger, frame, overview
 from state.queries.cycles import watermark
+from state.queries.organization import organization
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +27,15 @@ F = TypeVar("F", bound=Callable[..., Any])
 hook: Callable[[F], F] = hookimpl
 
 _INSTANT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
+
+_SERVER_ERROR = 500
+
+_TOO_SLOW = (
+    "The query was ended after two seconds, because a long read delays the daemon. Ask for less: fewer rows,"
+    " a shorter time, or a condition on a column with an index, such as occurred_at, conversation_id or"
+    " customer_id."
+)
+_OUR_MISTAKE = "The terminal in which it runs names the kind of the error. The daemon is not affected."
 
 # Longer cells than this are folded up.
 _CELL_CHARACTERS = 160
@@ -37,7 +47,9 @@ def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
     return [
         (r"/$", debugger.debugger),
         (r"/overview$", overview.overview),
+        (r"/conversations$", conversations.conversations),
         (r"/conversation$", conversation.conversation),
+        (f"{frame.NOT_FOUND}$", _no_page),
         (r"/api/events$", debugger.api_events),
         (r"/api/event$", debugger.api_event),
     ]
@@ -58,14 +70,18 @@ def extra_template_vars(datasette: Any) -> Any:
 
     async def found() -> dict[str, Any]:
         database = frame.database_of(datasette)
-        mark, needs = None, 0  # a page that says what is wrong needs its frame, too
+        mark, needs, host = None, 0, None  # a page that says what is wrong needs its frame, too
         with contextlib.suppress(sqlite3.Error, QueryInterrupted):
+            host = await database.ask(organization)
             mark = await database.ask(watermark)
             needs = await frame.needing_attention(database)
         tables = datasette.metadata("tables", database=NAME, fallback=False) or {}
         return {
             "page_watermark": mark["position"] if mark else None,
             "page_needs": needs,
+            "page_organization": frame.organization_name(host),
+            "page_file": database.file.name,
+            "page_path": str(database.file),
             "metadata_of_state": tables,
         }
 
@@ -104,29 +120,49 @@ def handle_exception(datasette: Any, request: Any, exception: Exception) -> Any:
     """
 
     async def answer() -> Any:
-        if isinstance(exception, DatasetteError):
-            status, title, message = exception.status, exception.title, str(exception.message or "")
-        elif isinstance(exception, Base400):
-            status, title, message = exception.status, None, str(exception)
-        elif isinstance(exception, QueryInterrupted):
-            status, title, message = (
-                503,
-                "Too slow",
-                "The question took too long. Ask for less, or try again.",
-            )
-        else:
-            status, title, message = 500, None, f"{type(exception).__name__}: {exception}"
+        status, title, message = _what_went_wrong(exception)
+        if status >= _SERVER_ERROR:
             # The rest of the address, and what SQLite says of a query, may hold what a person typed.
             page = "/".join(request.path.split("/")[:3])
             log.error("inspect: %s: %s", visible(page), type(exception).__name__)
         if request.path.partition("?")[0].endswith(".json") or request.path.startswith("/api/"):
             return Response.json({"ok": False, "error": message, "status": status}, status=status)
-        context = {"title": title, "status": status, "error": message}
+        asked = {name: request.args.get(name) for name in request.args}
+        context = {
+            "title": title,
+            "error": message,
+            "kept_sql": asked.pop("sql", None),
+            "kept_parameters": {name: text for name, text in asked.items() if not name.startswith("_")},
+        }
         return Response.html(
             await datasette.render_template("error.html", context, request=request), status=status
         )
 
     return answer
+
+
+async def _no_page(request: Any) -> Any:
+    """Answer for every address that is none."""
+    raise NotFound("")
+
+
+def _what_went_wrong(exception: Exception) -> tuple[int, str, str]:
+    """Return the status, the title and the sentence for an error. None of them shows code."""
+    if isinstance(exception, QueryInterrupted):
+        return 503, "Too slow", _TOO_SLOW
+    if isinstance(exception, NotFound):
+        return 404, "There is no such page", "The state file has no table, query or row at this address."
+    if isinstance(exception, DatasetteError):
+        if exception.title == "SQL Interrupted":
+            return exception.status, "Too slow", _TOO_SLOW
+        if exception.title == "Invalid SQL":
+            return exception.status, "This query cannot be run", f"SQLite says: {exception.message}."
+        return exception.status, exception.title or "This cannot be shown", str(exception.message or "")
+    if isinstance(exception, Base400):
+        return exception.status, "This cannot be shown", str(exception)
+    if isinstance(exception, sqlite3.Error):
+        return _SERVER_ERROR, "The state file could not be read", f"SQLite says: {exception}."
+    return _SERVER_ERROR, "The inspector made a mistake", _OUR_MISTAKE
 
 
 def instant(text: str | None) -> Markup:

@@ -1,4 +1,4 @@
-// What every page shares: instants in the viewer's own time, ages that tick, copying, JSON in colours, and
+// What every page shares: instants in the viewer's own time or in UTC, ages that tick, copying, JSON in colours, and
 // pages that refresh themselves. Text is only ever set as text, never as markup.
 
 // As in inspector/formatting.py: characters that change how other text looks are written out.
@@ -19,20 +19,33 @@ export function element(tag, className, content, attributes = {}) {
   return made;
 }
 
-const twoDigits = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-const CLOCK = new Intl.DateTimeFormat(undefined, { ...twoDigits, second: "2-digit" });
-const SHORT = new Intl.DateTimeFormat(undefined, twoDigits);
-const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short" });
-const DAY_AND_YEAR = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", year: "numeric" });
+// Whether times are shown in UTC, and not in the viewer's own zone. The browser remembers it.
+let isUtc = recall() === "yes";
+let formats = makeFormats();
 
-/** An instant for people: the clock for today's, the day before it for others. */
-export function localTime(instant) {
-  const at = new Date(instant);
-  const now = new Date();
-  if (at.toDateString() === now.toDateString()) return CLOCK.format(at);
-  const day = at.getFullYear() === now.getFullYear() ? DAY : DAY_AND_YEAR;
-  return `${day.format(at)}, ${CLOCK.format(at)}`;
+function recall() {
+  try { return localStorage.getItem("utc"); } catch { return null; }
 }
+
+function makeFormats() {
+  const zone = isUtc ? { timeZone: "UTC" } : {};
+  const make = (parts) => new Intl.DateTimeFormat(undefined, { ...parts, ...zone });
+  const clock = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+  const day = { day: "numeric", month: "short" };
+  return {
+    clock: make({ ...clock, second: "2-digit", timeZoneName: "short" }), short: make(clock),
+    day: make(day), dayAndYear: make({ ...day, year: "numeric" }), zone: make({ timeZoneName: "short" }),
+  };
+}
+
+/** An instant for people, in two parts: the day, and the clock with its zone. */
+function dayAndClock(instant) {
+  const at = new Date(instant);
+  const day = at.getFullYear() === new Date().getFullYear() ? formats.day : formats.dayAndYear;
+  return [day.format(at), formats.clock.format(at)];
+}
+
+export const localTime = (instant) => dayAndClock(instant).join(", ");
 
 export function timeElement(instant) {
   const made = element("time", "", instant, { datetime: instant });
@@ -44,7 +57,28 @@ function showTime(time) {
   const instant = time.getAttribute("datetime");
   if (Number.isNaN(Date.parse(instant))) return;
   time.title = `${instant.replace("T", " ").replace("Z", "")} UTC`;
-  time.textContent = localTime(instant);
+  const [day, clock] = dayAndClock(instant);
+  time.replaceChildren(element("span", "", `${day}, `), element("span", "", clock));
+}
+
+/** Show all times of the page in UTC, or in the viewer's own zone. */
+function setUtc(on) {
+  isUtc = on;
+  formats = makeFormats();
+  try { localStorage.setItem("utc", on ? "yes" : "no"); } catch { /* then it holds for this page */ }
+  enliven(document);
+  showZone();
+}
+
+function showZone() {
+  const name = formats.zone.formatToParts(new Date()).find((part) => part.type === "timeZoneName")?.value;
+  const own = new Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const button = document.getElementById("utc");
+  if (!button) return;
+  document.getElementById("zone").textContent = isUtc ? "Times are in UTC." : `Times are in ${own}${own === name ? "" : ` (${name})`}.`;
+  button.hidden = own === "UTC";
+  button.textContent = isUtc ? "Show local time" : "Show UTC";
+  button.setAttribute("aria-pressed", String(isUtc));
 }
 
 /** A duration as `gladly-segment status` writes it: 45s, 12m 5s, 23h 10m, 3d 4h. */
@@ -76,6 +110,14 @@ export function setWatermark(position) {
   tick();
 }
 
+/** Say whose state this is, once the file knows it. */
+export function setOrganization(name) {
+  const whose = document.getElementById("organization"), file = document.getElementById("file").textContent;
+  if (!name || whose.textContent) return;
+  whose.textContent = visible(name);
+  document.title = document.title.replace(` · ${file}`, ` · ${visible(name)} · ${file}`);
+}
+
 /** Say in the title, the icon and the header how many things need a person. */
 export function setNeeds(count) {
   const alarm = document.getElementById("alarm");
@@ -97,7 +139,7 @@ export async function fetchHere(address, options) {
     const lost = document.getElementById("lost");
     const isLost = !answer || answer.status === 403;
     if (lost.hidden === isLost) {
-      lost.textContent = isLost ? `Connection lost at ${CLOCK.format(new Date())}: the inspector does not answer, so this page no longer changes. If it has ended, start it again and open the address that it prints: gladly-segment inspect` : "";
+      lost.textContent = isLost ? `Connection lost at ${formats.clock.format(new Date())}: the inspector does not answer, so this page no longer changes. If it has ended, start it again and open the address that it prints: gladly-segment inspect` : "";
       lost.hidden = !isLost;
     }
   }
@@ -131,7 +173,7 @@ export function enliven(root) {
   root.querySelectorAll("[data-instant]").forEach((each) => {
     const at = new Date(each.dataset.instant);
     if (each.dataset.after !== undefined) each.textContent = localTime(at) + each.dataset.after;
-    else each.textContent = (each.dataset.as === "day" ? DAY : SHORT).format(at);
+    else each.textContent = formats[each.dataset.as === "day" ? "day" : "short"].format(at);
   });
   root.querySelectorAll("pre[data-kind=json]").forEach(colourJson);
   tick();
@@ -176,7 +218,13 @@ export function isTyping(event) {
   return event.target.closest?.("input, select, textarea, [contenteditable]") || event.ctrlKey || event.metaKey || event.altKey;
 }
 
+// A touch has no pointer that could rest on a time and read its title. So it turns the times of the page to UTC.
+document.addEventListener("click", (event) => {
+  if (event.target.closest("#utc") || (event.target.closest("time") && !event.target.closest("a, button, [role=option]"))) setUtc(!isUtc);
+});
+
 document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && !event.defaultPrevented) document.querySelector("a[data-clear]")?.click();
   if (event.target.matches?.("textarea[data-submits]") && event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
     event.target.form.requestSubmit();
   } else if (event.key === "/" && !isTyping(event)) {
@@ -204,6 +252,7 @@ async function refresh() {
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     const next = fresh.querySelector("[data-refresh]");
     if (!next || isInUse()) return;
+    setOrganization(fresh.getElementById("organization")?.textContent);
     setWatermark(fresh.querySelector("#mark [data-ago]")?.dataset.ago || null);
     setNeeds(Number(fresh.getElementById("alarm")?.dataset.needs ?? 0));
     if (drawn === next.innerHTML) return;
@@ -222,4 +271,5 @@ if (page) {
   setInterval(refresh, 1000 * Number(page.dataset.refresh));
 }
 enliven(document);
+showZone();
 setInterval(tick, 1000);

@@ -3,7 +3,7 @@
 // Without a filter the page asks each second only for events newer than the newest one it has (`after`), and for
 // what became of pending ones (`watch`). With a filter it asks for the first page again: matches may change.
 
-import { copy, colourJson, element, fetchHere, isTyping, localTime, say, setNeeds, setWatermark, shortDuration, timeElement } from "./common.js";
+import { copy, colourJson, element, fetchHere, isTyping, localTime, say, setNeeds, setOrganization, setWatermark, shortDuration, timeElement } from "./common.js";
 
 const EVERY_MS = 1000;
 const KEPT = 500;
@@ -53,6 +53,7 @@ async function poll() {
   if (mine !== asked) return;
   setWatermark(answer.watermark);
   setNeeds(answer.needs);
+  setOrganization(answer.organization);
   activity = answer.activity;
   showStopped(answer);
   if (paused && head !== null) {
@@ -124,7 +125,7 @@ function makeRow(event) {
   const who = event.customer_name ?? event.customer_id;
   const node = element("li", "row-event", [
     element("span", "state", [element("span", `pill is-${event.status}`, event.status)]),
-    element("bdi", "name", event.event.replace(/^Gladly /, "")),
+    element("bdi", `name is-${event.transition}`, event.event.replace(/^Gladly Conversation /, "")),
     element("bdi", event.customer_name ? "who" : "who id", who, { title: event.customer_id }),
     element("span", "aside", event.reason ?? ""),
     element("bdi", "conversation id", event.conversation_id),
@@ -161,7 +162,7 @@ function drawNone(count) {
   if (none.dataset.kind === kind) return;
   none.dataset.kind = kind;
   none.replaceChildren(...(kind ? [byId(kind).content.cloneNode(true)] : []));
-  byId("clear")?.addEventListener("click", () => { search.value = ""; status.value = ""; again(); });
+  byId("clear")?.addEventListener("click", clearFilters);
 }
 
 function markActive() {
@@ -190,12 +191,44 @@ function select(event, { quietly = false } = {}) {
   markActive();
   if (!quietly) split.classList.add("show-detail");
   showDetail(event.message_id).then(() => {
-    if (quietly) return;
-    const address = new URL(location.href);
-    address.searchParams.set("event", event.message_id);
-    history.replaceState(null, "", address);
-    if (isNarrow()) detail.focus();
+    if (!quietly && isNarrow()) detail.focus();
   });
+  if (!quietly) setAddress({ ...filters(), event: event.message_id }, shownEvent() !== null);
+}
+
+const shownEvent = () => new URL(location.href).searchParams.get("event");
+
+/** Put what is shown into the address. A new entry in the browser's history lets Back undo it. */
+function setAddress(parameters, isSameStep) {
+  const address = new URL("/", location.href);
+  for (const [name, value] of Object.entries(parameters)) if (value) address.searchParams.set(name, value);
+  if (address.href === location.href) return;
+  if (isSameStep) history.replaceState(history.state, "", address);
+  else history.pushState({ isOurs: true }, "", address);
+}
+
+/** Show what the address says: at the beginning, and after Back and Forward. */
+function readAddress() {
+  const wanted = new URL(location.href).searchParams;
+  const before = JSON.stringify(filters());
+  search.value = wanted.get("q") ?? "";
+  status.value = wanted.get("status") ?? "";
+  selected = wanted.get("event");
+  split.classList.toggle("show-detail", selected !== null);
+  list.querySelector("[aria-selected=true]")?.setAttribute("aria-selected", "false");
+  if (selected !== null) {
+    for (const { event, node } of rows.values()) {
+      if (event.message_id !== selected) continue;
+      node.setAttribute("aria-selected", "true");
+      active = event.place;
+    }
+    showDetail(selected);
+  }
+  if (JSON.stringify(filters()) !== before) {
+    clear();
+    head = null;
+    schedule(0);
+  } else if (head !== null) draw();
 }
 
 async function showDetail(messageId) {
@@ -218,8 +251,18 @@ function backButton() {
 }
 
 function closeDetail() {
-  split.classList.remove("show-detail");
+  if (shownEvent() !== null && history.state?.isOurs) history.back();
+  else {
+    setAddress(filters(), true);
+    readAddress();
+  }
   list.focus();
+}
+
+function clearFilters() {
+  search.value = "";
+  status.value = "";
+  again();
 }
 
 const fact = (name, content, className = "") =>
@@ -250,14 +293,14 @@ function makeDetail(event) {
   }
   parts.push(element("dl", "facts", facts));
   if (event.payload === null) {
-    const why = event.status === "suppressed" ? "Nothing was sent, nothing is kept." : "The payload has been erased since.";
-    parts.push(element("p", "quiet", why));
+    const why = { suppressed: "Nothing was sent, nothing is kept.", recorded: "Nothing was sent yet: the event is still to be looked up." };
+    parts.push(element("p", "quiet", why[event.status] ?? "The payload has been erased since."));
     return parts;
   }
   const pre = element("pre", "code", event.payload, { id: "payload", tabindex: "0", role: "region", "aria-label": "The event as JSON" });
   colourJson(pre);
   const button = element("button", "", "Copy", { type: "button", id: "copy", "data-copy-from": "payload", "aria-keyshortcuts": "c" });
-  parts.push(element("div", "codebox", [button, pre]));
+  parts.push(element("h3", "", event.attempts ? "Payload" : "Payload, not sent yet"), element("div", "codebox", [button, pre]));
   return parts;
 }
 
@@ -282,9 +325,10 @@ function setPaused(on) {
 function again() {
   clear();
   head = null;
-  const address = new URL("/", location.href);
-  for (const [name, value] of Object.entries(filters())) if (value) address.searchParams.set(name, value);
-  history.replaceState(null, "", address);
+  // Each letter typed into the same search is not a step of its own.
+  setAddress(filters(), search.value.trim() !== "" && new URL(location.href).searchParams.has("q"));
+  split.classList.remove("show-detail");
+  selected = null;
   schedule(0);
 }
 
@@ -328,8 +372,11 @@ list.addEventListener("keydown", (event) => {
 
 document.addEventListener("keydown", (event) => {
   if (event.key === "Escape") {
-    if (document.activeElement === search) list.focus();
-    else closeDetail();
+    clearTimeout(typing);
+    if (split.classList.contains("show-detail") && isNarrow()) closeDetail();
+    else if (isFiltered() || new URL(location.href).search) clearFilters();
+    if (event.target.closest("input, select")) list.focus();
+    event.preventDefault();
     return;
   }
   if (isTyping(event)) return;
@@ -346,12 +393,6 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-const wanted = new URL(location.href).searchParams;
-search.value = wanted.get("q") ?? "";
-status.value = wanted.get("status") ?? "";
-if (wanted.get("event")) {
-  selected = wanted.get("event");
-  split.classList.add("show-detail");
-  showDetail(selected);
-}
+addEventListener("popstate", readAddress);
+readAddress();
 schedule(0);

@@ -1,7 +1,9 @@
-"""Shows one conversation's whole history, and the page from which to choose a conversation."""
+"""Shows one conversation's whole history."""
 
 import sqlite3
 from typing import Any, NamedTuple
+
+from datasette.utils.asgi import Response
 
 from inspector.formatting import pretty_json
 from inspector.pages.frame import database_of, render, time_between
@@ -30,18 +32,17 @@ class _Known(NamedTuple):
     changes: list[Row]
     events: list[Row]
     customer_id: str | None
+    customer_name: str | None
     customer: Row | None
     others: list[Row]
 
 
 async def conversation(datasette: Any, request: Any) -> Any:
-    """Answer with what the state file knows of one conversation, or with the latest to choose from."""
+    """Answer with what the state file knows of one conversation. Without an id, go on to the list of them."""
     database = database_of(datasette)
     conversation_id = (request.args.get("id") or "").strip()
     if not conversation_id:
-        latest = await database.ask(conversations.latest_conversations)
-        context = {"latest": latest, "there": database.is_there}
-        return await render(datasette, request, "inspect_conversations.html", context)
+        return Response.redirect("/conversations")
     known = await database.ask(_known_of, conversation_id)
     stored = known.stored
     return await render(
@@ -52,6 +53,7 @@ async def conversation(datasette: Any, request: Any) -> Any:
             "id": conversation_id,
             "stored": stored,
             "customer_id": known.customer_id,
+            "customer_name": known.customer_name,
             "customer": known.customer,
             "others": known.others,
             "moments": history(stored, known.changes, known.events, known.customer),
@@ -78,6 +80,7 @@ def _known_of(connection: sqlite3.Connection, conversation_id: str) -> _Known:
             for event in events
         ],
         customer_id=customer_id,
+        customer_name=conversations.customer_name_of(connection, conversation_id),
         customer=conversations.customer(connection, customer_id) if customer_id else None,
         others=conversations.other_conversations_of(connection, customer_id, conversation_id)
         if customer_id

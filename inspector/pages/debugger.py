@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 from datasette.utils.asgi import Response
 
 from inspector.formatting import pretty_json
-from inspector.pages.frame import activity, database_of, needing_attention, render, time_between
+from inspector.pages.frame import (
+    activity,
+    cursor,
+    database_of,
+    needing_attention,
+    organization_name,
+    render,
+    time_between,
+)
 from state.instants import to_text, utc_now
 from state.queries.counts import EVENT_STATUSES
 from state.queries.cycles import watermark
@@ -18,6 +26,7 @@ from state.queries.event_list import (
     whole_event,
 )
 from state.queries.events import last_event
+from state.queries.organization import organization
 from state.queries.rows import Row
 
 # For how many pending events the debugger's script may ask what became of them.
@@ -54,7 +63,7 @@ async def api_events(datasette: Any, request: Any) -> Any:
             status=_choice(arguments.get("status"), EVENT_STATUSES),
             q=(arguments.get("q") or "").strip() or None,
             after=_number(arguments.get("after")),
-            before=_cursor(arguments.get("before")),
+            before=cursor(arguments.get("before")),
             watch=[int(place) for place in (arguments.get("watch") or "").split(",")[:_WATCHED] if place],
         )
     except ValueError as error:
@@ -67,6 +76,7 @@ async def api_events(datasette: Any, request: Any) -> Any:
         {
             **found,
             "file": database.is_there,
+            "organization": organization_name(await database.ask(organization)),
             "activity": moving.state,
             "last_cycle": moving.last_cycle,
             "needs": await needing_attention(database),
@@ -111,10 +121,3 @@ def _choice(text: str | None, allowed: tuple[str, ...]) -> str | None:
     if text and text not in allowed:
         raise ValueError(f"{text!r} is not one of {', '.join(allowed)}")
     return text or None
-
-
-def _cursor(text: str | None) -> tuple[str, int] | None:
-    if not text:
-        return None
-    instant, _, place = text.rpartition(",")
-    return instant, int(place)

@@ -13,6 +13,12 @@ from state.queries.attention import attention_counts
 from state.queries.cycles import last_poll
 from state.queries.schedules import expected_cycles
 
+# The address that stands for every address that is none.
+NOT_FOUND = "/not-found"
+
+# SQLite counts rows up to this number.
+_LAST_PLACE = 2**63 - 1
+
 # Where `once` runs on a schedule, a cycle is late after so many intervals, at least after so many seconds.
 # The view `needs_attention` counts the same.
 _LATE_INTERVALS = 3
@@ -64,6 +70,26 @@ def database_of(datasette: Any) -> StateDatabase:
     """Return the state file that is shown."""
     database: StateDatabase = datasette.databases[NAME]
     return database
+
+
+def cursor(text: str | None) -> tuple[str, int] | None:
+    """
+    Return the instant and the place that an address names as `INSTANT,PLACE`. Return None for no text.
+
+    Raises:
+        ValueError: The place is not a number, or is one that no row can have.
+    """
+    if not text:
+        return None
+    instant, _, place = text.rpartition(",")
+    if not 0 <= int(place) <= _LAST_PLACE:
+        raise ValueError(f"{place} is not a place")
+    return instant, int(place)
+
+
+def organization_name(host: str | None) -> str | None:
+    """Return what the pages call an organization, given the host that the state file is bound to."""
+    return "sandbox" if host == "localhost" else host
 
 
 async def render(

@@ -9,7 +9,7 @@ from inspector import charts
 from inspector.pages import proof
 from inspector.pages.frame import activity, database_of, render
 from state.instants import utc_now
-from state.queries.attention import attention
+from state.queries.attention import attention, command_for_all
 from state.queries.audits import audited_days, proved_until
 from state.queries.charts import CHARTED_EVENTS, delivery_lags, first_event, open_by_age, transitions
 from state.queries.counts import conversation_total
@@ -18,8 +18,27 @@ from state.queries.organization import began_at
 from state.queries.rows import Row
 from state.queries.status import EVENTS_API_REACH_S, status
 
-# The page names so many groups of things that need a person at most. It counts the rest, and links to all.
-_ATTENTION = 20
+# The page names so many reasons for each kind of thing that needs a person at most. It counts the rest.
+_REASONS = 3
+
+
+class Need(NamedTuple):
+    """
+    What needs a person, all things of one kind.
+
+    Attributes:
+        what: The kind.
+        total: How many things.
+        command: The command that reaches all of them. None where each reason has its own.
+        reasons: The first reasons, as groups of `attention`.
+        more: How many reasons are not among them.
+    """
+
+    what: str
+    total: int
+    command: str | None
+    reasons: list[Row]
+    more: int
 
 
 class Range(NamedTuple):
@@ -56,7 +75,7 @@ async def overview(datasette: Any, request: Any) -> Any:
     database = database_of(datasette)
     now = utc_now()
     found = await database.ask(status, now, 0)
-    needs = await database.ask(attention, _ATTENTION)
+    needs = await database.ask(attention, None)
     audits, began, until = await database.ask(_proof)
     strip = proof.days(audits, began, now)
     chosen = next((each for each in RANGES if each.key == request.args.get("range")), None)
@@ -80,7 +99,8 @@ async def overview(datasette: Any, request: Any) -> Any:
             "gap_level": _gap_level(found["gap_seconds_left"]),
             "polls": await database.ask(latest_polls),
             "activity": await database.ask(activity, now, is_held=database.holder().is_there),
-            "needs": needs,
+            "needs_total": needs.total,
+            "needs": _by_kind(needs.groups),
             "days": strip,
             "kinds": proof.kinds(strip),
             "shown_day": proof.newest_audited(strip),
@@ -93,6 +113,21 @@ async def overview(datasette: Any, request: Any) -> Any:
             "ages": _ages(ages),
         },
     )
+
+
+def _by_kind(groups: list[Row]) -> list[Need]:
+    """Return the groups of `attention` kind by kind, in their order."""
+    kinds: dict[str, list[Row]] = {}
+    for group in groups:
+        kinds.setdefault(group["what"], []).append(group)
+    needs = []
+    for what, of_kind in kinds.items():
+        total = sum(group["count"] for group in of_kind)
+        command = command_for_all(what) if total > 1 else of_kind[0]["command"]
+        # Where each has its own command, no reason may be left out.
+        shown = of_kind[:_REASONS] if command else of_kind
+        needs.append(Need(what, total, command, shown, len(of_kind) - len(shown)))
+    return needs
 
 
 def _proof(connection: sqlite3.Connection) -> tuple[list[Row], str | None, str | None]:
@@ -134,6 +169,11 @@ def _created_and_closed(rows: list[Row], first: int, shown: Range) -> Any:
 
 
 def _lag_chart(lags: dict[int, list[float]], first: int, shown: Range) -> Any:
+    """Draw how long deliveries took. Return None where nothing was delivered."""
+    together = sorted(lag for some in lags.values() for lag in some)
+    middle, slow = _quantile(together, 0.5), _quantile(together, 0.95)
+    if middle is None or slow is None:
+        return None
     buckets = [
         charts.Bucket(
             _begin_of(bucket, shown.step_s),
@@ -141,20 +181,16 @@ def _lag_chart(lags: dict[int, list[float]], first: int, shown: Range) -> Any:
         )
         for bucket in _buckets(first, shown)
     ]
-    together = sorted(lag for some in lags.values() for lag in some)
-    middle, slow = _quantile(together, 0.5), _quantile(together, 0.95)
     said = (
         f"Half of the events of the last {shown.name} were delivered within {charts.seconds_words(middle)} "
         f"of being recorded at Gladly, and 95 of 100 within {charts.seconds_words(slow)}."
-        if middle is not None and slow is not None
-        else f"Nothing was delivered in the last {shown.name}."
     )
     return charts.bars(
         "lag",
         "Delivery lag",
         said,
         buckets,
-        [charts.Series("95 of 100", "slow"), charts.Series("median", "median")],
+        [charts.Series("95th percentile", "slow"), charts.Series("median", "median")],
         label_s=shown.label_s,
         step_of=charts.seconds_step,
         words_of=charts.seconds_words,

@@ -1,5 +1,6 @@
 """Who may read the state file through a browser: the person at this machine, and no other site."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from support.inspector_samples import Browser, cookie_of
 EVERY_PAGE = [
     "/",
     "/overview",
-    "/conversation",
+    "/conversations",
     "/conversation?id=conversation-1",
     "/state",
     "/state/events",
@@ -158,6 +159,25 @@ def test_a_wrong_token_is_no_token(reader: Browser, address: str, token: str) ->
     name = cookie_of(reader.inspector).partition("=")[0]
     if token.isascii():
         assert reader.get(address.partition("?")[0], cookie=f"{name}={token}").status_code == 403
+
+
+@pytest.mark.parametrize("address", ["/", "/overview", "/state/events", "/no-such-page", "/?token=wrong"])
+def test_a_person_without_the_token_is_told_where_to_find_it(reader: Browser, address: str) -> None:
+    """On a page in the dress of the others, which says nothing of the state file (faults H3.6)."""
+    answer = reader.get(address, cookie="", accept="text/html,application/xhtml+xml")
+    assert answer.status_code == 403
+    assert "<h1>The address needs its token</h1>" in answer.text
+    assert "<code>gladly-segment inspect</code>" in answer.text
+    for loaded in re.findall(r'(?:href|src)="([^"]+)"', answer.text):
+        assert reader.get(loaded, cookie="").status_code == 200
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert reader.inspector.database.file.name not in answer.text
+
+
+def test_only_the_dress_is_open_to_all(reader: Browser) -> None:
+    """No script, no data (faults H3.6)."""
+    for address in ("/assets/common.js", "/assets/debugger.js", "/api/events", "/favicon.ico"):
+        assert reader.get(address, cookie="").status_code == 403
 
 
 def test_the_token_in_an_address_becomes_a_cookie(reader: Browser) -> None:

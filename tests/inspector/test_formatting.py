@@ -16,7 +16,7 @@ HIDING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u206
     "address",
     [
         "/overview",
-        "/conversation",
+        "/conversations",
         "/state/events",
         "/state/conversations",
         "/state/needs_attention",

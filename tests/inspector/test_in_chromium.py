@@ -1,6 +1,7 @@
 """The pages in a real browser: they load, live, are found by keyboard, and stay on this machine."""
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ from sandbox import Sandbox
 from state.instants import utc_now
 from state.records import Condition, TakenIn, Transition
 from state.store import Store
-from support.inspector_samples import HOSTILE, at, fill, make_event, served, touch
+from support.inspector_samples import HOSTILE, at, fill, make_conversation, make_event, served, touch
 from support.installation import Installation
 
 playwright_api = pytest.importorskip("playwright.sync_api", reason="the Playwright package is not installed")
@@ -59,7 +60,7 @@ PAGES = [
     "",
     "overview",
     "conversation?id=conversation-1",
-    "conversation",
+    "conversations",
     "state",
     "state/events",
     "state?sql=select+1",
@@ -330,6 +331,215 @@ def test_an_overview_that_gets_no_answer_says_so(chromium: Any, filled: Path) ->
         inspector.kill()
         playwright_api.expect(page.locator("#lost")).to_contain_text("Connection lost", timeout=9_000)
     page.close()
+
+
+def test_escape_clears_search_and_status(watched: Watched, site: str) -> None:
+    """From the field and from the list; the list of conversations and the tables, too."""
+    page = watched.page
+    page.goto(at(site, "?status=delivered&q=customer-1"))
+    expect_rows(page, 3)
+    page.locator("#q").press("Escape")
+    expect_rows(page, 6)
+    assert (page.locator("#q").input_value(), page.locator("#status").input_value()) == ("", "")
+    assert "?" not in page.url
+    page.select_option("#status", "rejected")
+    expect_rows(page, 1)
+    page.locator("#events").press("Escape")
+    expect_rows(page, 6)
+    for filtered, whole in (
+        ("conversations?q=customer&status=open", "**/conversations"),
+        ("state/events?status=rejected", "**/state/events"),
+    ):
+        page.goto(at(site, filtered))
+        page.keyboard.press("Escape")
+        page.wait_for_url(whole)
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+def test_back_undoes_one_step_at_a_time(chromium: Any, site: str, width: int) -> None:
+    """An event that was opened, then a search, then a status; Forward does it again."""
+    expect = playwright_api.expect
+    watched = Watched(chromium, "light", width)
+    page = watched.page
+    page.goto(at(site, "overview"))
+    page.goto(at(site, ""))
+    expect_rows(page, 6)
+    page.select_option("#status", "delivered")
+    expect_rows(page, 3)
+    page.locator("#q").press_sequentially("customer-1")
+    page.wait_for_url("**/?q=customer-1&status=delivered")
+    page.locator("#events li").nth(1).click()
+    page.wait_for_url("**event=message-1-closed*")
+    detail = page.locator("#detail h2")
+    expect(detail).to_have_text("Gladly Conversation Closed")
+    if width == 1280:
+        page.locator("#events li").nth(2).click()
+        page.wait_for_url("**event=message-1-created*")
+    page.go_back()
+    page.wait_for_url("**/?q=customer-1&status=delivered")
+    if width == 380:
+        expect(detail).to_be_hidden()
+    page.go_forward()
+    page.wait_for_url("**event=*")
+    expect(detail).to_be_visible()
+    page.go_back()
+    page.go_back()
+    page.wait_for_url("**/?status=delivered")
+    assert page.locator("#q").input_value() == ""
+    expect_rows(page, 3)
+    page.go_back()
+    expect_rows(page, 6)
+    assert page.locator("#status").input_value() == ""
+    page.go_back()
+    page.wait_for_url("**/overview")
+    watched.context.close()
+    assert watched.troubles == []
+
+
+def test_the_button_on_a_phone_is_one_step_back(chromium: Any, site: str) -> None:
+    """So that Back afterwards does not open the event again. An event opened by its address closes, too."""
+    expect = playwright_api.expect
+    page = chromium.new_page(viewport={"width": 380, "height": 800})
+    page.goto(at(site, "overview"))
+    page.goto(at(site, "?status=delivered"))
+    expect_rows(page, 3)
+    page.locator("#events li").first.click()
+    page.locator("#detail .back").click()
+    page.wait_for_url("**/?status=delivered")
+    expect(page.locator("#detail")).to_be_hidden()
+    page.go_back()
+    page.wait_for_url("**/overview")
+    page.goto(at(site, "?event=message-1-nobody"))
+    page.locator("#detail .back").click()
+    expect(page.locator("#detail")).to_be_hidden()
+    expect_rows(page, 6)
+    page.context.close()
+
+
+def test_times_have_a_date_and_a_zone_and_a_touch_shows_utc(chromium: Any, site: str) -> None:
+    """On every page. The choice is remembered, and a row of the list is still opened by a touch."""
+    expect = playwright_api.expect
+    context = chromium.new_context(
+        timezone_id="Asia/Kolkata", locale="en-GB", has_touch=True, viewport={"width": 380, "height": 800}
+    )
+    page = context.new_page()
+    local = re.compile(r"^\d{1,2} \w{3,4}, \d\d:\d\d:\d\d (GMT\+5:30|IST)$")
+    utc = re.compile(r"^\d{1,2} \w{3,4}, \d\d:\d\d:\d\d UTC$")
+    for address in ("conversation?id=conversation-1", "conversations", "overview", "state/events"):
+        page.goto(at(site, address))
+        expect(page.locator("time:visible").first).to_have_text(local)
+        expect(page.locator("#zone")).to_contain_text("Asia/")
+    page.goto(at(site, "conversation?id=conversation-1"))
+    page.locator("time").first.tap()
+    expect(page.locator("time").first).to_have_text(utc)
+    expect(page.locator("#zone")).to_have_text("Times are in UTC.")
+    page.goto(at(site, ""))
+    expect(page.locator("#events time").first).to_have_text(utc)
+    page.locator("#events time").first.tap()
+    expect(page.locator("#detail h2")).to_be_visible()
+    expect(page.locator("#detail time").first).to_have_text(utc)
+    page.locator("#detail time").first.tap()
+    expect(page.locator("#detail time").first).to_have_text(local)
+    page.goto(at(site, "overview"))
+    page.locator("#utc").tap()
+    expect(page.locator("time:visible").first).to_have_text(utc)
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 1040, 800, 380])
+def test_created_and_closed_are_told_apart_at_every_width(chromium: Any, site: str, width: int) -> None:
+    """By the word, which is not cut, and by a sign."""
+    page = chromium.new_page(viewport={"width": width, "height": 800})
+    page.goto(site)
+    expect_rows(page, 6)
+    names = page.locator("#events .name")
+    assert set(names.all_inner_texts()) == {"Created", "Closed"}
+    assert all(names.evaluate_all("all => all.map(each => each.scrollWidth <= each.clientWidth)"))
+    signs = "all => new Set(all.map(each => getComputedStyle(each, '::before').backgroundColor)).size"
+    assert names.evaluate_all(signs) == 2
+    page.close()
+
+
+def test_an_underline_leaves_an_underscore_to_be_seen(watched: Watched, state_path: Path) -> None:
+    """Drawn with and without underscores, a linked id differs."""
+    with Store(state_path) as store:
+        for number, id_ in ((1, "a_b_c"), (2, "a b c")):
+            store.commit(
+                TakenIn(
+                    conversations=[make_conversation(number, utc_now(), conversation=id_)],
+                    events=[make_event(number, Transition.CREATED, utc_now(), conversation=id_)],
+                )
+            )
+    with served(state_path) as (url, _):
+        page = watched.page
+        page.goto(at(url, "conversations"))
+        links = page.locator("a.id")
+        assert links.count() == 2
+        first, second = links.nth(0).screenshot(), links.nth(1).screenshot()
+        assert first != second
+        page.close()
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+def test_a_table_is_readable(chromium: Any, site: str, width: int) -> None:
+    """Wide: an event's name on one line, a header that stays. On a phone: what matters, at its width."""
+    page = chromium.new_page(viewport={"width": width, "height": 400})
+    page.goto(at(site, "state/events"))
+    name = page.locator("td[data-column=event]").first
+    head = page.locator("table.rows thead")
+    if width == 380:
+        assert not head.is_visible()
+        shown = page.locator("table.rows tr").nth(1).locator("td:visible")
+        assert shown.evaluate_all("all => all.map(each => each.dataset.column)")[:2] == [
+            "message_id",
+            "customer_id",
+        ]
+        assert "agent_id" not in shown.evaluate_all("all => all.map(each => each.dataset.column)")
+        box = page.locator("table.rows").bounding_box()
+        assert box["x"] + box["width"] <= 380
+    else:
+        assert name.bounding_box()["height"] < 45
+        before = head.bounding_box()["y"]
+        page.locator(".scroll.tall").evaluate("each => { each.scrollTop = 150; }")
+        assert head.locator("th").first.bounding_box()["y"] == pytest.approx(before, abs=1)
+        page.locator("td[data-column=payload] summary").first.click()
+        code = page.locator("td[data-column=payload] pre").first
+        assert code.bounding_box()["width"] >= 400
+    page.close()
+
+
+def test_no_word_of_a_payload_where_nothing_was_sent(watched: Watched, site: str) -> None:
+    """A suppressed event has none; a pending one has one that was not sent yet."""
+    expect = playwright_api.expect
+    page = watched.page
+    page.goto(at(site, "?status=suppressed"))
+    expect(page.locator("#detail")).to_contain_text("Nothing was sent, nothing is kept.")
+    assert "Payload" not in page.locator("#detail").inner_text()
+    page.goto(at(site, "?status=pending"))
+    expect(page.locator("#detail h3")).to_have_text("Payload, not sent yet")
+    page.goto(at(site, "?status=delivered"))
+    expect(page.locator("#detail h3")).to_have_text("Payload")
+
+
+@pytest.mark.parametrize(("scheme", "width"), SHAPES)
+def test_the_pages_without_a_token_and_without_an_answer_can_be_used_by_everyone(
+    chromium: Any, site: str, scheme: str, width: int
+) -> None:
+    """In the dress of the others, and as accessible."""
+    watched = Watched(chromium, scheme, width)
+    page = watched.page
+    axe = axe_api.Axe()
+    for address in (site.partition("?")[0], at(site, "nowhere"), at(site, "state?sql=delete")):
+        page.goto(address)
+        assert page.locator("main h1").is_visible()
+        assert page.locator("main .page").evaluate("each => getComputedStyle(each).paddingTop") in (
+            "14px",
+            "20px",
+        )
+        found = axe.run(page).response["violations"]
+        assert [each["id"] for each in found if each["impact"] in ("serious", "critical")] == []
+    watched.context.close()
+    assert watched.hosts == {"127.0.0.1"}
 
 
 def test_the_list_grows_while_the_sync_runs(watched: Watched, tmp_path: Path) -> None:

@@ -58,6 +58,25 @@ def test_search_finds_by_id(reader: Browser, q: str, expected: int) -> None:
     assert len(reader.get("/api/events?" + urlencode({"q": q})).json()["events"]) == expected
 
 
+@pytest.mark.parametrize(("q", "found"), [("Zoë 1", 3), ("ZOË 2", 1), ("nobody", 0), ("zoë", 4)])
+def test_a_search_finds_a_name(reader: Browser, q: str, found: int) -> None:
+    """Any part of it, in capitals or not."""
+    assert len(reader.get("/api/events?" + urlencode({"q": q})).json()["events"]) == found
+
+
+def test_a_search_finds_an_email(filled: Path, browser: Browser) -> None:
+    """Any part of it, too. An erased payload is not found any more."""
+    touch(
+        filled,
+        "UPDATE events SET payload = json_set(payload, '$.properties.email', ?) WHERE rowid = 4",
+        "Ana@Example.com",
+    )
+    assert [event["place"] for event in browser.get("/api/events?q=ana@example").json()["events"]] == [4]
+    assert [event["place"] for event in browser.get("/api/events?q=EXAMPLE.COM").json()["events"]] == [4]
+    touch(filled, "UPDATE events SET payload = NULL WHERE rowid = 4")
+    assert browser.get("/api/events?q=ana@example").json()["events"] == []
+
+
 def test_search_and_status_go_together(reader: Browser) -> None:
     """Both filters hold."""
     found = reader.get("/api/events?q=conversation-1&status=delivered").json()["events"]

@@ -9,10 +9,11 @@ import pytest
 
 from inspector.application import Inspector
 from inspector.database import NAME
+from state.store import Store
 from support.inspector_samples import Browser
 
 
-@pytest.mark.parametrize("address", ["/", "/overview", "/conversation"])
+@pytest.mark.parametrize("address", ["/", "/overview", "/conversations"])
 def test_before_the_first_cycle_a_page_says_so(browser: Browser, address: str) -> None:
     """No state file is a state of its own, with what to do next."""
     answer = browser.get(address)
@@ -43,7 +44,10 @@ def test_no_page_of_ours_reads_a_whole_table(filled: Path) -> None:
     for address in (
         "/",
         "/overview?range=7d",
-        "/conversation",
+        "/conversations",
+        "/conversations?status=open&before=2030-01-01T00:00:00.000Z,9",
+        "/conversations?q=customer-1&status=closed",
+        "/conversations?q=zoë",
         "/conversation?id=conversation-1",
         "/api/events",
         "/api/events?after=1&watch=1,2",
@@ -60,3 +64,25 @@ def test_no_page_of_ours_reads_a_whole_table(filled: Path) -> None:
         for statement in asks:
             plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}")]
             assert not [step for step in plan if whole.match(step)], (statement, plan)
+
+
+@pytest.mark.parametrize(
+    "address", ["/", "/overview", "/conversations", "/state", "/state/events", "/no-such-page"]
+)
+def test_title_and_header_name_the_organization_and_the_file(
+    state_path: Path, browser: Browser, address: str
+) -> None:
+    """So that two inspectors are told apart."""
+    with Store(state_path) as store:
+        store.organization.bind("acme.gladly.com", "fingerprint", lambda *_: "")
+    page = browser.get(address, accept="text/html").text
+    assert re.search(r"<title>[^<]* · acme.gladly.com · gladly-segment.db</title>", page)
+    assert '<b id="organization">acme.gladly.com</b> <span id="file">gladly-segment.db</span>' in page
+    assert f'title="{state_path}"' in page
+
+
+def test_a_sandbox_is_called_one(state_path: Path, browser: Browser) -> None:
+    """Its host says only that it is on this machine."""
+    with Store(state_path) as store:
+        store.organization.bind("localhost", "fingerprint", lambda *_: "")
+    assert '<b id="organization">sandbox</b>' in browser.get("/").text

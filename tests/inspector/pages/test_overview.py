@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from state.instants import to_text
 from state.reader import read_status
 from state.records import BadLine, Condition, Status, TakenIn, Transition
 from state.store import Store
@@ -63,14 +64,14 @@ def test_the_overview_counts_what_status_counts(filled: Path, browser: Browser) 
         assert re.search(rf'is-{name}">{name}</span> <b>{number}</b>', page), name
 
 
-def reject(path: Path, number: int, reason: str) -> None:
+def reject(path: Path, number: int, reason: str, first: int = 1_000) -> None:
     """Let the file hold so many more rejected events of one reason each time."""
     with Store(path) as store:
         store.commit(
             TakenIn(
                 events=[
                     make_event(
-                        1_000 + each, Transition.CREATED, datetime.now(UTC), conversation=f"{reason}-{each}"
+                        first + each, Transition.CREATED, datetime.now(UTC), conversation=f"{reason}-{each}"
                     )
                     for each in range(number)
                 ]
@@ -86,7 +87,7 @@ def test_what_needs_a_person_is_grouped_by_reason_with_one_command(
     reject(state_path, 67, "400: too large")
     page = browser.get("/overview").text
     assert page.count('<div class="need">') == 1
-    assert "67 of one reason" in page
+    assert '<h3>rejected event <span class="pill is-rejected">67</span></h3>' in page
     assert "<code>gladly-segment retry --all</code>" in page
     assert "<title>(67) Overview" in page
     assert "icon-needs-you.svg" in page
@@ -96,7 +97,7 @@ def test_what_needs_a_person_is_grouped_by_reason_with_one_command(
 def test_what_is_lost_first_stands_first_and_nothing_is_cut_in_silence(
     state_path: Path, browser: Browser
 ) -> None:
-    """A refused token comes before rejected events. What does not fit is counted, and linked to."""
+    """A refused token comes before rejected events. Reasons that do not fit are counted, and linked to."""
     fill(state_path)
     with Store(state_path) as store:
         store.commit(
@@ -106,12 +107,48 @@ def test_what_is_lost_first_stands_first_and_nothing_is_cut_in_silence(
             Condition("gladly-credentials", "refused token", "Gladly refuses it.", "gladly-segment check")
         )
     page = browser.get("/overview").text
-    assert page.index("<b>refused token</b>") < page.index("<b>rejected event</b>")
-    assert page.index("<b>rejected event</b>") < page.index("<b>unreadable line</b>")
-    assert page.count('<div class="need">') == 20
+    assert page.index("<h3>refused token</h3>") < page.index("<h3>rejected event</h3>")
+    assert page.index("<h3>rejected event</h3>") < page.index("<h3>unreadable line ")
+    assert page.count('<div class="need">') == 3
     text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
-    assert "Not shown here: 13 unreadable line" in text
-    assert "All 33, each by itself" in text
+    assert "and 28 other reasons · all 31, each by itself" in text
+    assert 'href="/state/needs_attention?what=unreadable+line"' in page
+
+
+def test_rejected_events_of_many_reasons_are_one_entry(state_path: Path, browser: Browser) -> None:
+    """With the first three reasons, each with its number, and one command for all."""
+    for number in range(20):
+        reject(state_path, number + 1, f"400: reason {number:02}", 1_000 * (number + 1))
+    page = browser.get("/overview").text
+    assert page.count('<div class="need">') == 1
+    assert page.count("gladly-segment retry") == page.count("gladly-segment retry --all") > 0
+    text = re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page))
+    assert "rejected event 210" in text
+    assert "and 17 other reasons" in text
+
+
+def test_two_things_that_no_one_command_reaches_have_a_command_each(
+    state_path: Path, browser: Browser
+) -> None:
+    """None of them is left out."""
+    with Store(state_path) as store:
+        for number in range(5):
+            store.conditions.set(
+                Condition(f"id-{number}", "full disk", f"Full {number}.", f"command {number}")
+            )
+    page = browser.get("/overview").text
+    assert all(f"<code>command {number}</code>" in page for number in range(5))
+
+
+def test_where_nothing_was_delivered_no_percentile_is_shown(state_path: Path, browser: Browser) -> None:
+    """Nor an empty chart."""
+    with Store(state_path) as store:
+        store.commit(TakenIn(events=[make_event(1, Transition.CREATED, datetime.now(UTC))]))
+    page = browser.get("/overview").text
+    assert "percentile" not in page
+    assert "Nothing was delivered in the last 5 minutes." in page
+    touch(state_path, "UPDATE events SET status = 'delivered', delivered_at = ?", to_text(datetime.now(UTC)))
+    assert "95th percentile" in browser.get("/overview?range=1h").text
 
 
 def test_a_page_where_nothing_needs_a_person_raises_no_alarm(state_path: Path, browser: Browser) -> None:
