@@ -103,11 +103,11 @@ class AccessControl:
                 message = {**message, "headers": [*kept, *_HEADERS]}
             await send(message)
 
-        if refusal := self._refusal(scope):
-            if refusal.status == 404 and _is_for_a_person(scope):
-                elsewhere = {"path": NOT_FOUND, "raw_path": NOT_FOUND.encode(), "query_string": b""}
-                await self._app({**scope, **elsewhere}, receive, send_guarded)
-                return
+        refusal = self._refusal(scope)
+        if refusal and refusal.status == 404 and _is_for_a_person(scope):
+            scope = {**scope, "path": NOT_FOUND, "raw_path": NOT_FOUND.encode()}
+            refusal = None
+        if refusal:
             kind, body = b"text/plain", f"{refusal.sentence}\n".encode()
             if refusal.sentence == _NO_TOKEN and _is_for_a_person(scope):
                 kind, body = b"text/html", _NO_TOKEN_PAGE.read_bytes()

@@ -59,7 +59,13 @@ def register_routes(datasette: Any) -> list[tuple[str, Callable[..., Any]]]:
 def prepare_jinja2_environment(env: Any) -> None:
     """Add the filters that our templates use."""
     env.filters.update(
-        cell=_cell, visible=visible, instant=instant, pill=pill, query=urlencode, pretty=pretty_json
+        cell=_cell,
+        visible=visible,
+        instant=instant,
+        pill=pill,
+        query=urlencode,
+        pretty=pretty_json,
+        opened=_opened,
     )
     env.filters.update(duration=frame.duration, count=lambda number: f"{number:,}")
 
@@ -181,6 +187,13 @@ def pill(word: str) -> Markup:
 def _cell(value: object) -> object:
     """Write out the controls of a cell as Datasette made it, and keep its markup."""
     return Markup(visible(value)) if isinstance(value, Markup) else visible(value)  # noqa: S704  # was markup
+
+
+def _opened(value: object) -> object:
+    """Open what a cell folded up. Only markup of ours holds this tag: what comes from outside is escaped."""
+    if not isinstance(value, Markup):
+        return value
+    return Markup(str(value).replace("<details>", "<details open>"))  # noqa: S704  # was markup
 
 
 def _link(page: str, parameter: str, value: str) -> Markup:

@@ -202,6 +202,16 @@ def test_the_token_leads_to_no_other_site(reader: Browser, address: str) -> None
     assert not answer.headers.get("location", "/").startswith(("//", "/\\", "http"))
 
 
+@pytest.mark.parametrize("address", ["/nowhere", "//evil.example/", "/\\evil.example", "/-/settings"])
+def test_no_token_stays_in_an_address_that_is_none(reader: Browser, address: str) -> None:
+    """The browser goes on to the page that says so (faults H3.6)."""
+    address = f"http://127.0.0.1:8412{address}?token={reader.inspector.token}"
+    answer = reader.get(address, cookie="", accept="text/html")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/not-found")
+    cookie = answer.headers["set-cookie"].partition(";")[0]
+    assert reader.get("/not-found", cookie=cookie, accept="text/html").status_code == 404
+
+
 def test_no_argument_of_a_process_holds_the_token(tmp_path: Path) -> None:
     """The browser is started with a page that only the owner can read (faults H3.6)."""
     page = page_leading_to("http://127.0.0.1:8412/?token=secret", tmp_path)

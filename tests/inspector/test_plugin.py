@@ -133,3 +133,11 @@ def test_a_state_file_that_cannot_be_read_has_a_page(filled: Path, browser: Brow
     page = browser.get("/overview", accept="text/html").text
     assert "<h1>The state file could not be read</h1>" in page
     assert "no such table" in page
+
+
+def test_the_page_of_a_row_shows_its_payload(reader: Browser) -> None:
+    """Indented, and not folded up as in the table."""
+    row = reader.get("/state/events.json?_shape=array&status=delivered").json()[0]
+    page = unescape(reader.get(f"/state/events/{row['message_id']}").text)
+    assert "<details open><summary>JSON</summary>" in page
+    assert '\n  "type": "track"' in page
