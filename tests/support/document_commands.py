@@ -61,6 +61,7 @@ class NotRun(NamedTuple):
 
 NOT_RUN = [
     NotRun(r"(?:.* \| )?sudo ", "changes the machine: users, /etc, services", "tests/deploy, and its files"),
+    NotRun(r"ssh ", "needs a second machine", "tests/inspector/test_access.py"),
     NotRun(r"kubectl ", "needs a cluster", "tests/deploy"),
     NotRun(r"gladly-segment demo$", "takes half a minute", "tests/cli/test_local.py"),
     NotRun(r"gladly-segment init$", "asks a person for three things", "tests/cli/test_setting_up.py"),
