@@ -58,7 +58,7 @@ function showTime(time) {
   if (Number.isNaN(Date.parse(instant))) return;
   time.title = `${instant.replace("T", " ").replace("Z", "")} UTC`;
   const [day, clock] = dayAndClock(instant);
-  time.replaceChildren(element("span", "", `${day}, `), element("span", "", clock));
+  time.replaceChildren(element("span", "", `${day},`), " ", element("span", "", clock));
 }
 
 /** Show all times of the page in UTC, or in the viewer's own zone. */
