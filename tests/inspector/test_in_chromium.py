@@ -156,15 +156,25 @@ def test_every_page_loads_stays_here_and_can_be_used_by_everyone(
 
 
 def test_before_the_first_cycle_the_pages_wait_and_then_show_it(watched: Watched, state_path: Path) -> None:
-    """The empty page looks meant, and fills by itself."""
+    """The empty page looks meant, and fills by itself: the list, the organization, the title."""
+    expect = playwright_api.expect
     with served(state_path) as (url, _):
-        page = watched.page
+        page, other = watched.page, watched.context.new_page()
         page.goto(url)
-        page.get_by_role("heading", name="No state file yet").wait_for()
+        other.goto(at(url, "conversations"))
+        for each in (page, other):
+            each.get_by_role("heading", name="No state file yet").wait_for()
         fill(state_path)
+        with Store(state_path) as store:
+            store.organization.bind("acme.gladly.com", "fingerprint", lambda *_: "")
         page.locator("#events li").first.wait_for(timeout=5_000)
         assert page.locator("#events li").count() == 6
+        expect(page.locator("#organization")).to_have_text("acme.gladly.com")
+        expect(page).to_have_title("(2) Debugger · acme.gladly.com · gladly-segment.db")
+        expect(other.locator("td.who")).to_have_count(4, timeout=9_000)
+        expect(other.locator("#organization")).to_have_text("acme.gladly.com")
         page.close()
+        other.close()
 
 
 def test_the_list_is_used_with_the_keyboard(watched: Watched, site: str) -> None:

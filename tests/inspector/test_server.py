@@ -1,13 +1,17 @@
 """`serve`: one door, one file, read while it is written; it ends when it is told to."""
 
+import select
 import signal
 import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -42,6 +46,50 @@ def test_it_listens_on_loopback_only(state_path: Path) -> None:
     """Nobody else on the network reads the state file, unless asked for."""
     with served(state_path) as (url, _):
         assert url.startswith("http://127.0.0.1:")
+
+
+@contextmanager
+def tunnel(port: int) -> Iterator[int]:
+    """A port that leads to another port of this machine, as `ssh -L` makes one."""
+
+    def carry() -> None:
+        while True:
+            try:
+                near, _ = listening.accept()
+            except OSError:
+                return
+            with near, socket.create_connection(("127.0.0.1", port)) as far:
+                while True:
+                    for end in select.select([near, far], [], [])[0]:
+                        data = end.recv(65_536)
+                        (far if end is near else near).sendall(data)
+                        if not data:
+                            break
+                    else:
+                        continue
+                    break
+
+    listening = bind("127.0.0.1", 0)
+    thread = threading.Thread(target=carry, daemon=True)
+    thread.start()
+    yield listening.getsockname()[1]
+    listening.shutdown(socket.SHUT_RDWR)
+    listening.close()
+    thread.join(timeout=5)
+
+
+def test_the_printed_address_opens_through_a_tunnel(filled: Path) -> None:
+    """With the tunnel's port in place of its own, the token becomes a cookie, and the pages open."""
+    with served(filled) as (url, _):
+        port = urlsplit(url).port
+        assert port
+        with tunnel(port) as near, requests.Session() as session:
+            session.headers["connection"] = "close"
+            answer = session.get(url.replace(f":{port}/", f":{near}/"), timeout=5)
+            assert answer.status_code == 200
+            assert answer.url == f"http://127.0.0.1:{near}/"
+            assert session.get(f"http://127.0.0.1:{near}/overview", timeout=5).status_code == 200
+            assert requests.get(f"http://127.0.0.1:{near}/overview", timeout=5).status_code == 403
 
 
 def test_a_taken_port_is_an_error_before_anything_is_served(state_path: Path) -> None:
