@@ -14,7 +14,7 @@ from state.instants import from_text, to_text, utc_now
 from state.reader import Reader
 from state.records import TakenIn
 from state.store import Store
-from support.terminal import terminal
+from support.terminal import show, terminal
 
 
 def position(installation):
@@ -226,3 +226,18 @@ def test_an_interrupted_resync_is_taken_up_only_by_the_same_command(
     assert abs(from_text(until) - (now - timedelta(hours=8))) < timedelta(minutes=1)
     assert len(found) == (1 if continues else 2)
     assert finished_at is not None
+
+
+def test_on_a_terminal_the_sentence_of_a_failing_resync_is_said_once(installation, opened, down):
+    """As the error that it is, and not in the log as well."""
+    opened()
+    installation.sandbox.faults.add("segment", "*", down)
+    shown = show(
+        "resync",
+        *("--since", "1h"),
+        columns=120,
+        directory=installation.directory,
+        environment=installation.environment,
+    )
+    assert shown.code == 1
+    assert " ".join(shown.lines).count("answered 503") == 1
