@@ -1,6 +1,7 @@
 """The commands that run the sync: `run` and `once`; and the dry run, which `resync` has too."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,7 +94,20 @@ def once(options: Options, dry_run: bool) -> int:
             errors.append(refused)
     for error in errors:
         complain(str(error))
+    if not errors and sys.stderr.isatty():
+        _explain_silence(options, config.state_path)
     return max((exit_code_of(error) for error in errors), default=0)
+
+
+def _explain_silence(options: Options, path: Path) -> None:
+    """Say since when the sync watches, to a person who sees no event. Cron is told nothing."""
+    from state.reader import Reader
+    from sync.cli.screens.silence import say_why, why_no_events
+
+    with Reader(path) as reader:
+        is_silent = not reader.last_event()
+    if is_silent:
+        say_why(why_no_events(path, options.again))
 
 
 def _prove(pipeline: "Pipeline", stop: "Stop") -> "CredentialsRefusedError | None":

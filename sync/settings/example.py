@@ -72,9 +72,9 @@ def _example() -> str:
 
 def _answered(line: str, setting: re.Match[str], answer: str | None) -> str:
     """Return a line of the example with another value. The comment behind the value keeps its column."""
-    if answer is None:
-        return line if line.startswith("#") else f"# {line}"
     comment = setting[2] or ""
     begins = f"{setting[1]} = {json.dumps(answer, ensure_ascii=False)}"
+    if answer is None:
+        begins = f"# {line.removeprefix('# ').removesuffix(comment).rstrip()}"
     column = line.index(comment) if comment else 0
     return f"{begins:<{column - 2}}  {comment}".rstrip() if comment else begins

@@ -23,9 +23,17 @@ from sync.settings.secrets import (
     SecretSource,
     mistakes_in,
 )
-from sync.settings.sections import SEGMENT_URLS, Config, GladlySettings, SegmentSettings, Settings
+from sync.settings.sections import (
+    SEGMENT_URLS,
+    Config,
+    GladlySettings,
+    LogSettings,
+    SegmentSettings,
+    Settings,
+)
 from sync.settings.values import Secret, gladly_base_url, organization_of, public_api_url, segment_base_url
 from sync.stop import Stop
+from sync.telemetry import log
 
 T = TypeVar("T")
 
@@ -63,6 +71,7 @@ def ask_everything(given: Given, directory: Path, tuning: Tuning) -> Config:
     Raises:
         click.Abort: The person pressed Ctrl-C or Ctrl-D.
     """
+    log.configure(LogSettings(level="error"))  # the questions and their answers are all that is shown
     once = tuning._replace(retry=tuning.retry._replace(max_attempts=1))
     config = Config(Settings(), Secrets(), directory)
     gladly = _ask(

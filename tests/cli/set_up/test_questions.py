@@ -64,8 +64,10 @@ def test_the_answers_make_an_installation_that_works(asked, world, tmp_path, pla
     )
     assert [mode_of(tmp_path / file) for file in ("gladly-api-token", "segment-write-key")] == [0o600, 0o600]
     assert world.gladly.api_token not in talk.said + (tmp_path / "config.toml").read_text()
+    assert "debug" not in talk.said
     with dialogue("once", directory=tmp_path, environment=plain) as cycle:
         assert cycle.end() == 0
+    assert "Nothing yet: watching since" in cycle.said
 
 
 def test_a_wrong_answer_costs_no_other(asked, world):
