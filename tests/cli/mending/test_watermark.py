@@ -241,3 +241,15 @@ def test_on_a_terminal_the_sentence_of_a_failing_resync_is_said_once(installatio
     )
     assert shown.code == 1
     assert " ".join(shown.lines).count("answered 503") == 1
+
+
+def test_a_resync_of_what_is_delivered_already_does_not_read_like_a_loss(gladly_segment, opened):
+    """It delivers nothing itself, and says that all events of the interval are delivered, and by whom."""
+    opened(300)
+    opened(200)
+    assert gladly_segment("once", GLADLY_SEGMENT_SYNC__START="10m").code == 0
+    said = gladly_segment("resync", "--since", "10m").out
+    assert "New: 0 created and 0 closed. Events delivered: 0." in said
+    assert said.endswith(
+        "Events of this interval: 2 delivered. A running daemon, or an earlier cycle, delivered 2 of them.\n"
+    )
