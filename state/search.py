@@ -9,9 +9,6 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-# So much of a file is in memory at once.
-_PART_BYTES = 8_000_000
-
 
 def forms_of(text: str) -> set[bytes]:
     """Return the bytes that a text is in the file: as it is, and as JSON writes it."""
@@ -19,7 +16,7 @@ def forms_of(text: str) -> set[bytes]:
     return {form.encode("utf-8", "surrogatepass") for form in (text, *in_json)}
 
 
-def count_in_files(path: Path, texts: Iterable[str]) -> dict[str, int]:
+def count_in_files(path: Path, texts: Iterable[str], part_bytes: int = 8_000_000) -> dict[str, int]:
     """
     Return how often each text stands in the state file and in its write-ahead log.
 
@@ -28,21 +25,22 @@ def count_in_files(path: Path, texts: Iterable[str]) -> dict[str, int]:
     Args:
         path: The state file.
         texts: The texts. The empty one stands nowhere.
+        part_bytes: So much of a file is in memory at once.
     """
     forms = {text: forms_of(text) for text in texts if text}
     counts = dict.fromkeys(forms, 0)
     itself = path.resolve()
     for file in (itself, itself.with_name(itself.name + "-wal")):
         if file.exists():
-            _count(file, forms, counts)
+            _count(file, forms, counts, part_bytes)
     return counts
 
 
-def _count(file: Path, forms: dict[str, set[bytes]], counts: dict[str, int]) -> None:
+def _count(file: Path, forms: dict[str, set[bytes]], counts: dict[str, int], part_bytes: int) -> None:
     overlap = max((len(form) for of_text in forms.values() for form in of_text), default=1) - 1
     tail = b""
     with file.open("rb") as opened:
-        while part := opened.read(_PART_BYTES):
+        while part := opened.read(part_bytes):
             window = tail + part
             for text, of_text in forms.items():
                 # What lies wholly in the tail was counted with the part before.

@@ -211,12 +211,12 @@ def test_one_kind_is_dismissed_and_the_rest_stays(gladly_segment, installation, 
 
 
 def test_a_condition_cannot_be_dismissed(gladly_segment, opened):
-    """Exit 2, and a sentence that says when it goes."""
+    """Exit 2, and a sentence that says what ends it."""
     opened()
     assert gladly_segment("once", GLADLY_API_TOKEN="another-token").code == 3
     ended = gladly_segment("dismiss", "gladly-credentials")
     assert ended.code == 2
-    assert "gladly-credentials cannot be dismissed. It goes when its cause does" in ended.err
+    assert "gladly-credentials (refused token) cannot be dismissed: it ends when" in ended.err
     assert gladly_segment("dismiss", "--what", "gap").code == 2
     assert gladly_segment("dismiss", "--all", "--what", "refused token").code == 2
 

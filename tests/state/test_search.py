@@ -2,7 +2,6 @@
 
 import pytest
 
-from state import search
 from state.search import count_in_files
 
 
@@ -22,9 +21,8 @@ def test_as_json_writes_it_too(tmp_path):
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 16])
-def test_each_place_counts_once_wherever_the_file_is_divided(tmp_path, monkeypatch, size):
+def test_each_place_counts_once_wherever_the_file_is_divided(tmp_path, size):
     """A text may lie across two parts, or at the end of one."""
-    monkeypatch.setattr(search, "_PART_BYTES", size)
     path = tmp_path / "state.db"
     path.write_bytes(b"abcd__abcd_abcdabcd__a")
-    assert count_in_files(path, ["abcd", "_a"]) == {"abcd": 4, "_a": 3}
+    assert count_in_files(path, ["abcd", "_a"], part_bytes=size) == {"abcd": 4, "_a": 3}

@@ -230,6 +230,6 @@ def test_what_is_not_a_url_is_refused_without_being_repeated(installation, url, 
         installation.settings["GLADLY_SEGMENT_HEARTBEAT__URL"] = url
     ended = installation.run("--debug", "once")
     assert ended.returncode == 2
-    assert f"heartbeat.url{'_file' if place == 'file' else ''}: " in ended.stderr
+    assert f"The variable GLADLY_SEGMENT_HEARTBEAT__URL{'_FILE' if place == 'file' else ''}: " in ended.stderr
     assert why in ended.stderr
     assert "canary" not in ended.stdout + ended.stderr

@@ -274,9 +274,14 @@ def _run_resync(config: "Config", store: "Store", since: "datetime", until: "dat
     from sync.pipeline.record import Figures
     from sync.pipeline.resync import Progress
     from sync.runtime.build import build_pipeline
+    from sync.telemetry.log import errors_told_by_the_command
 
     progress = Progress(since, Figures(), 0)
-    with build_pipeline(config, store, stop) as pipeline, shown_progress(since, until) as show:
+    with (
+        errors_told_by_the_command(),  # the error that ends the resync is printed at its end
+        build_pipeline(config, store, stop) as pipeline,
+        shown_progress(since, until) as show,
+    ):
         for progress in pipeline.resync.run(since, until):
             show(progress)
     click.echo(

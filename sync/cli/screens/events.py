@@ -31,8 +31,10 @@ def event_lines(event: dict[str, Any], *, utc: bool = False, width: int | None =
     if event["reason"]:
         lines += _wrapped(printable(event["reason"]), width)
     if event["payload"]:
-        properties = json.dumps(event["payload"]["properties"], ensure_ascii=False)
-        lines += _wrapped(printable(f"userId {event['payload']['userId']}  {properties}"), width)
+        payload = event["payload"]
+        content = payload.get("properties", payload.get("traits", {}))  # of a track event, or another one
+        told = json.dumps(content, ensure_ascii=False)
+        lines += _wrapped(printable(f"userId {payload.get('userId')}  {told}"), width)
     # The color comes last: it has characters that take no room.
     lines[0] = lines[0].replace(status, click.style(status, fg=EVENT_STATUS_COLORS[event["status"]]), 1)
     return "\n".join(lines)

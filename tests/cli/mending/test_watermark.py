@@ -14,7 +14,7 @@ from state.instants import from_text, to_text, utc_now
 from state.reader import Reader
 from state.records import TakenIn
 from state.store import Store
-from support.terminal import terminal
+from support.terminal import show, terminal
 
 
 def position(installation):
@@ -226,3 +226,30 @@ def test_an_interrupted_resync_is_taken_up_only_by_the_same_command(
     assert abs(from_text(until) - (now - timedelta(hours=8))) < timedelta(minutes=1)
     assert len(found) == (1 if continues else 2)
     assert finished_at is not None
+
+
+def test_on_a_terminal_the_sentence_of_a_failing_resync_is_said_once(installation, opened, down):
+    """As the error that it is, and not in the log as well."""
+    opened()
+    installation.sandbox.faults.add("segment", "*", down)
+    shown = show(
+        "resync",
+        *("--since", "1h"),
+        columns=120,
+        directory=installation.directory,
+        environment=installation.environment,
+    )
+    assert shown.code == 1
+    assert " ".join(shown.lines).count("answered 503") == 1
+
+
+def test_a_resync_of_what_is_delivered_already_does_not_read_like_a_loss(gladly_segment, opened):
+    """It delivers nothing itself, and says that all events of the interval are delivered, and by whom."""
+    opened(300)
+    opened(200)
+    assert gladly_segment("once", GLADLY_SEGMENT_SYNC__START="10m").code == 0
+    said = gladly_segment("resync", "--since", "10m").out
+    assert "New: 0 created and 0 closed. Events delivered: 0." in said
+    assert said.endswith(
+        "Events of this interval: 2 delivered. A running daemon, or an earlier cycle, delivered 2 of them.\n"
+    )

@@ -1,5 +1,8 @@
 """A living world is the same for the same seed, however often somebody looks at it."""
 
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,3 +46,28 @@ def test_the_world_catches_up_at_the_start_of_a_request():
         assert gladly.get("/events", params=ask).content == b""
         sandbox.clock.advance(20)
         assert len(gladly.get("/events", params=ask).content.splitlines()) > 30
+
+
+def test_a_history_is_the_past_of_a_world_that_then_lives_at_its_own_tempo():
+    """Conversations on each past day, at the pace of a small team; after that, the opening and the tempo."""
+    clock = Clock(datetime(2026, 11, 20, 12, tzinfo=UTC), pace=0)
+    world = LivingWorld(clock, seed=3, tempo=20, history=timedelta(days=7))
+    past = [t for t in world.truth() if t.kind == "created"]
+    by_day = Counter(t.recorded_at.date() for t in past)
+    assert (len(by_day), min(past, key=lambda t: t.recorded_at).recorded_at.day) == (8, 13)
+    assert all(20 < count < 80 for day, count in by_day.items() if 13 < day.day < 20)
+    assert all(t.recorded_at <= clock.now() for t in past)
+    clock.advance(60)
+    present = [t for t in world.truth() if t.kind == "created" and t.recorded_at > past[-1].recorded_at]
+    assert len(present) > 20
+
+
+def test_the_same_seed_makes_the_same_past():
+    """As of everything else in a world."""
+
+    def changes():
+        clock = Clock(datetime(2026, 11, 20, 12, tzinfo=UTC), pace=0)
+        return [c.id for c in LivingWorld(clock, seed=3, tempo=20, history=timedelta(days=2)).changes]
+
+    assert changes() == changes()
+    assert len(changes()) > 100
