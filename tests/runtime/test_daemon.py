@@ -189,7 +189,7 @@ def test_a_second_daemon_ends_with_4_and_the_first_goes_on(installation, gladly_
 def test_settings_that_are_wrong_end_it_before_it_begins(gladly_segment):
     """The daemon ends with exit 2, because a restart by a supervisor would change nothing."""
     ended = gladly_segment("run", GLADLY_SEGMENT_SYNC__EVERY="often")
-    assert (ended.code, "SYNC__EVERY" in ended.err) == (2, True)
+    assert (ended.code, "GLADLY_SEGMENT_SYNC__EVERY" in ended.err) == (2, True)
 
 
 def test_after_a_kill_the_next_one_goes_on_where_it_was(installation, gladly_segment, opened):
