@@ -399,7 +399,7 @@ def of_customers(installation):
         (["--email", "wren@example.org", "--customer", "remains"], {"old", "new"}),
         (["--email", "wren@example.org", "--customer", "other"], set()),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(sorted(value)),
 )
 def test_the_events_of_one_customer(gladly_segment, arguments, expected):
     """By id or by the address in a payload, with those of everyone merged into the customer."""
