@@ -41,10 +41,11 @@ _GAP_CLOCK = f"""
 _NO_GOOD_CYCLE = f"""
     SELECT 'no good cycle', 'cycle',
            CASE WHEN good_at IS NULL THEN 'no cycle has ever gone well.'
-                ELSE 'no cycle has gone well since.' END
+                WHEN outcome = 'failed' THEN 'no cycle has gone well since.'
+                ELSE 'no cycle has ended since.' END
            || CASE WHEN outcome = 'failed'
               THEN ' The last one ended at ' || ended_at || ' and failed: ' || coalesce(error, 'see the log.')
-              ELSE ' None has ended since.' END
+              ELSE '' END
            || CASE WHEN moved_at > coalesce(ended_at, '')
               THEN ' A cycle was under way at ' || moved_at || '.' ELSE '' END
            || CASE WHEN ended_at IS NULL OR ended_at < {_AGO.format("'-' || allowed_s || ' seconds'")}

@@ -72,10 +72,6 @@ def status(options: Options, as_json: bool, max_lag: "timedelta | None", watch: 
         if why := is_behind(found, max_lag):
             complain(f"Behind: {why} (--max-lag). See the last poll in `gladly-segment status`, or the log.")
             return FAILED
-    elif not any(found["events"].values()):  # a health check is silent while all is well
-        from sync.cli.screens.silence import say_why, why_no_events
-
-        say_why(why_no_events(path, options.again))
     return 0
 
 

@@ -137,7 +137,7 @@ def test_a_file_whose_cycles_have_ceased_asks_for_the_daemon(path, store, look):
     store.record_poll(cycle(timedelta(hours=1)))
     (group,) = look().groups
     assert group["what"] == "no good cycle"
-    assert "None has ended since." in group["reason"]
+    assert "no cycle has ended since." in group["reason"]
     assert "If no daemon runs, start it: gladly-segment run." in group["reason"]
 
 
