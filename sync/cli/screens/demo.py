@@ -56,7 +56,7 @@ _SHORTEST_OPENING_S = 15.0
 # Gladly shows its changes up to 15 s late. The demo is short, so its sandbox shows them 1 s late.
 _LATENESS_S = 1.0
 
-# How long the demo waits for the last events to arrive, in seconds. A close that is reopened at once waits for
+# How many seconds the demo waits for the last events to arrive. A close that is reopened at once waits for
 # changes that become visible up to 15 s late (semantics 2.6).
 _ARRIVES_WITHIN_S = 40.0
 
