@@ -23,7 +23,7 @@ COMMANDS = [
     ("resync --since 1h", 0),
     ("retry --all", 0),
     ("retry nothing-like-that", 2),
-    ("explain nothing-like-that", 1),
+    ("explain nothing-like-that", 0),
     ("watermark show", 0),
     ("nothing-like-that", 2),
     ("run --help", 0),

@@ -118,7 +118,7 @@ def test_an_organization_that_would_be_another_host_is_refused(installation, nam
         done = installation.run("check")
         assert done.returncode == 2
         said = done.stdout + done.stderr
-        assert "gladly.organization" in said
+        assert "The variable GLADLY_SEGMENT_GLADLY__ORGANIZATION" in said
         assert "\x1b" not in said
     else:
         assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)?", kept)
