@@ -28,8 +28,8 @@ pytestmark = pytest.mark.long
 )
 def test_an_address_that_would_give_secrets_away_is_refused(guarded, url, sentence):
     """
-    For either end, the command ends with exit 2 before any request. The error names the variable that holds it,
-    and does not repeat a password in it (faults G3).
+    For either end, the command ends with exit 2 before any request. The error names the variable that holds
+    it, and does not repeat a password in it (faults G3).
     """
     guarded.settings |= {"GLADLY_SEGMENT_GLADLY__BASE_URL": url, "GLADLY_SEGMENT_SEGMENT__BASE_URL": url}
     done = guarded.run("once")
