@@ -1,6 +1,6 @@
 """`serve`: one door, one file, read while it is written; it ends when it is told to."""
 
-import select
+import selectors
 import signal
 import socket
 import sqlite3
@@ -52,22 +52,26 @@ def test_it_listens_on_loopback_only(state_path: Path) -> None:
 def tunnel(port: int) -> Iterator[int]:
     """A port that leads to another port of this machine, as `ssh -L` makes one."""
 
+    def hand_over(end: socket.socket, other: socket.socket) -> bool:
+        data = end.recv(65_536)
+        other.sendall(data)
+        return bool(data)
+
     def carry() -> None:
         while True:
             try:
                 near, _ = listening.accept()
             except OSError:
                 return
-            with near, socket.create_connection(("127.0.0.1", port)) as far:
-                while True:
-                    for end in select.select([near, far], [], [])[0]:
-                        data = end.recv(65_536)
-                        (far if end is near else near).sendall(data)
-                        if not data:
-                            break
-                    else:
-                        continue
-                    break
+            with (
+                near,
+                socket.create_connection(("127.0.0.1", port)) as far,
+                selectors.DefaultSelector() as waiting,  # takes descriptors of any number
+            ):
+                for end, other in ((near, far), (far, near)):
+                    waiting.register(end, selectors.EVENT_READ, other)
+                while all(hand_over(key.fileobj, key.data) for key, _ in waiting.select()):
+                    pass
 
     listening = bind("127.0.0.1", 0)
     thread = threading.Thread(target=carry, daemon=True)
