@@ -23,7 +23,7 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 from datasette.database import Database, QueryInterrupted
 from datasette.utils import sqlite_timelimit
 
-from state.locks import Holder, RoleWatch
+from state.role_watch import Holder, RoleWatch
 from state.schema.migration import empty_state
 from state.schema.version import APPLICATION_ID
 

@@ -20,8 +20,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from state.errors import StateFileError, StateLockedError
 
@@ -38,7 +37,6 @@ _LOCK_FILE_BYTES = 200
 # Linux has locks on a part of a file that belong to a descriptor. Those of POSIX end when the process closes
 # any descriptor of the file. Elsewhere the lock file alone is locked.
 _SET_LOCK: int | None = getattr(fcntl, "F_OFD_SETLK", None)
-_GET_LOCK: int | None = getattr(fcntl, "F_OFD_GETLK", None)
 
 
 class Role(NamedTuple):
@@ -149,6 +147,11 @@ class FileLock:
         os.close(self._fd)
 
 
+def locked_byte(suffix: str) -> int:
+    """Return which byte of the state file is locked for the lock file with this suffix."""
+    return _FIRST_LOCKED_BYTE + zlib.crc32(suffix.encode())
+
+
 class _RangeLock:
     """
     A lock on one byte of the state file, which no name or mount of the file escapes.
@@ -158,7 +161,7 @@ class _RangeLock:
 
     def __init__(self, path: Path, name: str, *, create: bool) -> None:
         self._path = path
-        self._byte = _FIRST_LOCKED_BYTE + zlib.crc32(name.encode())
+        self._byte = locked_byte(name)
         self._flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW | (os.O_CREAT if create else 0)
         self._fd: int | None = None
 
@@ -236,91 +239,6 @@ def take_role(path: Path, role: Role, *, create: bool = True) -> FileLock:
     who = f"process {lock.holder}" if lock.holder else "another process"
     lock.close()
     raise StateLockedError(f"{path} is held by {who} ({role.what}). Stop it, or wait until it has finished.")
-
-
-class Holder(NamedTuple):
-    """
-    Whether a process has a role, and which one.
-
-    Attributes:
-        is_there: Whether a process has it.
-        process_id: Its id, as that process sees it. None where nobody has the role, or the id is not known.
-    """
-
-    is_there: bool
-    process_id: int | None = None
-
-
-class RoleWatch:
-    """
-    Look whether a process has a role, without taking a lock and without creating a file.
-
-    Open it before SQLite opens the state file in this process, and close it after SQLite has closed it:
-    closing a descriptor of a file ends the locks that SQLite has on it in this process.
-
-    Args:
-        path: The state file. It may be missing.
-        role: The role.
-    """
-
-    def __init__(self, path: Path, role: Role = MAIN) -> None:
-        itself = path.resolve()
-        self._lock_path = itself.with_name(itself.name + role.suffix)
-        self._byte = _FIRST_LOCKED_BYTE + zlib.crc32(role.suffix.encode())
-        self._fd: int | None = None
-        if _GET_LOCK is not None:
-            with contextlib.suppress(OSError):
-                self._fd = os.open(itself, os.O_RDONLY | os.O_CLOEXEC)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def holder(self) -> Holder:
-        """Return whether a process has the role at this moment, and its id."""
-        if not self._is_held():
-            return Holder(False)
-        try:
-            first = self._lock_path.read_text("ascii", "replace").partition("\n")[0].strip()
-        except OSError:
-            first = ""
-        return Holder(True, int(first) if first.isdecimal() else None)
-
-    def _is_held(self) -> bool:
-        if self._fd is not None and _GET_LOCK is not None:
-            asked = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, self._byte, 1, 0)
-            with contextlib.suppress(OSError):
-                answer = fcntl.fcntl(self._fd, _GET_LOCK, asked)
-                return bool(struct.unpack("hhqqi4x", answer)[0] != fcntl.F_UNLCK)
-        return self._is_lock_file_held()
-
-    def _is_lock_file_held(self) -> bool:
-        """
-        Look at the lock file, where the state file itself has no such locks.
-
-        The lock can only be tried. It is shared and given back at once.
-        """
-        try:
-            fd = os.open(self._lock_path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        except OSError:
-            return False
-        try:
-            fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except OSError:
-            return True
-        finally:
-            os.close(fd)
-        return False
-
-    def close(self) -> None:
-        """Close the state file as this watch opened it."""
-        if self._fd is not None:
-            os.close(self._fd)
-            self._fd = None
 
 
 class Turn:

@@ -13,7 +13,6 @@ from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
 from state.file import explaining, is_there, open_for_reading, version_of
-from state.locks import Holder, RoleWatch
 from state.queries.attention import (
     attention,
     attention_counts,
@@ -43,6 +42,7 @@ from state.queries.events import (
 from state.queries.organization import organization, write_key_fingerprint
 from state.queries.rows import Row
 from state.queries.status import empty_status, status
+from state.role_watch import Holder, RoleWatch
 from state.schema.version import CURRENT, Schema
 
 P = ParamSpec("P")

@@ -63,14 +63,6 @@ class PollOutcome(StrEnum):
     FAILED = "failed"
 
 
-class AuditOutcome(StrEnum):
-    """What an audit found of a past day (semantics 6.2)."""
-
-    COMPLETE = "complete"
-    MENDED = "mended"
-    UNPROVED = "unproved"
-
-
 class TransitionRecord(NamedTuple):
     """A transition that `events` holds already, and when Gladly recorded it."""
 
@@ -307,24 +299,6 @@ class CustomerMerge(NamedTuple):
     recorded_at: datetime
 
 
-class Condition(NamedTuple):
-    """
-    Something that is wrong and goes on: a row of `conditions`, and of the view `needs_attention`.
-
-    Attributes:
-        id: Tells it from other conditions: `gladly-credentials`, `segment-credentials`, `feed`, `disk` or
-            `erasure`. The view orders by it.
-        what: The kind, in two or three words.
-        reason: What is wrong, in a sentence for a person.
-        command: What to run.
-    """
-
-    id: str
-    what: str
-    reason: str
-    command: str
-
-
 class BadLine(NamedTuple):
     """A whole line of the feed or the report that could not be read."""
 
@@ -379,50 +353,6 @@ class TakenIn:
     bad_lines: Sequence[BadLine] = ()
     audit: MissingEvents | None = None
     shown: dict[datetime, int] | None = None
-
-
-class DayReceipts(NamedTuple):
-    """
-    What Segment says that it received of a past day's events.
-
-    Attributes:
-        received: How many events Segment received. None where that is not known.
-        dropped: How many of them it dropped. None where that is not known.
-        note: What a person must know about that; empty where there is nothing.
-    """
-
-    received: int | None
-    dropped: int | None
-    note: str
-
-
-class AuditedDay(NamedTuple):
-    """
-    A past UTC day that was audited: a row of `audits`.
-
-    Attributes:
-        day: The day, as `2026-11-20`.
-        audited_at: When it was audited.
-        reported: The transitions in Gladly's report that make events. None where the report was not read.
-        known: Those of them that `events` had before any audit of the day.
-        missing: Those that audits of the day found, recorded and sent.
-        delivered: The events that were delivered on that day, of any day.
-        received: How many of those Segment received. None where that is not known.
-        dropped: How many of those Segment dropped. None where that is not known.
-        outcome: What the audit found.
-        note: Why the day could not be proved, and what Segment says. None where there is nothing to say.
-    """
-
-    day: str
-    audited_at: datetime
-    reported: int | None
-    known: int | None
-    missing: int | None
-    delivered: int | None
-    received: int | None
-    dropped: int | None
-    outcome: AuditOutcome
-    note: str | None
 
 
 class Resync(NamedTuple):

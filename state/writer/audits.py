@@ -4,8 +4,9 @@ import sqlite3
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 
+from state.findings import AuditedDay, AuditOutcome, DayReceipts
 from state.instants import from_text, to_text, utc_now
-from state.records import AuditedDay, AuditOutcome, DayReceipts, MissingEvents
+from state.records import MissingEvents
 from state.writer.connection import WriterConnection
 
 # The note of a day whose audit found something missing and did not come to its end. It is audited again at

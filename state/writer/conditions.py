@@ -2,8 +2,8 @@
 
 from datetime import datetime
 
+from state.findings import Condition
 from state.instants import from_text, to_text, utc_now
-from state.records import Condition
 from state.writer.connection import WriterConnection
 
 

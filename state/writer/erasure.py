@@ -16,8 +16,8 @@ from typing import NamedTuple
 
 from state.errors import StateError
 from state.file import BUSY_TIMEOUT_MS
+from state.findings import Condition
 from state.instants import from_text, to_text, utc_now
-from state.records import Condition
 from state.writer.conditions import Conditions
 from state.writer.connection import WriterConnection
 

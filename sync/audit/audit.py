@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 
 import structlog
 
+from state.findings import AuditedDay, AuditOutcome, DayReceipts
 from state.instants import to_text, utc_now
-from state.records import AuditedDay, AuditOutcome, DayReceipts
 from state.store import Store
 from sync.errors import GladlySegmentError, RetryableError, SettingsError, StoppedError
 from sync.gladly.client import GladlyClient

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 
+from state.findings import DayReceipts
 from state.instants import to_text, utc_now
 from state.reader import Reader
-from state.records import DayReceipts
 from state.writer.audits import NOT_COMPARED
 from sync.errors import CredentialsRefusedError, GladlySegmentError, StoppedError, UnexpectedAnswerError
 from sync.segment.public_api import PublicApi

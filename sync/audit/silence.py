@@ -9,8 +9,8 @@ import time
 
 import structlog
 
+from state.findings import Condition
 from state.instants import to_text
-from state.records import Condition
 from state.store import Store
 
 log = structlog.get_logger()

@@ -15,8 +15,9 @@ import structlog
 
 from state.errors import DiskFullError, StateError
 from state.failpoints import failpoint
+from state.findings import Condition
 from state.instants import to_text, utc_now
-from state.records import Condition, Poll, PollOutcome
+from state.records import Poll, PollOutcome
 from state.store import Store
 from sync.errors import BrokenPartError, GladlySegmentError, StoppedError
 from sync.pipeline.delivery import Deliverer, Delivery

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import structlog
 
-from state.records import Condition
+from state.findings import Condition
 from sync.errors import (
     CredentialsRefusedError,
     EverythingRefusedError,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from sandbox import Fault
-from state.records import AuditOutcome, DayReceipts
+from state.findings import AuditOutcome, DayReceipts
 from sync.audit.audit import Audit
 from sync.errors import RetryableError, StoppedError
 

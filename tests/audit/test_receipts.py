@@ -7,8 +7,8 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 
 from sandbox import Fault
+from state.findings import DayReceipts
 from state.instants import to_text, utc_now
-from state.records import DayReceipts
 from sync.audit.receipts import FAILED, FILTERED, Receipts, compared, missing
 from sync.http.retry import RetryPolicy
 from sync.segment.public_api import PublicApi

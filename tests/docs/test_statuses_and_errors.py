@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from state.records import AuditOutcome, EventStatus, PollOutcome, Status, Transition
+from state.findings import AuditOutcome
+from state.records import EventStatus, PollOutcome, Status, Transition
 from support.documents import ROOT, first_cells
 from support.messages_in_code import GAP, logged, reasons, sentences, values
 from sync.cli import errors

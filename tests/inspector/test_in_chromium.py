@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from sandbox import Sandbox
+from state.findings import Condition
 from state.instants import utc_now
-from state.records import Condition, TakenIn, Transition
+from state.records import TakenIn, Transition
 from state.store import Store
 from support.inspector_samples import HOSTILE, at, fill, make_event, served, touch
 from support.installation import Installation

@@ -11,8 +11,9 @@ from itertools import groupby
 import pytest
 
 from state.errors import StateLockedError
-from state.locks import RESYNC, Holder, RoleWatch
+from state.locks import RESYNC
 from state.reader import Reader
+from state.role_watch import Holder, RoleWatch
 from state.store import Store
 from support.state_samples import commit, event, outbox
 

@@ -222,7 +222,7 @@ def _show(found: dict[str, Any], path: Path) -> None:
 
 def _say_what_it_does_not_reach(path: Path, user_ids: list[str]) -> None:
     """Say on standard error where the person may still be, and what to do there."""
-    from state.locks import RoleWatch
+    from state.role_watch import RoleWatch
 
     note(
         f"Segment has what was sent: ask it to delete the userId {', '.join(user_ids)}. "

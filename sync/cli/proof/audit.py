@@ -14,7 +14,7 @@ from sync.cli.running import begin, copied_store
 if TYPE_CHECKING:
     from datetime import date
 
-    from state.records import AuditedDay
+    from state.findings import AuditedDay
     from state.store import Store
     from sync.settings.sections import Config
     from sync.stop import Stop

@@ -7,10 +7,10 @@ from contextlib import closing
 import pytest
 
 from sandbox import Fault
+from state.findings import Condition
 from state.locks import RESYNC
 from state.queries.attention import DISMISSIBLE, NOT_DISMISSIBLE, WHATS
 from state.reader import Reader
-from state.records import Condition
 from state.store import Store
 
 

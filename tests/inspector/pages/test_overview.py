@@ -4,9 +4,10 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from state.findings import Condition
 from state.instants import to_text
 from state.reader import read_status
-from state.records import BadLine, Condition, Status, TakenIn, Transition
+from state.records import BadLine, Status, TakenIn, Transition
 from state.store import Store
 from support.inspector_samples import Browser, fill, make_conversation, make_event, touch
 

@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from inspector.pages.proof import DAYS, days, kinds, newest_audited
+from state.findings import DayReceipts
 from state.queries.audits import audited_days
 from state.reader import Reader
-from state.records import DayReceipts, MissingEvents, TakenIn
+from state.records import MissingEvents, TakenIn
 from state.schema.migration import migrate
 from state.schema.steps import STEPS
 from state.schema.version import Schema

@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
+from state.findings import Condition
 from state.instants import to_text, utc_now
 from state.queries.attention import DISMISSIBLE, WHATS
 from state.reader import Reader, read_status
-from state.records import BadLine, Condition, EventStatus, Poll, PollOutcome
+from state.records import BadLine, EventStatus, Poll, PollOutcome
 from support.state_samples import commit, event, query
 
 

@@ -4,8 +4,9 @@ from datetime import date, timedelta
 
 import pytest
 
+from state.findings import AuditOutcome, DayReceipts
 from state.reader import Reader
-from state.records import AuditOutcome, DayReceipts, MissingEvents, TakenIn
+from state.records import MissingEvents, TakenIn
 from state.writer.audits import first_whole_day
 from support.state_samples import commit, eight, event
 

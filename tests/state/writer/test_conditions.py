@@ -2,8 +2,8 @@
 
 from datetime import timedelta
 
+from state.findings import Condition
 from state.instants import to_text
-from state.records import Condition
 from state.store import Store
 from support.state_samples import eight, query
 
